@@ -1,0 +1,129 @@
+"""The driver contract: what an instrument's protocol must offer so that the service can run it."""
+
+from __future__ import annotations
+
+import random
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from acquisition.analog import Input
+from acquisition.derived import Derivation
+from acquisition.model import Notice, Readings, Stream
+
+Link = Literal["serial", "tcp", "udp", "hislip", "socket", "vxi11", "gpib"]
+Confidence = Literal["documented", "partly documented", "one implementation", "inferred"]
+
+
+class Peer:
+    """One end of a conversation: it queues whole messages and never touches a port."""
+
+    def __init__(self) -> None:
+        self._outgoing: list[bytes] = []
+
+    def send(self, message: bytes) -> None:
+        """Queue one whole message."""
+        self._outgoing.append(message)
+
+    def to_send(self) -> list[bytes]:
+        """Hand over the queued messages, oldest first."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class Serial:
+    """Line settings of a serial instrument."""
+
+    baud: int
+    bits: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stop: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What `perfusion devices` and the record say of a driver.
+
+    `names` are those of the configuration, with the model each stands for; `confidence` is the
+    standing of the protocol's facts and `source` the document behind them; `unconfirmed` says what
+    in it nobody has confirmed.
+    """
+
+    names: Mapping[str, str]
+    kind: str
+    links: tuple[Link, ...]
+    confidence: Confidence
+    source: str
+    unconfirmed: tuple[str, ...] = ()
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a driver that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """All that a driver is built from.
+
+    `name`: which of its names the configuration used; `options`: an instance of the driver's Options;
+    `inputs`: the analog inputs of a digitiser. `patience` stretches time-outs where the clock is
+    accelerated: a reply time-out of s seconds is due after s * patience.
+    """
+
+    name: str
+    options: Any = NoOptions()
+    inputs: tuple[Input, ...] = ()
+    patience: float = 1.0
+    random: random.Random = field(default_factory=lambda: random.Random(0))
+
+
+class Driver(Peer, ABC):
+    """The host side of one instrument protocol.
+
+    One connection, one driver object: no parser state survives a cable pull. `at` is the host's
+    monotonic clock in seconds, handed in; a driver owns no clock, port or thread.
+
+    Built from a `Setup`, an instance has: `streams`, what it will yield; `silence`, seconds without a
+    sample after which the instrument counts as lost; `serial`, line settings or None; `queries`, the
+    full-match patterns of every message that it may ever write; `derivations`, streams computed from
+    its own that must survive a reconnection.
+    """
+
+    about: ClassVar[About]
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+
+    streams: tuple[Stream, ...]
+    silence: float
+    serial: Serial | None = None
+    queries: tuple[re.Pattern[bytes], ...] = ()
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+        self.setup = setup
+
+    def start(self, at: float) -> None:  # noqa: B027
+        """Queue what opens the conversation."""
+
+    def poll(self, at: float) -> None:  # noqa: B027
+        """Queue what is due; called at `deadline()`."""
+
+    def stop(self, at: float) -> None:  # noqa: B027
+        """Queue what closes the conversation."""
+
+    @abstractmethod
+    def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
+        """Take bytes, cut anywhere; yield samples and notices. Noise is a notice, never an exception."""
+
+    def deadline(self) -> float | None:
+        """When `poll` is wanted at the latest (the `at` clock), None for never."""
+        return None
+
+    @classmethod
+    def derivations(cls) -> tuple[Derivation, ...]:
+        """Streams computed from this driver's, new objects at each call; they outlive connections."""
+        return ()

@@ -1,0 +1,57 @@
+"""Cutting a byte stream into candidate frames; on damage it gives up one byte and looks again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Bytes that belong to no frame."""
+
+    data: bytes
+
+
+class Cutter:
+    """Cuts frames out of a byte stream.
+
+    `cut(buffer)` looks at the start of the buffer and answers n > 0: the first n bytes are a good
+    frame; 0: not yet known, more bytes are needed; -k: the first k bytes cannot be part of a frame.
+    A buffer that reaches `limit` bytes while `cut` still asks for more loses its first byte, so the
+    buffer never holds more than one frame's limit plus what one read brought.
+    """
+
+    def __init__(self, cut: Callable[[bytes], int], limit: int) -> None:
+        self._cut = cut
+        self._limit = limit
+        self._buffer = b""
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[bytes | Skipped]:
+        """Take bytes; yield frames, and `Skipped` for each run of bytes between them."""
+        buffer = self._buffer + data
+        position = skipped_from = 0
+        try:
+            while position < len(buffer):
+                n = self._cut(buffer[position:] if position else buffer)
+                if n > 0:
+                    if position > skipped_from:
+                        yield Skipped(buffer[skipped_from:position])
+                    frame = buffer[position : position + n]
+                    position += n
+                    skipped_from = position
+                    yield frame
+                elif n < 0:
+                    position = min(position - n, len(buffer))
+                elif len(buffer) - position >= self._limit:
+                    position += 1
+                else:
+                    break
+            if position > skipped_from:
+                yield Skipped(buffer[skipped_from:position])
+                skipped_from = position
+        finally:
+            self._buffer = buffer[position:]

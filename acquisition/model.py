@@ -1,0 +1,187 @@
+"""The values that travel through the service: channels, streams, readings, chunks, gaps and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntFlag
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Nanoseconds = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Quality(IntFlag):
+    """What is known against a value; 0 is a value with nothing against it."""
+
+    GOOD = 0
+    INVALID = 1
+    """The instrument itself says that the value is none."""
+    RANGE = 2
+    """Outside what the channel can mean."""
+    QUESTIONABLE = 4
+    CALIBRATING = 8
+    SUSPECT = 16
+    """Plausible on the wire, implausible in the body: stuck, or a leak."""
+    DEMO = 32
+    """The instrument is in a test or demonstration mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One quantity of a stream; `unit` in UCUM, `low` and `high` in that unit, `stale_after` in seconds."""
+
+    name: str
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    stale_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Channels that are sampled together; `rate` in Hz, None when irregular."""
+
+    name: str
+    channels: tuple[Channel, ...]
+    rate: float | None = None
+
+    def stale_after(self, channel: Channel) -> float:
+        """Seconds after which a value of `channel` is no longer live: its own, or max(2 s, 2.5 intervals)."""
+        if channel.stale_after is not None:
+            return channel.stale_after
+        return max(2.0, 2.5 / self.rate) if self.rate else 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A stream as it is recorded: which device, by which driver, and how far its meaning is confirmed."""
+
+    device: str
+    stream: Stream
+    driver: str
+    confidence: str
+    source: str
+    simulated: bool = False
+    profile: str = ""
+    placement: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The pair that names the stream in the record: (device, stream)."""
+        return self.device, self.stream.name
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBase:
+    """The instrument's own clock behind `device_time`.
+
+    `token` changes when that clock starts anew (a new scan, a restart): equal tokens mean one unbroken
+    time line, over reconnections too. `origin` is the host's monotonic second at which the
+    instrument's clock read zero, as well as the driver knows it, else None.
+    """
+
+    token: str
+    origin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a driver yields: n consecutive samples of one stream, none missing between them.
+
+    values (n, c) float64, NaN = none; quality (n, c) uint8 of `Quality`; device_time (n,) s on `base`,
+    or None; `lost` samples are known to be missing before the first.
+    """
+
+    stream: str
+    values: Floats
+    quality: Flags
+    device_time: Floats | None = None
+    base: TimeBase | None = None
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a driver has to say beside samples: `kind` is noise, alarm, identity, state, overflow or warning.
+
+    An identity carries `model` and `serial` in `details`; noise carries `bytes`, how many were skipped.
+    """
+
+    kind: str
+    text: str
+    details: Mapping[str, Any] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Both host clocks read together, in ns."""
+
+    monotonic: int
+    utc: int
+
+    @property
+    def seconds(self) -> float:
+        """The monotonic clock in seconds, as drivers are handed it."""
+        return self.monotonic / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole in a stream: after the sample at `start`, before the one at `stop` (time keys, ns).
+
+    `after` and `before` are the sequence numbers on both sides; `missing` says how many samples are
+    known to be gone, 0 when the link was away and nothing was lost, None when nobody can know.
+    """
+
+    start: int
+    stop: int
+    after: int
+    before: int
+    cause: str
+    missing: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive samples of one stream on their way through the service; its arrays are read-only.
+
+    `first` is the sequence number of the first sample: the next chunk's is `first + len(chunk)`, or
+    samples are missing and that chunk carries the `gap`. time (n,) int64 ns: the instant of each
+    sample, strictly increasing per stream over all runs. `arrived`: when its last byte was read.
+    """
+
+    header: Header
+    run: int
+    connection: int
+    first: int
+    arrived: Instant
+    time: Nanoseconds
+    values: Floats
+    quality: Flags
+    device_time: Floats | None = None
+    gap: Gap | None = None
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for the record's chain and for people: a state, a notice, a clock step.
+
+    `time` is a time key (ns) on the same axis as the samples; `device` is empty for the service itself.
+    """
+
+    kind: str
+    time: int
+    device: str
+    text: str
+    details: Mapping[str, Any] = NOTHING

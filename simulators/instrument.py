@@ -1,0 +1,74 @@
+"""The device side of the contract: an instrument that answers bytes with bytes as simulated time goes by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from acquisition.driver import NoOptions, Peer, Serial
+from acquisition.model import Floats
+
+
+class Bench(Protocol):
+    """The participant and the room: what every signal is worth at each simulated second."""
+
+    def values(self, signal: str, t: Floats) -> Floats:
+        """The signal at t (n,) s since the scenario began -> (n,) in the signal's unit; KeyError for an unknown one."""
+
+
+Ledger = Callable[[Mapping[str, Any]], None]
+"""Takes one row for every sample put on the wire: stream, device_time, values."""
+
+
+def no_ledger(_: Mapping[str, Any]) -> None:
+    """Keep no ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a simulated instrument is built from; `patience` stretches its time-outs as a driver's."""
+
+    name: str
+    bench: Bench
+    options: Any = NoOptions()
+    seed: int = 0
+    patience: float = 1.0
+    ledger: Ledger = field(default=no_ledger)
+
+
+class Instrument(Peer, ABC):
+    """One simulated instrument, advanced by simulated seconds `at` since the scenario began; it owns no clock.
+
+    `names` are the configuration names of the drivers that it is the other end of; `not_modelled`
+    says what the real one does beyond this.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+    not_modelled: ClassVar[tuple[str, ...]] = ()
+    serial: Serial | None = None
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def connect(self, at: float) -> None:  # noqa: B027
+        """Notice that a host opened the link."""
+
+    @abstractmethod
+    def receive(self, data: bytes, at: float) -> None:
+        """Take bytes from the host, cut anywhere; queue answers."""
+
+    def advance(self, at: float) -> None:  # noqa: B027
+        """Let time pass up to `at`; queue what the instrument sends by itself."""
+
+    def deadline(self) -> float | None:
+        """When `advance` is wanted at the latest, None for never."""
+        return None
+
+    def reset(self, at: float) -> None:  # noqa: B027
+        """Lose power and come back."""
