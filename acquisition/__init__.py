@@ -1,1 +1,1 @@
-"""The acquisition service: it moves readings from instruments to the record and to people, and knows no instrument by name."""
+"""The acquisition service: from instruments to the record and to people, knowing no instrument by name."""

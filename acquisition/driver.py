@@ -76,7 +76,7 @@ class Setup:
     """
 
     name: str
-    options: Any = NoOptions()
+    options: Any = field(default_factory=NoOptions)
     inputs: tuple[Input, ...] = ()
     patience: float = 1.0
     random: random.Random = field(default_factory=lambda: random.Random(0))
@@ -106,13 +106,13 @@ class Driver(Peer, ABC):
         super().__init__()
         self.setup = setup
 
-    def start(self, at: float) -> None:  # noqa: B027
+    def start(self, at: float) -> None:
         """Queue what opens the conversation."""
 
-    def poll(self, at: float) -> None:  # noqa: B027
+    def poll(self, at: float) -> None:
         """Queue what is due; called at `deadline()`."""
 
-    def stop(self, at: float) -> None:  # noqa: B027
+    def stop(self, at: float) -> None:
         """Queue what closes the conversation."""
 
     @abstractmethod

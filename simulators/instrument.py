@@ -34,7 +34,7 @@ class Plan:
 
     name: str
     bench: Bench
-    options: Any = NoOptions()
+    options: Any = field(default_factory=NoOptions)
     seed: int = 0
     patience: float = 1.0
     ledger: Ledger = field(default=no_ledger)
@@ -56,19 +56,19 @@ class Instrument(Peer, ABC):
         super().__init__()
         self.plan = plan
 
-    def connect(self, at: float) -> None:  # noqa: B027
+    def connect(self, at: float) -> None:
         """Notice that a host opened the link."""
 
     @abstractmethod
     def receive(self, data: bytes, at: float) -> None:
         """Take bytes from the host, cut anywhere; queue answers."""
 
-    def advance(self, at: float) -> None:  # noqa: B027
+    def advance(self, at: float) -> None:
         """Let time pass up to `at`; queue what the instrument sends by itself."""
 
     def deadline(self) -> float | None:
         """When `advance` is wanted at the latest, None for never."""
         return None
 
-    def reset(self, at: float) -> None:  # noqa: B027
+    def reset(self, at: float) -> None:
         """Lose power and come back."""
