@@ -1,0 +1,60 @@
+"""The tree of errors: each says what failed, where, the likely cause and what to do next."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PerfusionError(Exception):
+    """An error that a person can act on.
+
+    `exit_code` is the command line's: 1 unexpected, 2 usage, 3 configuration, 4 device missing or stale,
+    5 integrity failed, 6 coverage under the threshold, 7 remote unreachable, 8 refused by state.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, where: str = "", cause: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.cause:
+            parts.append(f"likely cause: {self.cause}")
+        if self.remedy:
+            parts.append(f"next: {self.remedy}")
+        return "; ".join(parts)
+
+
+class ConfigurationError(PerfusionError):
+    """The configuration does not fit; raised before any port is opened. The site's to mend."""
+
+    exit_code = 3
+
+
+class LinkLost(PerfusionError):
+    """A link could not be opened or went away: unplugged, refused, in use, silent. Retried for ever."""
+
+    exit_code = 4
+
+
+class WrongInstrument(LinkLost):
+    """Another instrument than the configured one answers. Nothing of it is recorded; retried."""
+
+
+class ForbiddenWrite(PerfusionError):
+    """A driver would have written bytes outside its declared queries; they were not written. The driver's fault."""
+
+
+class StoreError(PerfusionError):
+    """The record cannot be opened, read or written."""
+
+
+class Refused(PerfusionError):
+    """The present state does not allow it, such as a second daemon on one record."""
+
+    exit_code = 8
