@@ -1,0 +1,276 @@
+"""One connection to one instrument: bytes through the driver to chunks, and the driver's bytes to the port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from acquisition.bus import Bus
+from acquisition.clock import Clock, Timeline
+from acquisition.derived import Derivation
+from acquisition.driver import Driver
+from acquisition.errors import LinkLost, WrongInstrument
+from acquisition.model import Chunk, Event, Instant, Notice, Readings
+from acquisition.ports import Guard, Port
+from acquisition.streambook import StreamBook
+from acquisition.tape import TapeWriter
+
+log = logging.getLogger(__name__)
+
+NOISE_EVERY = 10.0
+"""Seconds over which noise is summed into one event."""
+NOISE_HINT = 256
+"""Bytes of noise before the first sample after which the line settings are suspected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the configuration says of the instrument that must answer."""
+
+    device: str
+    simulated: bool = False
+    identity: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What outlives connections of one device: its streams' books and what is derived from them."""
+
+    streams: Mapping[str, StreamBook]
+    derivations: tuple[tuple[Derivation, StreamBook], ...] = ()
+
+
+class Connection:
+    """Runs one driver object over one open port until the link, the instrument or the driver gives up.
+
+    `over` is done when the connection has ended, with the LinkLost or the driver's own exception.
+    `on_sample` is called at the first sample.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        expected: Expected,
+        driver: Driver,
+        port: Port,
+        books: Books,
+        bus: Bus,
+        clock: Clock,
+        timeline: Timeline,
+        on_sample: Callable[[], None],
+        tape: TapeWriter | None = None,
+    ) -> None:
+        self.samples = 0
+        self.over: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._number = number
+        self._expected = expected
+        self._driver = driver
+        self._port = port
+        self._guard = Guard(port, driver.queries)
+        self._books = books
+        self._bus = bus
+        self._clock = clock
+        self._timeline = timeline
+        self._on_sample = on_sample
+        self._tape = tape
+        self._loop = asyncio.get_running_loop()
+        self._poll: asyncio.TimerHandle | None = None
+        self._poll_at: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._alive = 0.0
+        self._noise = 0
+        self._noise_said = -NOISE_EVERY
+        self._hinted = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a sample after which the instrument counts as lost."""
+        return self._driver.silence * self._driver.setup.patience
+
+    async def open(self) -> None:
+        """Open the port and begin the conversation; LinkLost where the port refuses."""
+        await self._port.open(self)
+        now = self._clock.now()
+        self._alive = now.seconds
+        self._attempt(lambda: self._driver.start(now.seconds))
+        self._arm_watch()
+
+    def close(self, farewell: bool = False) -> None:
+        """Close the port; with `farewell` the driver may first say good-bye."""
+        if farewell and not self.over.done():
+            now = self._clock.now().seconds
+            self._attempt(lambda: self._driver.stop(now))
+        self._end(LinkLost("closed", self._port.name))
+
+    def data(self, data: bytes, arrived: Instant) -> None:
+        """Take bytes from the port."""
+        if self.over.done():
+            return
+        if self._tape is not None:
+            self._tape.read(data, arrived)
+        driver = self._driver
+        at = arrived.monotonic / 1e9
+        try:
+            for item in driver.receive(data, at):
+                if type(item) is Readings:
+                    self._readings(item, arrived)
+                else:
+                    self._notice(item, arrived)  # type: ignore[arg-type]
+                if self.over.done():
+                    return
+        except Exception as error:
+            self._end(error)
+            return
+        self._flush()
+
+    def lost(self, error: LinkLost) -> None:
+        """Take note that the port lost its link."""
+        self._end(error)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            self._end(error)
+            return
+        self._flush()
+
+    def _flush(self) -> None:
+        outgoing = self._driver.to_send()
+        if outgoing:
+            try:
+                for message in outgoing:
+                    self._guard.write(message)
+                    if self._tape is not None:
+                        self._tape.wrote(message, self._clock.now())
+            except Exception as error:
+                self._end(error)
+                return
+        deadline = self._driver.deadline()
+        if deadline != self._poll_at:
+            self._arm_poll(deadline)
+
+    def _arm_poll(self, deadline: float | None) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+        self._poll, self._poll_at = None, deadline
+        if deadline is not None and not self.over.done():
+            wait = self._clock.real(max(deadline - self._clock.now().seconds, 0.0))
+            self._poll = self._loop.call_later(wait, self._due)
+
+    def _due(self) -> None:
+        self._poll, self._poll_at = None, None
+        now = self._clock.now().seconds
+        self._attempt(lambda: self._driver.poll(now))
+
+    def _arm_watch(self) -> None:
+        if not self.over.done():
+            self._watch = self._loop.call_later(self._clock.real(self.patience / 4), self._check)
+
+    def _check(self) -> None:
+        now = self._clock.now().seconds
+        if now - self._alive > self.patience:
+            self._end(
+                LinkLost(
+                    f"silent for {self._clock.real(now - self._alive):.1f} s",
+                    self._port.name,
+                    "the instrument is off, its data output is disabled, or the line settings differ",
+                    "look at the instrument; the connection is tried again by itself",
+                )
+            )
+            return
+        self._arm_watch()
+
+    def _readings(self, readings: Readings, arrived: Instant) -> None:
+        if not len(readings.values):
+            return
+        chunk = self._books.streams[readings.stream].chunk(readings, arrived, self._number)
+        self._alive = arrived.monotonic / 1e9
+        self._bus.publish(chunk)
+        if not self.samples:
+            self._on_sample()
+        self.samples += len(chunk.time)
+        for derivation, book in self._books.derivations:
+            if derivation.source == readings.stream:
+                self._derive(derivation, book, chunk)
+
+    def _derive(self, derivation: Derivation, book: StreamBook, chunk: Chunk) -> None:
+        rows = derivation.feed(chunk)
+        if rows is not None and len(rows.values):
+            self._bus.publish(book.derived(rows, chunk))
+
+    def _notice(self, notice: Notice, arrived: Instant) -> None:
+        if notice.kind == "noise":
+            self._count_noise(int(notice.details.get("bytes", 0)), notice, arrived)
+            return
+        level = logging.WARNING if notice.kind in ("alarm", "overflow", "warning") else logging.INFO
+        log.log(level, "%s: %s", self._expected.device, notice.text)
+        self._say(notice.kind, notice.text, arrived, **dict(notice.details))
+        if notice.kind == "identity":
+            self._check_identity(notice)
+
+    def _count_noise(self, count: int, notice: Notice, arrived: Instant) -> None:
+        self._noise += count
+        at = arrived.seconds
+        if not self.samples and not self._hinted and self._noise >= NOISE_HINT:
+            self._hinted = True
+            text = f"{self._noise} bytes and no valid frame: are baud rate, parity and instrument the configured ones?"
+            log.warning("%s: %s: %s", self._expected.device, self._port.name, text)
+            self._say("warning", text, arrived)
+        if at - self._noise_said >= NOISE_EVERY * self._clock.speed:
+            self._say("noise", notice.text, arrived, bytes=self._noise)
+            self._noise, self._noise_said = 0, at
+
+    def _check_identity(self, notice: Notice) -> None:
+        model = str(notice.details.get("model", ""))
+        serial = str(notice.details.get("serial", ""))
+        expected = self._expected
+        where = self._port.name
+        for key, found in (("model", model), ("serial", serial)):
+            wanted = expected.identity.get(key)
+            if wanted is not None and wanted != found:
+                self._end(
+                    WrongInstrument(
+                        f"the instrument's {key} is {found!r}, configured is {wanted!r}",
+                        where,
+                        "another instrument is on this port",
+                        f"plug in the right one, or change the device's identity.{key}",
+                    )
+                )
+                return
+        says_simulated = "SIM" in model or "SIM" in serial
+        if says_simulated and not expected.simulated:
+            self._end(
+                WrongInstrument(
+                    f"a simulator answers (model {model!r}, serial number {serial!r})",
+                    where,
+                    "the entry describes a real instrument",
+                    "set simulated = true for this device, so that its data are marked",
+                )
+            )
+        elif expected.simulated and not says_simulated:
+            self._end(
+                WrongInstrument(
+                    f"a real instrument answers (model {model!r}, serial number {serial!r})",
+                    where,
+                    "the entry says simulated = true",
+                    "remove simulated = true: real data must not be marked as simulated",
+                )
+            )
+
+    def _say(self, kind: str, text: str, arrived: Instant, **details: object) -> None:
+        self._bus.publish(Event(kind, self._timeline.key(arrived.monotonic), self._expected.device, text, details))
+
+    def _end(self, error: BaseException) -> None:
+        if self.over.done():
+            return
+        if self._noise:
+            self._say("noise", "bytes that belong to no frame", self._clock.now(), bytes=self._noise)
+        for timer in (self._poll, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._poll = self._watch = None
+        self._port.close()
+        self.over.set_result(error)

@@ -1,0 +1,159 @@
+"""Numbers and times for one stream in one run: from readings to chunks, with every hole recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acquisition.clock import SampleClock, Timeline
+from acquisition.model import Chunk, Floats, Gap, Header, Instant, Nanoseconds, Readings, TimeBase
+
+RATE_SLEW = 0.02
+"""How far a nominal rate may be from the truth (INF: two per cent; crystal-timed instruments are far within)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Where the record of a stream ended: the next sequence number and the last time key."""
+
+    next: int
+    key: int
+
+
+class InstrumentClocks:
+    """The maps from an instrument's own time to the host's: one per time base, kept over reconnections."""
+
+    def __init__(self) -> None:
+        self._token: str | None = None
+        self._clock = SampleClock()
+
+    def clock(self, base: TimeBase) -> SampleClock:
+        """The map of this time base; a new token begins a new map."""
+        if base.token != self._token:
+            self._token, self._clock = base.token, SampleClock(base.origin)
+        return self._clock
+
+
+class StreamBook:
+    """Keeps one stream's sequence and time over connections; the only place where chunks are made.
+
+    The first chunk of a run after an earlier run, the first one after an interruption and each one
+    after lost samples carry a `Gap`. Sequence numbers count missing samples where their number is
+    known and leave one number out where it is not, so that a hole shows in the numbers alone.
+    """
+
+    def __init__(self, header: Header, timeline: Timeline, clocks: InstrumentClocks, last: Last | None = None) -> None:
+        self.header = header
+        self._timeline = timeline
+        self._clocks = clocks
+        self._next = last.next if last else 0
+        self._key = last.key if last else None
+        self._cause = "the service was not running" if last else ""
+        self._device_last: tuple[str, float, float] | None = None
+        self._index_clock = SampleClock(slew=RATE_SLEW)
+
+    def interrupted(self, cause: str) -> None:
+        """Note that the link was lost; the first cause stands until a sample comes."""
+        if self._key is not None and not self._cause:
+            self._cause = cause
+        self._index_clock = SampleClock(slew=RATE_SLEW)
+
+    def chunk(self, readings: Readings, arrived: Instant, connection: int) -> Chunk:
+        """Give readings their numbers and times."""
+        lost = readings.lost or None
+        if self._cause:
+            lost = self._missing(readings)
+        first = self._next
+        gap_cause = self._cause or ("samples lost on the way" if readings.lost else "")
+        before = first if not gap_cause else first + (1 if lost is None else lost)
+        time = self._rising(self._times(readings, arrived, before))
+        return self._make(readings, arrived, connection, time, before, gap_cause, lost)
+
+    def derived(self, readings: Readings, source: Chunk) -> Chunk:
+        """Give rows computed from `source` the times of its samples."""
+        missing = source.gap.missing if source.gap is not None and self._key is not None else None
+        before, cause = self._next, ""
+        if self._key is not None and (source.gap is not None or self._cause):
+            cause = self._cause or (source.gap.cause if source.gap else "")
+            before += 1 if missing is None else missing
+        time = source.time[-len(readings.values) :]
+        return self._make(readings, source.arrived, source.connection, time, before, cause, missing)
+
+    def _make(
+        self,
+        readings: Readings,
+        arrived: Instant,
+        connection: int,
+        time: Nanoseconds,
+        first: int,
+        cause: str,
+        missing: int | None,
+    ) -> Chunk:
+        gap = None
+        if cause and self._key is not None:
+            gap = Gap(self._key, int(time[0]), self._next - 1, first, cause, missing)
+        values, quality = readings.values, readings.quality
+        time.flags.writeable = values.flags.writeable = quality.flags.writeable = False
+        device_time = readings.device_time
+        if device_time is not None:
+            device_time.flags.writeable = False
+            if readings.base is not None:
+                step = float(device_time[-1] - device_time[0]) / (len(device_time) - 1) if len(device_time) > 1 else 0.0
+                known = self._device_last
+                if not step and known is not None and known[0] == readings.base.token:
+                    step = known[2]
+                self._device_last = (readings.base.token, float(device_time[-1]), step)
+        self._key, self._cause = int(time[-1]), ""
+        self._next = first + len(time)
+        return Chunk(
+            self.header, self._timeline.run, connection, first, arrived, time, values, quality, device_time, gap
+        )
+
+    def _missing(self, readings: Readings) -> int | None:
+        """How many samples an interruption cost, where the instrument's own clock ran on through it."""
+        last, base = self._device_last, readings.base
+        if last is None or base is None or readings.device_time is None or last[0] != base.token or not last[2]:
+            return None
+        return max(round((float(readings.device_time[0]) - last[1]) / last[2]) - 1, 0)
+
+    def _times(self, readings: Readings, arrived: Instant, first: int) -> Nanoseconds:
+        n = len(readings.values)
+        at = arrived.monotonic
+        seconds: Floats
+        if readings.device_time is not None and readings.base is not None:
+            clock = self._clocks.clock(readings.base)
+            offset = clock.offset(float(readings.device_time[-1]), at / 1e9)
+            seconds = np.add(readings.device_time, offset)
+        elif self.header.stream.rate:
+            interval = 1.0 / self.header.stream.rate
+            newest = (first + n - 1) * interval
+            offset = self._index_clock.offset(newest, at / 1e9)
+            if n == 1:
+                return np.array([self._timeline.key(int((newest + offset) * 1e9))], dtype=np.int64)
+            seconds = np.add(np.arange(first, first + n) * interval, offset)
+        elif n == 1:
+            return np.array([self._timeline.key(at)], dtype=np.int64)
+        else:
+            return self._timeline.key(at) + np.arange(1 - n, 1, dtype=np.int64)
+        whole = np.floor(seconds)
+        ns = whole.astype(np.int64) * 1_000_000_000 + np.rint((seconds - whole) * 1e9).astype(np.int64)
+        keys: Nanoseconds = ns + (self._timeline.anchor - self._timeline.started)
+        return keys
+
+    def _rising(self, time: Nanoseconds) -> Nanoseconds:
+        """Lift what is not later than its predecessor to 1 ns after it."""
+        n = len(time)
+        floor = self._key
+        if n == 1:
+            if floor is not None and time[0] <= floor:
+                time[0] = floor + 1
+            return time
+        if (floor is None or time[0] > floor) and bool((time[1:] > time[:-1]).all()):
+            return time
+        steps = np.arange(n, dtype=np.int64)
+        level = time - steps
+        if floor is not None:
+            level[0] = max(level[0], floor + 1)
+        lifted: Nanoseconds = np.maximum.accumulate(level) + steps
+        return lifted

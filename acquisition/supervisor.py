@@ -1,0 +1,162 @@
+"""Keeps one device connected for ever: states, back-off, liveness; one log line for each change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from acquisition.bus import Bus
+from acquisition.clock import Clock, Timeline
+from acquisition.connection import Books, Connection, Expected
+from acquisition.driver import Driver
+from acquisition.errors import LinkLost
+from acquisition.model import Event
+from acquisition.ports import Port
+from acquisition.tape import TapeWriter
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a device stands."""
+
+    CONNECTING = "CONNECTING"
+    NEGOTIATING = "NEGOTIATING"
+    STREAMING = "STREAMING"
+    LOST = "LOST"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Back-off of reconnections: from `first` s, doubled and jittered, to `cap` s, reset by a sample."""
+
+    cap: float
+    first: float = 0.1
+
+    def wait(self, failures: int, rng: random.Random) -> float:
+        """Seconds before the try that follows the given number of failures (1, 2, ...)."""
+        return float(min(self.first * 2 ** min(failures - 1, 16), self.cap) * rng.uniform(0.5, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """All that it takes to connect to one instrument, again and again."""
+
+    expected: Expected
+    make_driver: Callable[[], Driver]
+    make_port: Callable[[Driver], Port]
+    patience: Patience
+    make_tape: Callable[[int], TapeWriter] | None = None
+
+
+class Supervisor:
+    """Runs one device until `stop`: connects, watches, reconnects; a driver's bug ends it as FAILED."""
+
+    def __init__(
+        self, device: Device, books: Books, bus: Bus, clock: Clock, timeline: Timeline, rng: random.Random
+    ) -> None:
+        self.name = device.expected.device
+        self.state = State.CONNECTING
+        self._device = device
+        self._books = books
+        self._bus = bus
+        self._clock = clock
+        self._timeline = timeline
+        self._rng = rng
+        self._failures = 0
+        self._said = False
+        self._connections = 0
+        self._stopping = asyncio.Event()
+        self._connection: Connection | None = None
+
+    async def run(self) -> None:
+        """Keep the device connected until `stop` is called or its driver fails."""
+        self._announce(State.CONNECTING, "")
+        while not self._stopping.is_set():
+            error = await self._once()
+            if self._stopping.is_set():
+                return
+            if not isinstance(error, LinkLost):
+                self._fail(error)
+                return
+            self._lost(error)
+            wait = self._device.patience.wait(self._failures, self._rng)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), wait)
+            except TimeoutError:
+                continue
+
+    def stop(self) -> None:
+        """End the connection with a farewell and do not reconnect."""
+        self._stopping.set()
+        if self._connection is not None:
+            self._connection.close(farewell=True)
+
+    async def _once(self) -> BaseException:
+        """Connect once and stay until it ends; answer why it ended."""
+        self._connections += 1
+        tape = None
+        try:
+            driver = self._device.make_driver()
+            port = self._device.make_port(driver)
+            tape = self._device.make_tape(self._connections) if self._device.make_tape else None
+            connection = Connection(
+                self._connections,
+                self._device.expected,
+                driver,
+                port,
+                self._books,
+                self._bus,
+                self._clock,
+                self._timeline,
+                self._streaming,
+                tape,
+            )
+            await connection.open()
+            if self._stopping.is_set():
+                connection.close()
+            self._connection = connection
+            if self.state is State.CONNECTING:
+                self._announce(State.NEGOTIATING, "")
+            return await connection.over
+        except LinkLost as error:
+            return error
+        except Exception as error:
+            return error
+        finally:
+            self._connection = None
+            if tape is not None:
+                tape.close()
+
+    def _streaming(self) -> None:
+        self._failures = 0
+        if self._said:
+            log.info("%s: streaming again", self.name)
+        self._said = False
+        self._announce(State.STREAMING, "")
+
+    def _lost(self, error: LinkLost) -> None:
+        self._failures += 1
+        log.log(logging.DEBUG if self._said else logging.WARNING, "%s: %s", self.name, error)
+        self._said = True
+        for book in self._books.streams.values():
+            book.interrupted(error.what)
+        for _, book in self._books.derivations:
+            book.interrupted(error.what)
+        if self.state is not State.LOST or self._failures == 1:
+            self._announce(State.LOST, str(error))
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("%s: FAILED, a fault in the driver; it is not retried", self.name, exc_info=error)
+        self._announce(State.FAILED, f"{type(error).__name__}: {error}")
+
+    def _announce(self, state: State, cause: str) -> None:
+        self.state = state
+        key = self._timeline.key(self._clock.now().monotonic)
+        text = f"{state}: {cause}" if cause else str(state)
+        self._bus.publish(Event("state", key, self.name, text, {"state": str(state), "cause": cause}))
