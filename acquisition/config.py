@@ -1,0 +1,252 @@
+"""The configuration: what a bedside.toml may say, checked whole before any port is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from acquisition import assets, strict
+from acquisition.analog import Input, Profile
+from acquisition.driver import Driver, Setup
+from acquisition.errors import ConfigurationError
+from acquisition.registry import drivers
+
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+Positive = Annotated[float, Meta(gt=0)]
+NetworkPort = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
+    """A table of the configuration; keys that it does not name are errors."""
+
+
+class Site(Table, frozen=True):
+    """Where this is: both names stand in every outgoing message."""
+
+    id: Name = "site"
+    station: Name = "bedside"
+
+
+class Record(Table, frozen=True):
+    """The store: its folder (relative to this file) and how long data are kept."""
+
+    path: str = "record"
+    retention: str | None = None
+    flush: Annotated[float, Meta(ge=0.01, le=0.2)] = 0.1
+
+
+class PageTable(Table, frozen=True):
+    """The live page, on 127.0.0.1."""
+
+    port: NetworkPort = 8080
+
+
+class Influx(Table, frozen=True):
+    """A remote InfluxDB."""
+
+    url: str
+    org: str
+    bucket: str
+    token_file: str
+
+
+class Mqtt(Table, frozen=True):
+    """A remote MQTT broker."""
+
+    host: str
+    port: NetworkPort = 8883
+    tls: bool = True
+    user: str | None = None
+    password_file: str | None = None
+
+
+class Identity(Table, frozen=True):
+    """Which instrument must answer; what is not said is not checked."""
+
+    model: str | None = None
+    serial: str | None = None
+
+
+class Placement(Table, frozen=True):
+    """Where the probes are."""
+
+    site: str = ""
+    side: str = ""
+
+
+class ChannelTable(Table, frozen=True):
+    """What one analog input of a digitiser carries; `name` is the channel's, by default the signal's."""
+
+    input: int | str
+    signal: str
+    profile: str
+    name: Name | None = None
+
+
+class DeviceTable(Table, frozen=True):
+    """One instrument."""
+
+    name: Name
+    driver: str
+    port: str | None = None
+    resource: str | None = None
+    simulated: bool = False
+    tape: bool = False
+    control: bool = False
+    silence: Positive | None = None
+    identity: Identity = Identity()
+    placement: Placement = Placement()
+    options: dict[str, Any] = {}
+    channel: tuple[ChannelTable, ...] = ()
+
+
+class Tables(Table, frozen=True):
+    """The whole file."""
+
+    device: tuple[DeviceTable, ...]
+    site: Site = Site()
+    store: Record = Record()
+    page: PageTable | None = PageTable()
+    influx: Influx | None = None
+    mqtt: Mqtt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One instrument, resolved: its driver, checked options, and inputs with their profiles."""
+
+    table: DeviceTable
+    driver: type[Driver]
+    options: msgspec.Struct
+    inputs: tuple[Input, ...]
+
+    def setup(self, patience: float = 1.0, **more: Any) -> Setup:
+        """What the driver is built from."""
+        return Setup(self.table.driver, self.options, self.inputs, patience, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration and the file that it came from."""
+
+    path: Path
+    tables: Tables
+    devices: tuple[DeviceConfig, ...]
+
+    @property
+    def store(self) -> Path:
+        """The folder of the record."""
+        return self.path.parent / self.tables.store.path
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed."""
+    path = path.absolute()
+    tables = strict.convert(strict.read(path), Tables, path)
+    if not tables.device:
+        raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
+    seen: dict[str, int] = {}
+    for index, device in enumerate(tables.device):
+        if device.name in seen:
+            raise strict.fault(
+                path,
+                f"$.device[{index}].name",
+                f"the name is taken by $.device[{seen[device.name]}]",
+                "a name of its own for each device",
+                device.name,
+            )
+        seen[device.name] = index
+    devices = tuple(_device(path, f"$.device[{i}]", table) for i, table in enumerate(tables.device))
+    return Config(path, tables, devices)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the file; options and profiles are checked by each driver beyond it."""
+    return msgspec.json.schema(Tables)
+
+
+def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
+    known = drivers()
+    driver = known.get(table.driver)
+    if driver is None:
+        raise strict.fault(path, f"{key}.driver", "unknown driver", ", ".join(known), table.driver)
+    _check_link(path, key, table, driver)
+    if table.control:
+        raise strict.fault(path, f"{key}.control", "this driver only reads", "false", True)
+    options = strict.convert(table.options, driver.Options, path, f"{key}.options")
+    inputs = tuple(_input(path, f"{key}.channel[{i}]", channel) for i, channel in enumerate(table.channel))
+    _check_names(path, key, inputs)
+    resolved = DeviceConfig(table, driver, options, inputs)
+    try:
+        driver(resolved.setup())
+    except ConfigurationError as error:
+        raise strict.fault(path, f"{key}.{error.where or 'options'}", error.what, error.remedy) from error
+    except ValueError as error:
+        raise strict.fault(path, f"{key}.options", str(error)) from error
+    return resolved
+
+
+def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) -> None:
+    links = set(driver.about.links)
+    if (table.port is None) == (table.resource is None):
+        which = "port or resource" if table.port is None else "port and resource"
+        raise strict.fault(
+            path,
+            f"{key}.port",
+            "the device has neither port nor resource" if table.port is None else f"the device has both {which}",
+            "one of them: port (a serial device or socket://host:port), or resource (a VISA resource)",
+        )
+    if table.port is not None:
+        if table.port.startswith("socket://"):
+            host, _, number = table.port.removeprefix("socket://").rpartition(":")
+            if not host or not number.isdigit() or not 0 < int(number) < 65536:
+                raise strict.fault(path, f"{key}.port", "no TCP address", "socket://host:port", table.port)
+        elif "://" in table.port:
+            raise strict.fault(path, f"{key}.port", "unknown kind of port", "a path or socket://host:port", table.port)
+        if not links & {"serial", "tcp"}:
+            raise strict.fault(
+                path, f"{key}.port", f"{table.driver} is reached by VISA", "resource instead of port", table.port
+            )
+    elif not links & {"hislip", "socket", "vxi11", "gpib"}:
+        raise strict.fault(
+            path, f"{key}.resource", f"{table.driver} is no VISA instrument", "port instead of resource", table.resource
+        )
+
+
+def _input(path: Path, key: str, table: ChannelTable) -> Input:
+    beside = path.parent
+    profile_path = assets.find("profiles", table.profile, beside)
+    if profile_path is None:
+        available = ", ".join(assets.names("profiles", beside))
+        raise strict.fault(path, f"{key}.profile", "unknown profile", available, table.profile)
+    profile = strict.convert(strict.read(profile_path), Profile, profile_path)
+    try:
+        signal = profile.signal(table.signal)
+    except KeyError:
+        available = ", ".join(signal.signal for signal in profile.signals)
+        raise strict.fault(
+            path, f"{key}.signal", f"the profile {table.profile} has no such signal", available, table.signal
+        ) from None
+    confirmed = profile.source == "documented"
+    name = table.name or table.signal
+    return Input(str(table.input), name, profile.name, confirmed, profile.citation, signal)
+
+
+def _check_names(path: Path, key: str, inputs: tuple[Input, ...]) -> None:
+    for attribute, word in (("name", "name"), ("terminal", "input")):
+        seen: dict[str, int] = {}
+        for index, each in enumerate(inputs):
+            value = getattr(each, attribute)
+            if value in seen:
+                raise strict.fault(
+                    path,
+                    f"{key}.channel[{index}].{word}",
+                    f"taken by channel[{seen[value]}]",
+                    f"a different {word} for each channel",
+                    value,
+                )
+            seen[value] = index

@@ -1,0 +1,168 @@
+"""TOML into typed values; an error names the file, the line, the path of the key, its value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from acquisition.errors import ConfigurationError
+
+T = TypeVar("T")
+_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"]+)\s*\]\]?")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*=")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Parse a TOML file; ConfigurationError where it is missing or no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "there is no such file", str(path), "a wrong path, or a wrong working directory"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot be read ({error})", str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"is no valid TOML: {error}", str(path), "a typing error") from error
+
+
+def convert(raw: Any, kind: type[T], path: Path, prefix: str = "$") -> T:
+    """Fit raw values into `kind`; `prefix` is where `raw` stands in the file."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        what, _, at = text.partition(" - at `")
+        within = at.rstrip("`") or "$"
+        steps = _steps(within)
+        unknown = re.match(r"Object contains unknown field `([^`]*)`", what)
+        missing = re.match(r"Object missing required field `([^`]*)`", what)
+        if unknown:
+            steps.append(unknown[1])
+            what, allowed = "unknown key", _fields(inspect.type_info(kind), steps[:-1])
+        elif missing:
+            what = f"the key {missing[1]!r} is missing"
+            allowed = _allowed(inspect.type_info(kind), [*steps, missing[1]])
+            steps.append(missing[1])
+        else:
+            allowed = _allowed(inspect.type_info(kind), steps)
+        raise fault(path, prefix + _dotted(steps), what, allowed, _value(raw, steps)) from None
+
+
+_NONE = object()
+
+
+def fault(path: Path, key: str, what: str, allowed: str = "", value: Any = _NONE) -> ConfigurationError:
+    """An error at one key of a file."""
+    shown = "" if value is _NONE else f" (value {value!r})"
+    line = lines(path).get(key)
+    where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
+    return ConfigurationError(f"{what}{shown}", where, remedy=f"allowed: {allowed}" if allowed else "")
+
+
+def lines(path: Path) -> dict[str, int]:
+    """Where each plain key of a TOML file stands: path of the key -> line number; tables count too."""
+    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    table = "$"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return found
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _TABLE.match(line):
+            *parents, last = header[2].replace('"', "").split(".")
+            table = "$"
+            for name in parents:
+                table += f".{name}"
+                if table in counts:
+                    table += f"[{counts[table]}]"
+            table += f".{last}"
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table += f"[{counts[table]}]"
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault(f"{table}.{key[1]}", number)
+    return found
+
+
+def _steps(path: str) -> list[str | int]:
+    return [int(index) if index else name for name, index in _STEP.findall(path)]
+
+
+def _dotted(steps: list[str | int]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
+def _value(raw: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return _NONE
+    return raw
+
+
+def _resolve(info: inspect.Type, steps: list[str | int]) -> list[inspect.Type]:
+    kinds = list(info.types) if isinstance(info, inspect.UnionType) else [info]
+    if not steps:
+        return kinds
+    found: list[inspect.Type] = []
+    for kind in kinds:
+        if isinstance(kind, inspect.StructType):
+            found += [r for f in kind.fields if f.encode_name == steps[0] for r in _resolve(f.type, steps[1:])]
+        elif isinstance(kind, inspect.ListType | inspect.VarTupleType):
+            found += _resolve(kind.item_type, steps[1:])
+        elif isinstance(kind, inspect.DictType):
+            found += _resolve(kind.value_type, steps[1:])
+    return found
+
+
+def _fields(info: inspect.Type, steps: list[str | int]) -> str:
+    names = [
+        f.encode_name for kind in _resolve(info, steps) if isinstance(kind, inspect.StructType) for f in kind.fields
+    ]
+    return ", ".join(names) or "no keys here"
+
+
+def _allowed(info: inspect.Type, steps: list[str | int]) -> str:
+    return " or ".join(dict.fromkeys(_describe(kind) for kind in _resolve(info, steps)))
+
+
+def _describe(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.LiteralType():
+            return " or ".join(repr(value) for value in kind.values)
+        case inspect.StructType():
+            return "a table of " + (", ".join(f.encode_name for f in kind.fields) or "nothing")
+        case inspect.ListType() | inspect.VarTupleType():
+            return "a list"
+        case inspect.DictType():
+            return "a table"
+        case inspect.StrType():
+            return f"text that matches {kind.pattern}" if kind.pattern else "text in quotes"
+        case inspect.IntType() | inspect.FloatType():
+            bounds = [
+                f"{word} {value}"
+                for word, value in (
+                    ("at least", kind.ge),
+                    ("more than", kind.gt),
+                    ("at most", kind.le),
+                    ("less than", kind.lt),
+                )
+                if value is not None
+            ]
+            noun = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+            return " ".join([noun, *bounds])
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.NoneType():
+            return "nothing"
+    return type(kind).__name__.removesuffix("Type").lower()
