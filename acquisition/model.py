@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Nanoseconds = NDArray[np.int64]
 Flags = NDArray[np.uint8]
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Quality(IntFlag):
@@ -117,7 +114,7 @@ class Notice:
 
     kind: str
     text: str
-    details: Mapping[str, Any] = NOTHING
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +181,4 @@ class Event:
     time: int
     device: str
     text: str
-    details: Mapping[str, Any] = NOTHING
+    details: Mapping[str, Any] = field(default_factory=dict)
