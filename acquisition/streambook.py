@@ -38,15 +38,19 @@ class InstrumentClocks:
 class StreamBook:
     """Keeps one stream's sequence and time over connections; the only place where chunks are made.
 
-    The first chunk of a run after an earlier run, the first one after an interruption and each one
-    after lost samples carry a `Gap`. Sequence numbers count missing samples where their number is
+    The first chunk of a run after an earlier run, the first one after an interruption, after more than
+    `patience` seconds without a sample, and each one after lost samples carry a `Gap`. Sequence numbers count missing samples where their number is
     known and leave one number out where it is not, so that a hole shows in the numbers alone.
     """
 
-    def __init__(self, header: Header, timeline: Timeline, clocks: InstrumentClocks, last: Last | None = None) -> None:
+    def __init__(
+        self, header: Header, timeline: Timeline, clocks: InstrumentClocks, patience: float, last: Last | None = None
+    ) -> None:
         self.header = header
         self._timeline = timeline
         self._clocks = clocks
+        self._patience = int(patience * 1e9)
+        self._arrived: int | None = None
         self._next = last.next if last else 0
         self._key = last.key if last else None
         self._cause = "the service was not running" if last else ""
@@ -62,6 +66,7 @@ class StreamBook:
     def chunk(self, readings: Readings, arrived: Instant, connection: int) -> Chunk:
         """Give readings their numbers and times."""
         lost = readings.lost or None
+        self._notice_pause(arrived)
         if self._cause:
             lost = self._missing(readings)
         first = self._next
@@ -79,6 +84,12 @@ class StreamBook:
             before += 1 if missing is None else missing
         time = source.time[-len(readings.values) :]
         return self._make(readings, source.arrived, source.connection, time, before, cause, missing)
+
+    def _notice_pause(self, arrived: Instant) -> None:
+        at, before = arrived.monotonic, self._arrived
+        self._arrived = at
+        if before is not None and at - before > self._patience:
+            self.interrupted(f"no sample for {(at - before) / 1e9:.1f} s")
 
     def _make(
         self,

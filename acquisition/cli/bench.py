@@ -1,0 +1,134 @@
+"""`perfusion simulate` and `perfusion demo`: instruments without hardware, in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from acquisition import assets
+from acquisition.cli.daemon import serve
+from acquisition.config import load
+from acquisition.errors import PerfusionError
+
+START = 20.0
+END = 5.0
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate(arguments: tuple[str, ...]) -> int:
+    """Simulate an instrument on a pseudo-terminal, TCP or HiSLIP; `perfusion simulate --help` lists the options."""
+    with contextlib.suppress(KeyboardInterrupt):
+        return subprocess.call([sys.executable, "-m", "simulators", *arguments])
+    return 130
+
+
+@click.command()
+@click.option("--for", "seconds", type=click.FloatRange(min=0), help="Stop after so many seconds.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the record in this folder.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the live page (default 8080, else a free one).")
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@click.option("--scenario", default="tour", help="What happens on the bench.", show_default=True)
+@click.option("--class", "kind", default="healthy", help="healthy, diabetic, claudicant or cli.", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Run everything faster.")
+def demo(
+    seconds: float | None,
+    data: Path | None,
+    port: int | None,
+    no_browser: bool,
+    scenario: str,
+    kind: str,
+    seed: int,
+    speed: float,
+) -> int:
+    """Show a simulated bedside: laser Doppler, TcPO2 and treadmill, through the real drivers, with the live page."""
+    t0 = time.time()
+    common = [
+        "--scenario", scenario, "--class", kind, "--seed", str(seed), "--speed", str(speed), "--t0", f"{t0:.6f}",
+    ]  # fmt: skip
+
+    def announce(url: str) -> None:
+        click.echo(f"live page: {url}")
+        if not no_browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            webbrowser.open(url)
+
+    with contextlib.ExitStack() as stack:
+        folder = _folder(stack, data)
+        links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfusion-links-")))
+        ldf = stack.enter_context(_simulator("daq970a", ["--hislip", "127.0.0.1:0", *common]))
+        ports = {name: str(links / name) for name in ("tcpo2", "treadmill")}
+        stack.enter_context(_simulator("intellivue", ["--pty", "--link", ports["tcpo2"], *common]))
+        stack.enter_context(_simulator("trackmaster", ["--pty", "--link", ports["treadmill"], *common]))
+        text = (assets.shipped() / "demo.toml").read_text("utf-8")
+        values = {"ldf": ldf, **ports, "page": str(_page_port(port))}
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        (folder / "demo.toml").write_text(text, "utf-8")
+        config = load(folder / "demo.toml")
+        click.echo(f"record: {config.store / 'record.db'}")
+        return serve(config, seconds, speed, t0, None, announce)
+
+
+def _folder(stack: contextlib.ExitStack, data: Path | None) -> Path:
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+        return data
+    folder = Path(tempfile.mkdtemp(prefix="perfusion-demo-"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _page_port(port: int | None) -> int:
+    if port is not None:
+        return port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 8080))
+        except OSError:
+            return 0
+    return 8080
+
+
+@contextlib.contextmanager
+def _simulator(name: str, arguments: list[str]) -> Iterator[str]:
+    """Run a simulator until the block ends; yields its address. It ends with the pipe to its stdin."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", name, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise PerfusionError(
+                f"the simulator {name} did not start",
+                cause="its message stands above",
+                remedy="mend that and try again",
+            )
+        listen = json.loads(line)["listen"]
+        yield str(listen.get("resource") or listen.get("path") or listen.get("url"))
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,64 @@
+"""`perfusion config`: check, show and describe configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from acquisition import strict
+from acquisition.config import load, schema
+
+FILE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+
+
+@click.group()
+def config() -> None:
+    """Check, show or describe configurations."""
+
+
+@config.command()
+@FILE
+def check(path: Path) -> None:
+    """Check a configuration without opening anything; exit 3 where it does not fit."""
+    checked = load(path)
+    click.echo(f"{path}: ok, {len(checked.devices)} devices", err=True)
+
+
+@config.command()
+@FILE
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show(path: Path, origin: bool, as_json: bool) -> None:
+    """Show the configuration as the service sees it, defaults included."""
+    tables = msgspec.to_builtins(load(path).tables)
+    where = strict.lines(path)
+    rows = [(key, value, f"{path}:{where[key]}" if key in where else "default") for key, value in _leaves("$", tables)]
+    if as_json:
+        document: Any = [{"key": k, "value": v, "origin": o} for k, v, o in rows] if origin else tables
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    for key, value, source in rows:
+        shown = json.dumps(value, ensure_ascii=False)
+        click.echo(f"{key} = {shown}   # {source}" if origin else f"{key} = {shown}")
+
+
+@config.command("schema")
+def show_schema() -> None:
+    """Print the JSON schema of the configuration file."""
+    click.echo(json.dumps(schema(), indent=2))
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}", inner)
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        for index, inner in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", inner)
+    else:
+        yield path, value

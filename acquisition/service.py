@@ -1,0 +1,293 @@
+"""The daemon: builds every part from a configuration, runs the devices, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import platform
+import random
+import resource
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from acquisition import __version__
+from acquisition.bus import Bus
+from acquisition.clock import Clock, Timeline
+from acquisition.config import Config, DeviceConfig
+from acquisition.connection import Books, Expected
+from acquisition.control import ControlSocket
+from acquisition.driver import Driver, Serial
+from acquisition.live import Board, Page
+from acquisition.model import Event, Header, Stream
+from acquisition.ports import Port
+from acquisition.ports.serial import SerialPort
+from acquisition.ports.tcp import TcpPort
+from acquisition.ports.visa import VisaPort
+from acquisition.store import StoreWriter
+from acquisition.streambook import InstrumentClocks, Last, StreamBook
+from acquisition.supervisor import Device, Patience, State, Supervisor
+from acquisition.tape import TapeWriter
+
+log = logging.getLogger(__name__)
+
+LOCAL_CAP, NETWORK_CAP = 1.0, 5.0
+DRAIN = 3.0
+CLOCK_STEP = 0.1
+"""Seconds by which wall and monotonic clock must part within one look to count as a step."""
+
+
+class Service:
+    """One run of the daemon: `run` opens the record, streams until stopped, and answers the exit code."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        witness: Callable[[str], None] | None = None,
+        on_page: Callable[[str], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._witness = witness
+        self._on_page = on_page
+        self._bus = Bus()
+        self._stop = asyncio.Event()
+        self._trouble: str | None = None
+
+    def stop(self) -> None:
+        """End the run in order."""
+        self._stop.set()
+
+    async def run(self, seconds: float | None = None) -> int:
+        """Run until `stop`, a signal, or for the given wall seconds; 0, or 4 where a device FAILED."""
+        _raise_descriptor_limit()
+        loop = asyncio.get_running_loop()
+        tables = self._config.tables
+        store = StoreWriter(
+            self._config.store,
+            flush=tables.store.flush,
+            clock=self._clock,
+            witness=self._witnessed if self._witness else None,
+            on_trouble=lambda text: _threadsafe(loop, self._say_trouble, text),
+        )
+        store.open()
+        try:
+            started = self._clock.now()
+            anchor = max(started.utc, store.last_key + 1)
+            run = store.begin_run(started, anchor, self._about_run())
+            self._timeline = Timeline(run, started.monotonic, anchor)
+            self._warn_unserved()
+            board = Board()
+            self._bus.subscribe(store.put)
+            self._bus.subscribe(board.put)
+            supervisors = [self._supervise(device, store) for device in self._config.devices]
+            page = self._make_page(board)
+            control = ControlSocket(
+                self._config.store, lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed)
+            )
+            with contextlib.ExitStack() as stack:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self.stop)
+                    stack.callback(loop.remove_signal_handler, number)
+                self._say("service", "started", run=run, version=__version__)
+                if page is not None:
+                    url = page.start()
+                    stack.callback(page.stop)
+                    self._bus.subscribe(page.put)
+                    if self._on_page:
+                        self._on_page(url)
+                async with control:
+                    await self._stream(supervisors, store, seconds)
+                self._say("service", "stopped")
+        finally:
+            store.close()
+            _notify("STOPPING=1")
+        return 4 if any(supervisor.state is State.FAILED for supervisor in supervisors) else 0
+
+    async def _stream(self, supervisors: list[Supervisor], store: StoreWriter, seconds: float | None) -> None:
+        tasks = [asyncio.create_task(each.run(), name=each.name) for each in supervisors]
+        watch = asyncio.create_task(self._watch_clock(store), name="clock")
+        _notify("READY=1")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        for supervisor in supervisors:
+            supervisor.stop()
+        watch.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=DRAIN)
+        for task in pending:
+            log.error("%s did not stop within %g s", task.get_name(), DRAIN)
+            task.cancel()
+        for result in await asyncio.gather(*tasks, watch, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("a task ended with an error", exc_info=result)
+
+    async def _watch_clock(self, store: StoreWriter) -> None:
+        """Look once a second: report wall-clock steps, and a record that no longer writes."""
+        before = self._clock.now()
+        rows = -1
+        while True:
+            await asyncio.sleep(1.0)
+            now = self._clock.now()
+            step = ((now.utc - before.utc) - (now.monotonic - before.monotonic)) / 1e9 / self._clock.speed
+            if abs(step) > CLOCK_STEP:
+                log.warning("the wall clock was stepped by %+.3f s; the record's time goes on unchanged", step)
+                self._say("clock", f"the wall clock was stepped by {step:+.3f} s", step=step, utc=now.utc)
+            before = now
+            if store.failed is not None:
+                log.critical("the record's writer died: %s; stopping", store.failed)
+                self.stop()
+            if store.stats.rows != rows:
+                rows = store.stats.rows
+                _notify("WATCHDOG=1")
+
+    def _supervise(self, device: DeviceConfig, store: StoreWriter) -> Supervisor:
+        table = device.table
+        rng = random.Random()
+        driver = device.driver(device.setup(self._clock.speed))
+        if table.silence is not None:
+            driver.silence = table.silence
+        clocks = InstrumentClocks()
+        patience = driver.silence * driver.setup.patience
+        confirmed = {each.name: each for each in device.inputs}
+
+        def book(stream: Stream) -> StreamBook:
+            entry = confirmed.get(stream.name)
+            header = Header(
+                table.name,
+                stream,
+                table.driver,
+                "unconfirmed scale" if entry is not None and not entry.confirmed else driver.about.confidence,
+                f"{driver.about.source}; {entry.citation}" if entry is not None else driver.about.source,
+                table.simulated,
+                entry.profile if entry is not None else "",
+                {"site": table.placement.site, "side": table.placement.side},
+            )
+            last = store.last(table.name, stream.name)
+            known = Last(last.next, last.key) if last is not None else None
+            return StreamBook(header, self._timeline, clocks, patience, known)
+
+        derivations = []
+        for derivation in driver.derivations():
+            last = store.last(table.name, derivation.stream.name)
+            if last is not None:
+                derivation.resume(last.values)
+            derivations.append((derivation, book(derivation.stream)))
+        books = Books({stream.name: book(stream) for stream in driver.streams}, tuple(derivations))
+
+        def make_driver() -> Driver:
+            fresh = device.driver(device.setup(self._clock.speed, random=rng))
+            if table.silence is not None:
+                fresh.silence = table.silence
+            return fresh
+
+        def make_tape(connection: int) -> TapeWriter:
+            name = f"{table.name}-{self._timeline.run}-{connection}.tape"
+            return TapeWriter(self._config.store / "tapes" / name)
+
+        identity = {k: v for k, v in (("model", table.identity.model), ("serial", table.identity.serial)) if v}
+        local = table.port is not None and "://" not in table.port
+        loopback = any(word in (table.port or table.resource or "") for word in ("127.0.0.1", "localhost", "[::1]"))
+        return Supervisor(
+            Device(
+                Expected(table.name, table.simulated, identity),
+                make_driver,
+                lambda fresh: _port(table.port, table.resource, fresh.serial, self._clock),
+                Patience(LOCAL_CAP if local or loopback else NETWORK_CAP),
+                make_tape if table.tape else None,
+            ),
+            books,
+            self._bus,
+            self._clock,
+            self._timeline,
+            rng,
+        )
+
+    def _make_page(self, board: Board) -> Page | None:
+        tables = self._config.tables
+        if tables.page is None:
+            return None
+        return Page(
+            board,
+            self._config.store,
+            self._clock,
+            self._key_now,
+            port=tables.page.port,
+            site=tables.site.id,
+            station=tables.site.station,
+        )
+
+    def _key_now(self) -> int:
+        return self._timeline.key(self._clock.now().monotonic)
+
+    def _about_run(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "host": platform.node(),
+            "site": self._config.tables.site.id,
+            "station": self._config.tables.site.station,
+            "boot": _boot_id(),
+            "speed": self._clock.speed,
+        }
+
+    def _warn_unserved(self) -> None:
+        tables = self._config.tables
+        for name, present in (("influx", tables.influx), ("mqtt", tables.mqtt)):
+            if present is not None:
+                text = f"[{name}] is configured, but this version replicates nothing: the record stays on this machine"
+                log.warning(text)
+                self._say("warning", text)
+
+    def _witnessed(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
+        assert self._witness is not None
+        self._witness("".join(json.dumps(row) + "\n" for row in rows))
+
+    def _say_trouble(self, text: str | None) -> None:
+        log.error("the record: %s", text) if text else log.info("the record is written again")
+        self._say("store", text or "written again")
+
+    def _say(self, kind: str, text: str, **details: Any) -> None:
+        self._bus.publish(Event(kind, self._key_now(), "", text, details))
+
+
+def _port(port: str | None, visa: str | None, line: Serial | None, clock: Clock) -> Port:
+    if visa is not None:
+        return VisaPort(visa, clock)
+    assert port is not None
+    if port.startswith("socket://"):
+        host, _, number = port.removeprefix("socket://").rpartition(":")
+        return TcpPort(host.strip("[]"), int(number), clock)
+    return SerialPort(port, line or Serial(9600), clock)
+
+
+def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[str | None], None], text: str | None) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended; the writer still closes
+        loop.call_soon_threadsafe(call, text)
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _boot_id() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.connect("\0" + address[1:] if address.startswith("@") else address)
+        link.send(message.encode())

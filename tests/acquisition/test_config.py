@@ -1,0 +1,90 @@
+"""A wrong configuration stops the start with the path of the key, its value and what is allowed."""
+
+import json
+
+import pytest
+
+from acquisition import registry, strict
+from acquisition.config import load, schema
+from acquisition.errors import ConfigurationError
+from tests.virtual import Counter
+
+GOOD = """
+[site]
+id = "angers"
+[[device]]
+name = "box"
+driver = "counter"
+port = "/dev/serial/by-id/usb-1"
+[[device]]
+name = "other"
+driver = "counter"
+port = "socket://127.0.0.1:4001"
+"""
+
+
+@pytest.fixture(autouse=True)
+def counter(monkeypatch):
+    monkeypatch.setattr("acquisition.config.drivers", lambda: {"counter": Counter})
+
+
+def write(tmp_path, text):
+    path = tmp_path / "bedside.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_is_resolved(tmp_path):
+    config = load(write(tmp_path, GOOD))
+    assert [d.table.name for d in config.devices] == ["box", "other"]
+    assert config.tables.page.port == 8080
+    assert config.store == tmp_path / "record"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('id = "angers"', "id = 3", (":3: $.site.id", "value 3", "allowed: text")),
+        ("[site]", "[sites]", ("$.sites", "unknown key", "allowed: device, site, store")),
+        ('name = "other"', 'name = "box"', ("$.device[1].name", "taken by $.device[0]", "'box'")),
+        ('driver = "counter"', 'driver = "nope"', ("$.device[0].driver", "'nope'", "allowed: counter")),
+        ('port = "/dev/serial/by-id/usb-1"', "", ("$.device[0].port", "neither port nor resource", "allowed")),
+        ('port = "/dev/serial/by-id/usb-1"', "port = 7", ("$.device[0].port", "value 7", "allowed: text")),
+        ('port = "/dev/serial/by-id/usb-1"', 'port = "socket://x"', ("$.device[0].port", "socket://host:port")),
+        ('port = "/dev/serial/by-id/usb-1"', 'resource = "X"', ("$.device[0].resource", "no VISA instrument")),
+        ('name = "box"', "name = 'Dr. Who'", ("$.device[0].name", "'Dr. Who'", "allowed")),
+        ('name = "box"', 'name = "box"\noptions = {a = 1}', ("$.device[0].options.a", "unknown key", "value 1")),
+        ('name = "box"', 'name = "box"\nsilence = -1', ("$.device[0].silence", "value -1", "more than 0")),
+        ('name = "box"', 'name = "box"\ncontrol = true', ("$.device[0].control", "only reads", "allowed: false")),
+        ("[site]", "[page]\nport = 70000\n[site]", ("$.page.port", "value 70000", "at most 65535")),
+        ("[site]", "[site", ("no valid TOML", "typing error")),
+    ],
+)
+def test_each_fault_names_its_place(tmp_path, old, new, words):
+    assert old in GOOD
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(tmp_path, GOOD.replace(old, new, 1)))
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(ConfigurationError, match="no such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_lines_of_keys(tmp_path):
+    found = strict.lines(write(tmp_path, GOOD))
+    assert found["$.site.id"] == 3
+    assert found["$.device[1].driver"] == 10
+
+
+def test_the_schema_is_json():
+    assert json.loads(json.dumps(schema()))["$defs"]["DeviceTable"]["additionalProperties"] is False
+
+
+def test_every_driver_is_found_once():
+    found = registry.drivers()
+    for name, driver in found.items():
+        assert name in driver.about.names

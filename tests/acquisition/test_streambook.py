@@ -1,0 +1,119 @@
+"""Sequence numbers and times: every hole leaves a gap record and a jump in the numbers."""
+
+import numpy as np
+import pytest
+
+from acquisition.clock import Timeline
+from acquisition.model import Channel, Header, Instant, Readings, Stream, TimeBase
+from acquisition.streambook import InstrumentClocks, Last, StreamBook
+
+SECOND = 1_000_000_000
+
+
+def book(rate=None, last=None, patience=3.0):
+    header = Header("d", Stream("s", (Channel("x", "1"),), rate), "driver", "documented", "test")
+    return StreamBook(header, Timeline(1, 0, 10_000 * SECOND), InstrumentClocks(), patience, last)
+
+
+def rows(n=1, lost=0, device=None, token="t", origin=None):
+    base = None if device is None else TimeBase(token, origin)
+    device_time = None if device is None else np.array(device, dtype=float)
+    return Readings("s", np.zeros((n, 1)), np.zeros((n, 1), np.uint8), device_time, base, lost)
+
+
+def at(seconds):
+    return Instant(round(seconds * SECOND), 0)
+
+
+def test_consecutive_chunks_have_consecutive_numbers_and_no_gap():
+    b = book()
+    chunks = [b.chunk(rows(), at(k), 1) for k in range(3)]
+    assert [c.first for c in chunks] == [0, 1, 2]
+    assert all(c.gap is None for c in chunks)
+    assert [int(c.time[0]) for c in chunks] == [(10_000 + k) * SECOND for k in range(3)]
+    with pytest.raises(ValueError, match="read-only"):
+        chunks[0].values[0, 0] = 1.0
+
+
+def test_lost_samples_are_counted_in_the_numbers():
+    b = book()
+    b.chunk(rows(), at(1), 1)
+    chunk = b.chunk(rows(lost=4), at(2), 1)
+    assert chunk.first == 5
+    assert (chunk.gap.after, chunk.gap.before, chunk.gap.missing) == (0, 5, 4)
+    assert (chunk.gap.start, chunk.gap.stop) == (10_001 * SECOND, 10_002 * SECOND)
+
+
+def test_an_interruption_leaves_one_gap_with_the_first_cause():
+    b = book()
+    b.chunk(rows(), at(1), 1)
+    b.interrupted("unplugged")
+    b.interrupted("no such port")
+    chunk = b.chunk(rows(), at(2), 3)
+    assert (chunk.gap.cause, chunk.gap.missing) == ("unplugged", None)
+    assert chunk.first == 2
+    assert b.chunk(rows(), at(2.5), 3).gap is None
+
+
+def test_an_interruption_before_the_first_sample_is_no_gap():
+    b = book()
+    b.interrupted("no such port")
+    assert b.chunk(rows(), at(1), 2).gap is None
+
+
+def test_a_new_run_continues_the_numbers_after_a_gap():
+    b = book(last=Last(100, 9_000 * SECOND))
+    chunk = b.chunk(rows(), at(1), 1)
+    assert chunk.first == 101
+    assert chunk.gap.cause == "the service was not running"
+    assert (chunk.gap.start, chunk.gap.after, chunk.gap.before) == (9_000 * SECOND, 99, 101)
+
+
+def test_silence_beyond_patience_is_a_gap_though_nothing_was_lost_on_the_link():
+    b = book(patience=2.0)
+    b.chunk(rows(), at(1), 1)
+    assert b.chunk(rows(), at(2.9), 1).gap is None
+    assert b.chunk(rows(), at(5), 1).gap.cause == "no sample for 2.1 s"
+
+
+def test_an_instrument_that_kept_its_samples_loses_none_over_a_reconnection():
+    b = book(rate=10.0)
+    b.chunk(rows(5, device=[0, 0.1, 0.2, 0.3, 0.4], origin=100.0), at(100.45), 1)
+    b.interrupted("unplugged")
+    chunk = b.chunk(rows(5, device=[0.5, 0.6, 0.7, 0.8, 0.9], origin=None), at(104), 2)
+    assert chunk.gap.missing == 0
+    assert chunk.first == 5
+    assert np.diff(chunk.time) == pytest.approx([0.1 * SECOND] * 4, rel=1e-3)
+    assert chunk.time[0] == pytest.approx((10_000 + 100.5) * SECOND, abs=5e6)
+
+
+def test_what_the_instrument_lost_meanwhile_is_counted():
+    b = book(rate=10.0)
+    b.chunk(rows(2, device=[0, 0.1], origin=100.0), at(100.2), 1)
+    b.interrupted("unplugged")
+    chunk = b.chunk(rows(2, device=[0.5, 0.6]), at(104), 2)
+    assert (chunk.gap.missing, chunk.first) == (3, 5)
+
+
+def test_a_restarted_instrument_clock_leaves_the_number_unknown():
+    b = book(rate=10.0)
+    b.chunk(rows(2, device=[0, 0.1], origin=100.0), at(100.2), 1)
+    b.interrupted("unplugged")
+    chunk = b.chunk(rows(2, device=[0.5, 0.6], token="other"), at(104), 2)
+    assert (chunk.gap.missing, chunk.first) == (None, 3)
+
+
+def test_keys_rise_strictly_whatever_the_clock_says():
+    b = book()
+    first = b.chunk(rows(), at(5), 1)
+    second = b.chunk(rows(3), at(5), 1)
+    assert (np.diff(np.concatenate([first.time, second.time])) > 0).all()
+
+
+def test_a_steady_stream_keeps_its_interval_under_jittered_arrivals():
+    b = book(rate=40.0)
+    rng = np.random.default_rng(1)
+    keys = [int(b.chunk(rows(), at(10 + k / 40 + rng.exponential(0.003)), 1).time[0]) for k in range(4000)]
+    steps = np.diff(keys[400:]) / SECOND
+    assert steps.mean() == pytest.approx(1 / 40, rel=1e-3)
+    assert np.abs(steps - 1 / 40).max() < 1e-3
