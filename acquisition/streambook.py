@@ -39,8 +39,9 @@ class StreamBook:
     """Keeps one stream's sequence and time over connections; the only place where chunks are made.
 
     The first chunk of a run after an earlier run, the first one after an interruption, after more than
-    `patience` seconds without a sample, and each one after lost samples carry a `Gap`. Sequence numbers count missing samples where their number is
-    known and leave one number out where it is not, so that a hole shows in the numbers alone.
+    `patience` seconds without a sample, and each one after lost samples carry a `Gap`. Sequence numbers
+    count missing samples where their number is known and leave one number out where it is not, so that a
+    hole shows in the numbers alone.
     """
 
     def __init__(

@@ -1,0 +1,19 @@
+"""The embedded record: one file of samples and events that survives what the machine does not."""
+
+from acquisition.store.check import Report, StreamReport, check
+from acquisition.store.reader import Block, Columns, Recorded, Store, StreamInfo
+from acquisition.store.writer import LastSample, Stats, StoreWriter
+
+__all__ = [
+    "Block",
+    "Columns",
+    "LastSample",
+    "Recorded",
+    "Report",
+    "Stats",
+    "Store",
+    "StoreWriter",
+    "StreamInfo",
+    "StreamReport",
+    "check",
+]
