@@ -1,0 +1,1 @@
+"""Perfusion indices: pure functions of arrays, each answer with its unit, status, reason and settings."""

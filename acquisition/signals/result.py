@@ -1,0 +1,245 @@
+"""What every index takes and gives: a trace of samples in, a result that says how far to trust it out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from acquisition.model import Flags, Floats, Nanoseconds, Quality
+
+Mask = NDArray[np.bool_]
+Window = tuple[float, float]
+"""Seconds, half-open: start <= t < stop."""
+
+UNUSABLE = Quality.INVALID | Quality.RANGE | Quality.CALIBRATING | Quality.SUSPECT
+"""A value with one of these is no data; a questionable or demonstration value counts."""
+
+
+class Status(StrEnum):
+    """How far a result may be trusted, from best to worst."""
+
+    OK = "ok"
+    LOW_QUALITY = "low_quality"
+    """A value that a reader must not use without its reason."""
+    CENSORED = "censored"
+    """The true value lies beyond this one: the record or the test ended before."""
+    NOT_COMPUTABLE = "not_computable"
+
+
+_ORDER = list(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One index of one record. A missing value is None with a reason, never 0 and never NaN.
+
+    `unit` in UCUM ("1" for a ratio); `window` seconds of the trace's time; `n_valid` samples that were
+    used and `pct_artefact` per cent of the window that was not usable. `uncertainty` is one standard
+    deviation in `unit`, and `uncertainty_of` names what it contains (mark, noise, biological zero,
+    scale). `curves` holds results that are arrays (a time course, a spectrum). `version` is that of
+    the method: equal version, settings and samples give an equal value.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    status: Status = Status.OK
+    reason: str = ""
+    window: Window | None = None
+    n_valid: int = 0
+    pct_artefact: float = 0.0
+    uncertainty: float | None = None
+    uncertainty_of: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: str = "1"
+    curves: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"{self.name}: {self.value} is no value; use Result.of or Result.missing")
+        if self.value is None and not self.curves and self.status is not Status.NOT_COMPUTABLE:
+            raise ValueError(f"{self.name}: nothing was computed, yet the status is {self.status}")
+        if self.value is not None and self.status is Status.NOT_COMPUTABLE:
+            raise ValueError(f"{self.name}: a value of {self.value} cannot be {self.status}")
+        if self.status is not Status.OK and not self.reason:
+            raise ValueError(f"{self.name}: {self.status} needs a reason")
+
+    @classmethod
+    def of(cls, name: str, value: float, unit: str, *, unless: str = "undefined", **details: Any) -> Result:
+        """Return a result; NaN and infinities become a missing one with the reason `unless`."""
+        if math.isfinite(value):
+            return cls(name, float(value), unit, **details)
+        details.update(status=Status.NOT_COMPUTABLE, reason=details.get("reason") or unless)
+        return cls(name, None, unit, **details)
+
+    @classmethod
+    def missing(cls, name: str, unit: str, reason: str, **details: Any) -> Result:
+        """Return a result without a value."""
+        return cls(name, None, unit, Status.NOT_COMPUTABLE, reason, **details)
+
+    def flagged(self, reason: str, status: Status = Status.LOW_QUALITY) -> Result:
+        """Return this result with one more reason against it; the worst status stays."""
+        worst = max(self.status, status, key=_ORDER.index)
+        reasons = [r for r in (*self.reason.split("; "), reason) if r]
+        value = None if worst is Status.NOT_COMPUTABLE else self.value
+        return replace(self, value=value, status=worst, reason="; ".join(dict.fromkeys(reasons)))
+
+    def censored(self, reason: str) -> Result:
+        """Return this result as a bound: the true value lies beyond it."""
+        return self.flagged(reason, Status.CENSORED)
+
+    @property
+    def usable(self) -> bool:
+        """Whether a comparison may use it: a value with status ok."""
+        return self.status is Status.OK
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; NaN inside curves becomes None."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "status": str(self.status),
+            "reason": self.reason,
+            "window": None if self.window is None else [_plain(edge) for edge in self.window],
+            "n_valid": int(self.n_valid),
+            "pct_artefact": _plain(self.pct_artefact),
+            "uncertainty": _plain(self.uncertainty),
+            "uncertainty_of": list(self.uncertainty_of),
+            "settings": _plain(dict(self.settings)),
+            "version": self.version,
+            "curves": {name: _plain(curve) for name, curve in self.curves.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One channel: time (n,) float64 s, strictly increasing; values (n,) float64; quality (n,) uint8."""
+
+    time: Floats
+    values: Floats
+    quality: Flags
+
+    def __post_init__(self) -> None:
+        if not self.time.shape == self.values.shape == self.quality.shape or self.time.ndim != 1:
+            raise ValueError(f"shapes differ: {self.time.shape}, {self.values.shape}, {self.quality.shape}")
+        if len(self.time) > 1 and not np.all(np.diff(self.time) > 0):
+            raise ValueError("time must increase strictly")
+
+    @classmethod
+    def of(cls, time: ArrayLike, values: ArrayLike, quality: ArrayLike | None = None) -> Trace:
+        """Return a trace of anything array-like; without `quality`, every finite value is good."""
+        seconds = np.asarray(time, np.float64)
+        numbers = np.asarray(values, np.float64)
+        flags = np.zeros(numbers.shape, np.uint8) if quality is None else np.asarray(quality, np.uint8)
+        return cls(seconds, numbers, flags)
+
+    @classmethod
+    def of_record(cls, time: Nanoseconds, values: Floats, quality: Flags, origin: int) -> Trace:
+        """Return a trace of recorded samples, in seconds from the time key `origin` (ns)."""
+        return cls((time - origin) / 1e9, values, quality)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def rate(self) -> float:
+        """Samples per second by the median interval; NaN with fewer than two samples."""
+        return float(1.0 / np.median(np.diff(self.time))) if len(self) > 1 else math.nan
+
+    @property
+    def valid(self) -> Mask:
+        """Which samples are data: finite, and nothing of `UNUSABLE` against them."""
+        unusable: Mask = (self.quality & int(UNUSABLE)) != 0
+        return np.isfinite(self.values) & ~unusable
+
+    @property
+    def masked(self) -> Floats:
+        """Values with NaN wherever a sample is not data."""
+        return np.where(self.valid, self.values, np.nan)
+
+    @property
+    def span(self) -> Window:
+        """First and last second, the last sample's interval included."""
+        if not len(self):
+            return (math.nan, math.nan)
+        interval = 1.0 / self.rate if len(self) > 1 else 0.0
+        return float(self.time[0]), float(self.time[-1]) + interval
+
+    def between(self, start: float, stop: float) -> Trace:
+        """Return the part with start <= t < stop."""
+        low, high = np.searchsorted(self.time, (start, stop), side="left")
+        return Trace(self.time[low:high], self.values[low:high], self.quality[low:high])
+
+    def count(self, start: float, stop: float) -> tuple[int, float]:
+        """Return how many samples in [start, stop) are data, and the per cent of the window that is not.
+
+        Samples that are absent (a gap, a record that ends early) count as not usable.
+        """
+        part = self.between(start, stop)
+        good = int(np.count_nonzero(part.valid))
+        expected = (stop - start) * self.rate if len(self) > 1 else float(len(part))
+        expected = max(expected, float(len(part)), 1.0)
+        # Jitter moves one sample in or out of a window; that is no artefact.
+        missing = max(0.0, expected - good)
+        return good, 0.0 if missing <= 1.0 and good == len(part) else 100.0 * missing / expected
+
+    def uniform(self, rate: float | None = None, max_gap: float = 2.0) -> Trace:
+        """Return the trace on a uniform grid of `rate` Hz (default: its own), linear between data.
+
+        Between two data samples further apart than `max_gap` seconds the grid is NaN and INVALID;
+        bridged holes (more than 1.5 own intervals) are filled and QUESTIONABLE.
+        """
+        if not len(self):
+            return self
+        rate = self.rate if rate is None else rate
+        count = math.floor((self.time[-1] - self.time[0]) * rate + 1e-6) + 1 if len(self) > 1 else 1
+        grid = self.time[0] + np.arange(count) / (rate if len(self) > 1 else 1.0)
+        use = self.valid
+        known, numbers = self.time[use], self.values[use]
+        quality = np.zeros(count, np.uint8)
+        if not len(known):
+            quality[:] = Quality.INVALID
+            return Trace(grid, np.full(count, np.nan), quality)
+        tolerance = 1e-6 / rate if len(self) > 1 else 0.0
+        right = np.searchsorted(known, grid - tolerance, side="left")
+        exact = (right < len(known)) & (np.abs(known[np.minimum(right, len(known) - 1)] - grid) <= tolerance)
+        inside = (right > 0) & (right < len(known))
+        width = known[np.minimum(right, len(known) - 1)] - known[np.maximum(right - 1, 0)]
+        filled = np.interp(grid, known, numbers)
+        bad = ~exact & (~inside | (width > max_gap))
+        filled[bad] = np.nan
+        quality[~exact & ~bad & (width > 1.5 / self.rate)] = Quality.QUESTIONABLE
+        quality[bad] = Quality.INVALID
+        return Trace(grid, filled, quality)
+
+
+def table(results: Iterable[Result]) -> dict[str, Result]:
+    """Return results by name; a name that occurs twice is an error."""
+    found: dict[str, Result] = {}
+    for result in results:
+        if result.name in found:
+            raise ValueError(f"two results are named {result.name}")
+        found[result.name] = result
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold: no NaN, no numpy type."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
