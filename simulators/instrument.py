@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from acquisition.analog import Input
 from acquisition.driver import NoOptions, Peer, Serial
 from acquisition.model import Floats
 
@@ -40,6 +41,18 @@ class Plan:
     ledger: Ledger = field(default=no_ledger)
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Options of driver and simulator that fit each other, as `options` of a device's entry and `--options` say them.
+
+    `inputs`: the analog inputs of a digitiser.
+    """
+
+    driver: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    simulator: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Instrument(Peer, ABC):
     """One simulated instrument, advanced by simulated seconds `at` since the scenario began; it owns no clock.
 
@@ -51,6 +64,11 @@ class Instrument(Peer, ABC):
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     not_modelled: ClassVar[tuple[str, ...]] = ()
     serial: Serial | None = None
+
+    @classmethod
+    def example(cls, name: str) -> Example:  # noqa: ARG003
+        """A driver and this simulator under one of its `names` that understand each other; what tests run."""
+        return Example()
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -72,3 +90,10 @@ class Instrument(Peer, ABC):
 
     def reset(self, at: float) -> None:
         """Lose power and come back."""
+
+    def fault(self, kind: str, on: bool) -> bool:
+        """Switch a fault of the device itself on or off; False where this instrument has none of that kind.
+
+        Kinds: counter-wrap, wrong-identity, alarm, detached, out-of-range.
+        """
+        return False
