@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from acquisition import __version__
-from acquisition.bus import Bus
+from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
 from acquisition.config import Config, DeviceConfig
 from acquisition.connection import Books, Expected
@@ -58,8 +58,13 @@ class Service:
         self._witness = witness
         self._on_page = on_page
         self._bus = Bus()
+        self._subscribers: list[Subscriber] = []
         self._stop = asyncio.Event()
         self._trouble: str | None = None
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Let `subscriber` have every chunk and event too, after the record; before `run`."""
+        self._subscribers.append(subscriber)
 
     def stop(self) -> None:
         """End the run in order."""
@@ -86,7 +91,8 @@ class Service:
             self._warn_unserved()
             board = Board()
             self._bus.subscribe(store.put)
-            self._bus.subscribe(board.put)
+            for subscriber in (board.put, *self._subscribers):
+                self._bus.subscribe(subscriber)
             supervisors = [self._supervise(device, store) for device in self._config.devices]
             page = self._make_page(board)
             control = ControlSocket(
