@@ -155,21 +155,32 @@ def too_steep(values: ArrayLike, rate: float, per_second: float = 25.0, window: 
     return steep
 
 
-def lifted(backscatter: ArrayLike, rate: float, step: float = 0.10, limits: tuple[float, float] | None = None) -> Mask:
-    """Return samples (n,) where total backscatter left its level: more than `step` off the median of 60 s, or outside.
+def lifted(
+    backscatter: ArrayLike,
+    rate: float,
+    step: float = 0.10,
+    limits: tuple[float, float] | None = None,
+    reference: float | None = None,
+) -> Mask:
+    """Return samples (n,) where total backscatter left its level: by more than the share `step`, or left `limits`.
 
-    The flux of a probe that left the skin is no flux, however likely it looks.
+    The level is `reference`, that of the probe when it was sited, else the running median of 60 s,
+    which sees a lift of up to 30 s and the edges of a longer one. The flux of a probe that left the
+    skin is no flux, however likely it looks.
     """
     light = np.asarray(backscatter, np.float64)
     good = np.isfinite(light)
     if not good.any():
         return np.ones(light.shape, np.bool_)
-    width = min(samples(60.0, rate), 2 * ((len(light) - 1) // 2) + 1)
-    level = median_filter(fill(light, ~good), width, mode="reflect")
-    away = np.abs(light - level) > step * np.abs(level)
+    if reference is None:
+        width = min(samples(60.0, rate), 2 * ((len(light) - 1) // 2) + 1)
+        level = median_filter(fill(light, ~good), width, mode="reflect")
+    else:
+        level = np.full(light.shape, reference)
+    away: Mask = (np.abs(light - level) > step * np.abs(level)) | ~good
     if limits is not None:
         away |= (light < limits[0]) | (light > limits[1])
-    return away | ~good
+    return away
 
 
 def sentinel(values: ArrayLike, codes: Iterable[float] = SENTINELS, tolerance: float = 0.5) -> Mask:

@@ -118,6 +118,8 @@ def test_backscatter_that_leaves_its_level_condemns_the_flux():
     assert not lifted(light, RATE).any()
     light[1000:1040] = 1.2
     assert runs(lifted(light, RATE)) == [(1000, 1040)]
+    light[1000:] = 1.2
+    assert runs(lifted(light, RATE, reference=1.8)) == [(1000, 2000)]
     assert lifted(np.full(50, math.nan), RATE).all()
     assert lifted(np.full(50, 9.0), RATE, limits=(0.5, 4.0)).all()
 
