@@ -1,0 +1,114 @@
+"""A wrong configuration ends with exit code 3 before any port is opened, and says where, what and what is allowed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.service.bench import perfusion
+
+GOOD = """\
+[store]
+path = "record"
+
+[[device]]
+name = "treadmill"
+driver = "trackmaster"
+port = "PORT"
+simulated = true
+options = { unit = "mph" }
+"""
+TWIN = """\
+[[device]]
+name = "treadmill"
+driver = "trackmaster"
+port = "/dev/other"
+options = { unit = "mph" }
+"""
+
+
+@pytest.fixture
+def port():
+    """A pseudo-terminal nobody may touch."""
+    master, slave = os.openpty()
+    yield os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
+
+
+def write(tmp_path, port, old="", new=""):
+    path = tmp_path / "bench.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new, 1).replace("PORT", port))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("port =", "prot =", ("$.device[0].prot", "unknown key", "port")),
+        ('port = "PORT"', "port = 3", ("$.device[0].port", "value 3", "text in quotes")),
+        ('"trackmaster"', '"threadmill"', ("$.device[0].driver", "'threadmill'", "trackmaster")),
+        ('unit = "mph"', "", ("$.device[0].options.unit", "missing", "'mph'")),
+        ('unit = "mph"', 'unit = "knots"', ("$.device[0].options.unit", "'knots'", "'kmh'")),
+        ("[store]", TWIN + "[store]", ("$.device[1].name", "'treadmill'", "taken by $.device[0]")),
+    ],
+)  # fmt: skip
+def test_a_fault_ends_with_3_and_names_its_place(tmp_path, port, old, new, words):
+    path = write(tmp_path, port, old, new)
+    ended = perfusion("run", "-c", path)
+    assert ended.returncode == 3, ended.stderr
+    for word in words:
+        assert word in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert not (tmp_path / "record").exists()
+
+
+def test_no_port_is_opened_before_the_check_passed(tmp_path, port):
+    path = write(tmp_path, port, 'unit = "mph"', 'unit = "knots"')
+    trace = tmp_path / "trace"
+    program = (
+        "import sys, os\n"
+        f"log = open({str(trace)!r}, 'w')\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and str(args[0]).startswith('/dev/pts'):\n"
+        "        log.write(str(args[0])); log.flush()\n"
+        "sys.addaudithook(hook)\n"
+        "from acquisition.cli import main; main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, "run", "-c", str(path)], capture_output=True, text=True)
+    assert ended.returncode == 3
+    assert trace.read_text() == ""
+
+
+def test_check_opens_nothing_and_says_ok(tmp_path, port):
+    path = write(tmp_path, port)
+    ended = perfusion("run", "-c", path, "--check")
+    assert ended.returncode == 0, ended.stderr
+    assert not (tmp_path / "record").exists()
+    ended = perfusion("config", "check", path)
+    assert ended.returncode == 0
+    assert "ok" in ended.stderr
+
+
+def test_show_says_where_each_value_comes_from(tmp_path, port):
+    path = write(tmp_path, port)
+    ended = perfusion("config", "show", path, "--origin")
+    assert ended.returncode == 0, ended.stderr
+    assert f'$.device[0].driver = "trackmaster"   # {path}:6' in ended.stdout
+    assert "$.page.port = 8080   # default" in ended.stdout
+
+
+def test_an_unknown_command_is_a_usage_error():
+    ended = perfusion("rnu")
+    assert ended.returncode == 2
+    assert "No such command" in ended.stderr
+
+
+def test_acceleration_is_for_simulated_benches_only(tmp_path, port):
+    path = write(tmp_path, port, "simulated = true\n", "")
+    ended = perfusion("run", "-c", path, "--speed", "10", "--for", "1")
+    assert ended.returncode == 3
+    assert "treadmill" in ended.stderr
