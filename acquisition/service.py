@@ -119,7 +119,7 @@ class Service:
 
     async def _stream(self, supervisors: list[Supervisor], store: StoreWriter, seconds: float | None) -> None:
         tasks = [asyncio.create_task(each.run(), name=each.name) for each in supervisors]
-        watch = asyncio.create_task(self._watch_clock(store), name="clock")
+        watch = asyncio.create_task(self._watch(store, supervisors), name="watch")
         _notify("READY=1")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -134,8 +134,11 @@ class Service:
             if isinstance(result, Exception):
                 log.error("a task ended with an error", exc_info=result)
 
-    async def _watch_clock(self, store: StoreWriter) -> None:
-        """Look once a second: report wall-clock steps, and a record that no longer writes."""
+    async def _watch(self, store: StoreWriter, supervisors: list[Supervisor]) -> None:
+        """Look once a second: report wall-clock steps, and a record that no longer writes.
+
+        systemd's watchdog is fed while rows are committed, or while no device has any to give.
+        """
         before = self._clock.now()
         rows = -1
         while True:
@@ -149,7 +152,7 @@ class Service:
             if store.failed is not None:
                 log.critical("the record's writer died: %s; stopping", store.failed)
                 self.stop()
-            if store.stats.rows != rows:
+            if store.stats.rows != rows or not any(each.state is State.STREAMING for each in supervisors):
                 rows = store.stats.rows
                 _notify("WATCHDOG=1")
 
