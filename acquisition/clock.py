@@ -102,6 +102,10 @@ class SampleClock:
         self._note(source, residual)
         return offset
 
+    def present(self, source: float, arrived: float) -> float:
+        """What to add to source times as far as is known, learning nothing: for samples that were held back."""
+        return arrived - source if self._offset is None else self._offset
+
     def _target(self, source: float) -> float:
         if self._line is None:
             return self._offset or 0.0

@@ -94,7 +94,8 @@ class Readings:
     """What a driver yields: n consecutive samples of one stream, none missing between them.
 
     values (n, c) float64, NaN = none; quality (n, c) uint8 of `Quality`; device_time (n,) s on `base`,
-    or None; `lost` samples are known to be missing before the first.
+    or None; `lost` samples are known to be missing before the first. `fresh` is False where the
+    instrument still held later samples: their arrival then says nothing about when they were taken.
     """
 
     stream: str
@@ -103,6 +104,7 @@ class Readings:
     device_time: Floats | None = None
     base: TimeBase | None = None
     lost: int = 0
+    fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)

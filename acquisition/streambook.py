@@ -135,7 +135,8 @@ class StreamBook:
         seconds: Floats
         if readings.device_time is not None and readings.base is not None:
             clock = self._clocks.clock(readings.base)
-            offset = clock.offset(float(readings.device_time[-1]), at / 1e9)
+            learn = clock.offset if readings.fresh else clock.present
+            offset = learn(float(readings.device_time[-1]), at / 1e9)
             seconds = np.add(readings.device_time, offset)
         elif self.header.stream.rate:
             interval = 1.0 / self.header.stream.rate

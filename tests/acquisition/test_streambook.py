@@ -1,5 +1,7 @@
 """Sequence numbers and times: every hole leaves a gap record and a jump in the numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,17 @@ def test_a_steady_stream_keeps_its_interval_under_jittered_arrivals():
     steps = np.diff(keys[400:]) / SECOND
     assert steps.mean() == pytest.approx(1 / 40, rel=1e-3)
     assert np.abs(steps - 1 / 40).max() < 1e-3
+
+
+def test_samples_that_the_instrument_held_back_keep_the_times_at_which_they_were_taken():
+    b = book(rate=10.0, patience=5.0)
+    device = lambda start, n: np.arange(n) / 10.0 + start  # noqa: E731
+    for k in range(100):
+        b.chunk(rows(10, device=device(k, 10), origin=50.0), at(50 + k + 0.9), 1)
+    b.interrupted("unplugged")
+    keys = []
+    for k in range(100, 200):
+        held = replace(rows(10, device=device(k, 10)), fresh=k == 199)
+        keys.append(b.chunk(held, at(50 + 199.9 + k * 1e-4), 2).time)
+    expected = (10_000 + 50) * SECOND + np.rint(np.arange(1000, 2000) * 1e8)
+    assert np.concatenate(keys) == pytest.approx(expected, abs=0.05 * SECOND)
