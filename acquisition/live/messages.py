@@ -1,0 +1,108 @@
+"""The text messages of the live feed; docs/live_protocol.md describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from acquisition import __version__
+from acquisition.live import words
+from acquisition.live.board import iso, stale_limit
+from acquisition.live.history import Past, Window
+from acquisition.model import Event, Header
+
+SCHEMA = 1
+"""Version of the feed; a page that was made for another reloads itself."""
+
+
+def hello(
+    place: Mapping[str, str], headers: Sequence[Header], events: Iterable[Event], state: Any, speed: float
+) -> str:
+    """The first message: what there is to see, and where everything stands."""
+    return encode(
+        {
+            "type": "hello",
+            "schema": SCHEMA,
+            "version": __version__,
+            **place,
+            "streams": _streams(headers, speed),
+            "events": [_event(event) for event in events],
+            "state": state,
+        }
+    )
+
+
+def streams(headers: Sequence[Header], speed: float) -> str:
+    """The streams anew, as one has been added."""
+    return encode({"type": "streams", "streams": _streams(headers, speed)})
+
+
+def state(snapshot: Mapping[str, Any]) -> str:
+    """Where everything stands; also the sign that the feed is alive."""
+    return encode({"type": "state", **snapshot})
+
+
+def event(item: Event) -> str:
+    """Something that happened."""
+    return encode({"type": "event", **_event(item)})
+
+
+def past(window: Window, drawn: Past) -> str:
+    """The announcement of the columns that follow in the next binary message, with the gaps among them."""
+    return encode(
+        {
+            "type": "past",
+            "window": window.seconds,
+            "points": window.points,
+            "start_ms": drawn.start,
+            "width_ms": drawn.width,
+            "gaps": drawn.gaps,
+        }
+    )
+
+
+def encode(value: Any) -> str:
+    """Plain values as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def _streams(headers: Sequence[Header], speed: float) -> list[dict[str, Any]]:
+    return [_describe(index, header, speed) for index, header in enumerate(headers)]
+
+
+def _describe(index: int, header: Header, speed: float) -> dict[str, Any]:
+    return {
+        "index": index,
+        "device": header.device,
+        "stream": header.stream.name,
+        "rate": header.stream.rate,
+        "simulated": header.simulated,
+        "driver": header.driver,
+        "confidence": header.confidence,
+        "source": header.source,
+        "profile": header.profile,
+        "channels": [
+            {
+                "name": channel.name,
+                "unit": channel.unit,
+                "display_unit": words.display_unit(channel.unit),
+                "decimals": words.decimals(channel.unit),
+                "low": channel.low,
+                "high": channel.high,
+                "stale_after": stale_limit(header, channel, speed),
+            }
+            for channel in header.stream.channels
+        ],
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "time": iso(event.time),
+        "time_ms": event.time / 1e6,
+        "device": event.device,
+        "text": event.text,
+    }

@@ -1,0 +1,42 @@
+"""What is known of the record while it is written: is it, how large, how long ago was the last commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from acquisition.model import Instant
+from acquisition.store import schema
+from acquisition.store.writer import Stats
+
+
+class Recording:
+    """Describes the record in `directory` from the writer's own `stats` and the size of its files."""
+
+    def __init__(self, directory: Path, stats: Callable[[], Stats]) -> None:
+        self._directory = directory
+        self._stats = stats
+
+    def describe(self, now: Instant, speed: float) -> dict[str, Any]:
+        """Plain values for JSON; `commit_age_s` in seconds on the wall."""
+        stats = self._stats()
+        commit = stats.last_commit
+        return {
+            "recording": stats.trouble is None,
+            "path": str(self._directory / schema.FILE),
+            "bytes": sum(_size(self._directory / f"{schema.FILE}{end}") for end in ("", "-wal")),
+            "commits": stats.commits,
+            "samples": stats.samples,
+            "queued": stats.queued,
+            "dropped": stats.dropped,
+            "commit_age_s": None if commit is None else max(now.monotonic - commit.monotonic, 0) / 1e9 / speed,
+            "trouble": stats.trouble,
+        }
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,169 @@
+"""A bedside without instruments: a thread publishes chunks to a record, a board and a live page."""
+
+import threading
+import time
+from contextlib import ExitStack
+
+import numpy as np
+
+from acquisition.clock import Clock, Timeline
+from acquisition.live import Board, Page
+from acquisition.live.recording import Recording
+from acquisition.model import Channel, Chunk, Event, Gap, Header, Stream
+from acquisition.store import StoreWriter
+
+SECOND = 1_000_000_000
+TICK = 0.05
+
+FLUX = Stream("ldf", (Channel("flux", "[arb'U]", 0, 1000), Channel("backscatter", "[arb'U]", 0, 1000)), 40.0)
+TCPO2 = Stream("tcpo2", (Channel("chest", "mm[Hg]", 0, 800), Channel("calf", "mm[Hg]", 0, 800)), 1.0)
+BELT = Stream("belt", (Channel("speed", "km/h", 0, 25), Channel("grade", "%", -10, 25)), 1.0)
+
+
+def headers(simulated=True):
+    """The streams of the bench."""
+    return (
+        Header("ldf", FLUX, "daq970a", "unconfirmed scale", "test", simulated, placement={"site": "hallux"}),
+        Header("tcpo2", TCPO2, "intellivue", "documented", "test", simulated),
+        Header("treadmill", BELT, "trackmaster", "documented", "test", simulated),
+    )
+
+
+def wave(header, time_s):
+    """Values (n, c) of a stream at the given times (s): repeatable, within 0 and 100."""
+    if header.device == "ldf":
+        flux = 50 + 12 * np.sin(2 * np.pi * 1.1 * time_s) + 6 * np.sin(2 * np.pi * 0.1 * time_s)
+        return np.stack([flux, 160 + 8 * np.sin(2 * np.pi * 0.25 * time_s)], axis=1)
+    if header.device == "tcpo2":
+        return np.stack([68 + np.sin(time_s / 40), 38 + 3 * np.sin(time_s / 25)], axis=1)
+    return np.stack([3.2 + 0 * time_s, np.floor(time_s / 60 % 5) * 2.0], axis=1)
+
+
+class LiveBench:
+    """Publishes `headers` in real time while `running`; `hold` gives every channel one constant value.
+
+    `past` seconds of samples are in the record before the page starts.
+    """
+
+    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, values=wave):
+        self.clock = Clock()
+        self.headers = [h for h in headers(simulated) if which is None or h.device in which]
+        self.values = values
+        self.quality = 0
+        self.hold = None
+        self.running = True
+        self.directory = directory
+        self._port = port
+        self._past = past
+        self._stack = ExitStack()
+        self._next = {h.key: 0 for h in self.headers}
+        self._gap = {}
+        self._last = {}
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        self.store = StoreWriter(self.directory, clock=self.clock)
+        self.store.open()
+        self._stack.callback(self.store.close)
+        started = self.clock.now()
+        self.anchor = max(started.utc, self.store.last_key + 1)
+        run = self.store.begin_run(started, self.anchor, {"version": "test"})
+        self.timeline = Timeline(run, started.monotonic, self.anchor)
+        for header in self.headers:
+            last = self.store.last(*header.key)
+            if last is not None:
+                self._next[header.key], self._last[header.key] = last.next, last.key
+                self._gap[header.key] = "the service was not running"
+        self.board = Board(Recording(self.directory, lambda: self.store.stats).describe)
+        self.subscribers = [self.store.put, self.board.put]
+        self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
+        for header in self.headers:
+            self.say("state", "STREAMING", header.device, state="STREAMING", cause="")
+        self._publish()
+        assert self.store.flush()
+        self.open_page()
+        thread = threading.Thread(target=self._work, daemon=True)
+        thread.start()
+        self._stack.callback(lambda: self.page.stop())
+        self._stack.callback(thread.join)
+        self._stack.callback(self._stop.set)
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def open_page(self, port=None):
+        """Start a page on the bench; again after `page.stop()`, on the same port."""
+        self.page = Page(
+            self.board,
+            self.directory,
+            self.clock,
+            self.key_now,
+            port=self._port if port is None else port,
+            site="site",
+            station="bed1",
+        )
+        self.url = self.page.start()
+        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+        self.subscribers[2:] = [self.page.put]
+
+    def key_now(self):
+        return self.timeline.key(self.clock.now().monotonic)
+
+    def say(self, kind, text, device="", **details):
+        """Publish an event."""
+        self._put(Event(kind, self.key_now(), device, text, details))
+
+    def interrupt(self, cause="the link is gone"):
+        """What comes next of every stream comes after a gap that began now."""
+        with self._lock:
+            for header in self.headers:
+                self._gap[header.key] = cause
+                self._at[header.key] = self.key_now()
+
+    def _put(self, item):
+        for subscriber in tuple(self.subscribers):
+            subscriber(item)
+
+    def _work(self):
+        while not self._stop.wait(TICK):
+            if self.running:
+                self._publish()
+            else:
+                self.interrupt()
+
+    def _publish(self):
+        with self._lock:
+            for header in self.headers:
+                self._publish_stream(header)
+
+    def _publish_stream(self, header):
+        key, interval = header.key, int(SECOND / header.stream.rate)
+        now = self.key_now()
+        n = (now - self._at[key]) // interval
+        if n <= 0:
+            return
+        time_key = self._at[key] + interval * np.arange(1, n + 1, dtype=np.int64)
+        self._at[key] = int(time_key[-1])
+        values = self.values(header, time_key / SECOND)
+        if self.hold is not None:
+            values = np.full_like(values, self.hold)
+        gap, cause = None, self._gap.pop(key, None)
+        first = self._next[key]
+        if cause and key in self._last:
+            gap = Gap(self._last[key], int(time_key[0]), first - 1, first + 1, cause)
+            first += 1
+        self._next[key], self._last[key] = first + int(n), int(time_key[-1])
+        quality = np.full(values.shape, self.quality, np.uint8)
+        for array in (time_key, values, quality):
+            array.flags.writeable = False
+        self._put(Chunk(header, self.timeline.run, 1, first, self.clock.now(), time_key, values, quality, None, gap))
+
+
+def wait_for(condition, seconds=10.0):
+    """Wait until the condition holds; AssertionError where it does not within the time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
