@@ -24,6 +24,7 @@ from acquisition.connection import Books, Expected
 from acquisition.control import ControlSocket
 from acquisition.driver import Driver, Serial
 from acquisition.live import Board, Page
+from acquisition.live.recording import Recording
 from acquisition.model import Event, Header, Stream
 from acquisition.ports import Port
 from acquisition.ports.serial import SerialPort
@@ -89,11 +90,11 @@ class Service:
             run = store.begin_run(started, anchor, self._about_run())
             self._timeline = Timeline(run, started.monotonic, anchor)
             self._warn_unserved()
-            board = Board()
+            board = Board(Recording(self._config.store, lambda: store.stats).describe)
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
                 self._bus.subscribe(subscriber)
-            supervisors = [self._supervise(device, store) for device in self._config.devices]
+            supervisors = [self._supervise(device, store, board) for device in self._config.devices]
             page = self._make_page(board)
             control = ControlSocket(
                 self._config.store, lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed)
@@ -156,7 +157,7 @@ class Service:
                 rows = store.stats.rows
                 _notify("WATCHDOG=1")
 
-    def _supervise(self, device: DeviceConfig, store: StoreWriter) -> Supervisor:
+    def _supervise(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
         table = device.table
         rng = random.Random()
         driver = device.driver(device.setup(self._clock.speed))
@@ -178,6 +179,7 @@ class Service:
                 entry.profile if entry is not None else "",
                 {"site": table.placement.site, "side": table.placement.side},
             )
+            board.expect(header)
             last = store.last(table.name, stream.name)
             known = Last(last.next, last.key) if last is not None else None
             return StreamBook(header, self._timeline, clocks, patience, known)
