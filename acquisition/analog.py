@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,3 +92,18 @@ class Input:
         quality[none] = Quality.INVALID
         values[none] = np.nan
         return values, quality
+
+
+def scale_together(inputs: Sequence[Input], volts: Floats) -> list[tuple[Floats, Flags]]:
+    """Simultaneous voltages (n, c) V, one column an input -> for each input its values (n,) and quality (n,).
+
+    Where the companion of an input shows a sentinel, that input's value is none either: INVALID and NaN.
+    """
+    scaled = [each.scale(volts[:, column]) for column, each in enumerate(inputs)]
+    for each, (values, quality) in zip(inputs, scaled, strict=True):
+        for column, other in enumerate(inputs):
+            if other.profile == each.profile and other.signal.signal == each.signal.companion:
+                condemned = other.sentinel(volts[:, column]) >= 0
+                values[condemned] = np.nan
+                quality[condemned] |= Quality.INVALID
+    return scaled

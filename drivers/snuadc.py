@@ -1,0 +1,166 @@
+"""SNUADC: an open-hardware digitiser of eight inputs that streams over serial (vitaldb/snuadc, firmware source).
+
+57600 8N1; a continuous stream of 12-byte frames, 100 of them a second unless `sr<rate>` + CR sets another. Only the first
+byte of a frame has bit 7 set. Four groups of three bytes carry the channels (0,1), (2,3), (4,5), (6,7): bits 6..0 of
+each, then bits 9..7 of both and an event bit. 10-bit counts: volts = (counts - 512) / 102.4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.analog import Input, scale_together
+from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.errors import ConfigurationError
+from acquisition.model import Floats, Notice, Readings, Stream
+
+FRAME = 12
+CHANNELS = 8
+MIDDLE, PER_VOLT = 512.0, 102.4
+SYNC = 0x80
+RATE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """n frames: counts (n, 8) of 0..1023 and buttons (n, 2), whether each of the two event inputs is pressed."""
+
+    counts: NDArray[np.uint16]
+    buttons: NDArray[np.bool_]
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        low, high = self.counts & 0x7F, self.counts >> 7
+        groups = np.empty((len(self.counts), 4, 3), np.uint8)
+        groups[:, :, 0], groups[:, :, 1] = low[:, 0::2], low[:, 1::2]
+        groups[:, :, 2] = high[:, 0::2] << 4 | high[:, 1::2] << 1
+        groups[:, :2, 2] |= self.buttons
+        groups[:, 0, 0] |= SYNC
+        return groups.tobytes()
+
+    @classmethod
+    def decode(cls, raw: NDArray[np.uint8]) -> Frames:
+        """Whole frames, raw (n, 12)."""
+        groups = raw.reshape(-1, 4, 3).astype(np.uint16)
+        counts = np.empty((len(raw), CHANNELS), np.uint16)
+        counts[:, 0::2] = groups[:, :, 0] & 0x7F | (groups[:, :, 2] >> 4 & 7) << 7
+        counts[:, 1::2] = groups[:, :, 1] & 0x7F | (groups[:, :, 2] >> 1 & 7) << 7
+        return cls(counts, (groups[:, :2, 2] & 1).astype(bool))
+
+    @property
+    def volts(self) -> Floats:
+        """Voltages (n, 8) V."""
+        return (self.counts - MIDDLE) / PER_VOLT
+
+
+class SnuadcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`rate`: samples a second of each input."""
+
+    rate: Annotated[int, msgspec.Meta(ge=1, le=1000)] = RATE
+
+
+class SnuadcDriver(Driver):
+    """Reads the inputs that the configuration names; time is told by counting frames at the nominal rate.
+
+    A stamp marks the instant at which the frame was complete. The frame has no number: lost frames show by the bytes
+    of damaged ones, and otherwise as a pause.
+    """
+
+    about = About(
+        {"snuadc": "SNUADC eight-channel digitiser"},
+        "digitiser",
+        ("serial", "tcp"),
+        "documented",
+        "vitaldb/snuadc, firmware source",
+        (
+            "resolution: a device list of VitalDB says 12 bits at 500 Hz, the published firmware 10 bits",
+            "the device does not identify itself: simulated and real ones cannot be told apart",
+        ),
+    )
+    Options = SnuadcOptions
+    serial = Serial(57600)
+    queries = (re.compile(rb"sr([1-9]\d{0,2}|1000)\r"),)
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        rate = setup.options.rate
+        self._inputs = setup.inputs
+        self._columns = [_column(each, index) for index, each in enumerate(setup.inputs)]
+        if not self._columns:
+            raise ConfigurationError("no input is configured", "channel", remedy="at least one [[device.channel]]")
+        self.streams = tuple(Stream(each.name, (each.channel,), float(rate)) for each in setup.inputs)
+        self.silence = max(1.0, 5.0 / rate)
+        self._rest = np.empty(0, np.uint8)
+        self._lost = 0
+        self._pressed = np.zeros(2, bool)
+
+    def start(self, at: float) -> None:
+        """Set the rate; the stream runs by itself."""
+        self.send(b"sr%d\r" % self.setup.options.rate)
+
+    def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
+        """Take bytes; all frames between two damages become one block for each input."""
+        buffer = np.concatenate([self._rest, np.frombuffer(data, np.uint8)])
+        starts = np.flatnonzero(buffer & SYNC)
+        if not len(starts):
+            keep = buffer[:0]
+            yield from self._skip(len(buffer))
+        else:
+            yield from self._skip(int(starts[0]))
+            ends = np.append(starts[1:], len(buffer))
+            open_end = len(buffer) - int(starts[-1]) < FRAME
+            keep = buffer[starts[-1] :] if open_end else buffer[:0]
+            if open_end:
+                starts, ends = starts[:-1], ends[:-1]
+            yield from self._blocks(buffer, starts, ends)
+        self._rest = keep.copy()
+
+    def _blocks(
+        self, buffer: NDArray[np.uint8], starts: NDArray[np.intp], ends: NDArray[np.intp]
+    ) -> Iterator[Readings | Notice]:
+        spare = ends - starts - FRAME
+        whole = spare >= 0
+        # A block ends where a frame is broken or stray bytes follow one.
+        cuts = np.flatnonzero(spare != 0)
+        begin = 0
+        for cut in cuts.tolist():
+            stop = cut + 1 if whole[cut] else cut
+            yield from self._decode(buffer, starts[begin:stop])
+            yield from self._skip(int(spare[cut]) if whole[cut] else int(ends[cut] - starts[cut]))
+            begin = cut + 1
+        yield from self._decode(buffer, starts[begin:])
+
+    def _decode(self, buffer: NDArray[np.uint8], starts: NDArray[np.intp]) -> Iterator[Readings | Notice]:
+        if not len(starts):
+            return
+        first = int(starts[0])
+        frames = Frames.decode(buffer[first : first + FRAME * len(starts)].reshape(-1, FRAME))
+        lost, self._lost = self._lost, 0
+        scaled = scale_together(self._inputs, frames.volts[:, self._columns])
+        for each, (values, quality) in zip(self._inputs, scaled, strict=True):
+            yield Readings(each.name, values[:, None], quality[:, None], lost=lost)
+        before = np.vstack([self._pressed, frames.buttons[:-1]])
+        self._pressed = frames.buttons[-1].copy()
+        for button in np.flatnonzero((frames.buttons & ~before).any(axis=0)).tolist():
+            yield Notice("state", f"event button {button + 1} pressed", {"button": button + 1})
+
+    def _skip(self, count: int) -> Iterator[Notice]:
+        if count:
+            # At least one frame was damaged; more than one where more bytes are stray.
+            self._lost += max(1, round(count / FRAME))
+            yield Notice("noise", "bytes that belong to no frame", {"bytes": count})
+
+
+def _column(each: Input, index: int) -> int:
+    if each.terminal not in map(str, range(CHANNELS)):
+        raise ConfigurationError(
+            f"no such input (value {each.terminal!r})", f"channel[{index}].input", remedy="0 to 7"
+        )  # fmt: skip
+    return int(each.terminal)
