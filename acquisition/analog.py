@@ -105,5 +105,5 @@ def scale_together(inputs: Sequence[Input], volts: Floats) -> list[tuple[Floats,
             if other.profile == each.profile and other.signal.signal == each.signal.companion:
                 condemned = other.sentinel(volts[:, column]) >= 0
                 values[condemned] = np.nan
-                quality[condemned] |= Quality.INVALID
+                quality[condemned] = Quality.INVALID
     return scaled

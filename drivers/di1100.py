@@ -1,8 +1,9 @@
-"""DATAQ DI-1100: a four-input USB digitiser on a CDC serial port (manufacturer's public examples, binary_comm/DI-1100).
+"""DATAQ DI-1100: a four-input USB digitiser on a CDC serial port (manufacturer's public examples, binary_comm).
 
-ASCII commands end with CR and are echoed while the device is idle: `stop`, `encode 0` (binary), `ps 0` (16-byte packets),
-`slist POSITION CHANNEL`, `srate N` (scans a second = 60e6 / N), `start`. Then int16 little-endian for each item of the scan
-list, +-10 V full scale: volts = n * 10 / 32768. The two lowest bits of a scan's first item carry digital inputs.
+ASCII commands end with CR and are echoed while the device is idle: `stop`, `encode 0` (binary), `ps 0` (packets of
+16 bytes), `slist POSITION CHANNEL`, `srate N` (scans a second = 60e6 / N), `start`. Then int16 little-endian for each
+item of the scan list, +-10 V full scale: volts = n * 10 / 32768. The two lowest bits of a scan's first item carry
+digital inputs.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Scans:
     @property
     def volts(self) -> Floats:
         """Voltages (n, c) V, the digital bits of the first item masked off."""
-        volts = self.counts * VOLTS_PER_COUNT
+        volts: Floats = self.counts.astype(np.float64) * VOLTS_PER_COUNT
         volts[:, 0] = (self.counts[:, 0] & ~DIGITAL) * VOLTS_PER_COUNT
         return volts
 

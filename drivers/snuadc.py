@@ -1,8 +1,8 @@
 """SNUADC: an open-hardware digitiser of eight inputs that streams over serial (vitaldb/snuadc, firmware source).
 
-57600 8N1; a continuous stream of 12-byte frames, 100 of them a second unless `sr<rate>` + CR sets another. Only the first
-byte of a frame has bit 7 set. Four groups of three bytes carry the channels (0,1), (2,3), (4,5), (6,7): bits 6..0 of
-each, then bits 9..7 of both and an event bit. 10-bit counts: volts = (counts - 512) / 102.4.
+57600 8N1; a continuous stream of 12-byte frames, 100 of them a second unless `sr<rate>` + CR sets another. Only the
+first byte of a frame has bit 7 set. Four groups of three bytes carry the channels (0,1), (2,3), (4,5), (6,7): bits
+6..0 of each, then bits 9..7 of both and an event bit. 10-bit counts: volts = (counts - 512) / 102.4.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Frames:
     @property
     def volts(self) -> Floats:
         """Voltages (n, 8) V."""
-        return (self.counts - MIDDLE) / PER_VOLT
+        volts: Floats = (self.counts.astype(np.float64) - MIDDLE) / PER_VOLT
+        return volts
 
 
 class SnuadcOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
