@@ -8,6 +8,7 @@ at power-up, which must never be echoed: an echo starts a self-test that moves t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ class Trackmaster(Driver):
         self._round_at = 0.0
         self._left: list[int] = []
         self._answers: dict[int, Frame] = {}
-        self._unsupported: set[int] = set()
+        self._refusals: dict[int, float] = {}
         self._lost = 0
         self._belt: bytes | None = None
         self._fault = False
@@ -192,7 +193,7 @@ class Trackmaster(Driver):
     def _begin(self, at: float) -> None:
         self._round_at = at
         self._answers.clear()
-        self._left = [code for code in self.ROUND if code == SPEED or code not in self._unsupported]
+        self._left = [code for code in self.ROUND if code == SPEED or self._refusals.get(code, 0) < self.TRIES]
         self._next(at)
 
     def _next(self, at: float) -> None:
@@ -213,6 +214,7 @@ class Trackmaster(Driver):
         asked = self._asked
         if asked is not None and answer.code == asked + ANSWER:
             self._answers[asked] = answer
+            self._refusals[asked] = -math.inf  # it is known here: a refusal after this is a garbled request
             if self._left:
                 self._next(at)
                 return
@@ -227,15 +229,14 @@ class Trackmaster(Driver):
             yield Notice("noise", "an answer that nobody waits for", {"bytes": 1 + len(answer.digits)})
 
     def _refused(self, asked: int, code: int, at: float) -> Iterator[Notice]:
-        """Ask again; what is refused every time is left out from now on, except the speed itself."""
+        """Ask again; what is only ever refused is left out from now on, except the speed itself."""
+        self._refusals[asked] = self._refusals.get(asked, 0) + 1
+        if self._refusals[asked] == self.TRIES:
+            text = f"the treadmill refuses the request {asked:02X}: {code:02X}, {REFUSALS[code]}"
+            yield Notice("warning", text, {"request": f"{asked:02X}", "answer": f"{code:02X}"})
         if self._tries < self.TRIES:
             self._ask(asked, at)
-            return
-        text = f"the treadmill refuses the request {asked:02X}: {code:02X}, {REFUSALS[code]}"
-        if asked not in self._unsupported:
-            yield Notice("warning", text, {"request": f"{asked:02X}", "answer": f"{code:02X}"})
-        self._unsupported.add(asked)
-        if self._left:
+        elif self._left:
             self._next(at)
         else:
             self._rest(at)
