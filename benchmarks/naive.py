@@ -36,7 +36,10 @@ def main() -> None:
                 if not line.endswith(b"\n"):
                     continue
                 now = time.time()
-                values = [float(text) for text in line.split(b",")]
+                try:
+                    values = [float(text) for text in line.split(b",")]
+                except ValueError:
+                    continue  # a full port cut a line
                 with lock:
                     for channel, value in enumerate(values):
                         connection.execute("INSERT INTO reading VALUES (?,?,?,?)", (now, port, channel, value))
