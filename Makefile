@@ -47,7 +47,8 @@ proof: .venv/test .venv/system
 soak: .venv/test .venv/system
 	$(BIN)/pytest -m "soak or proof" --timeout 36000
 
-lock:
+lock: .venv/runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --build-deps-for editable --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
