@@ -1,0 +1,196 @@
+"""`python -m simulators NAME`: one simulated instrument in a process of its own, as long as its stdin stays open."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from acquisition.errors import ConfigurationError, PerfusionError
+from simulators.cables import Cable, PtyCable, TcpCable
+from simulators.faults import KINDS, Faults, parse
+from simulators.instrument import Bench, Instrument, Plan, no_ledger
+from simulators.ledger import LedgerFile
+from simulators.phenotypes import PHENOTYPES
+from simulators.physiology import Participant
+from simulators.registry import simulators
+from simulators.replay import load
+from simulators.runner import Runner, ScenarioClock
+from simulators.scenarios import SCENARIOS
+
+INTERRUPTED = 130
+
+
+class _Command(click.Command):
+    """Adds to the help what exists: instruments, scenarios, faults."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        instruments = [(name, (each.__doc__ or "").strip().splitlines()[0]) for name, each in simulators().items()]
+        tables = {
+            "Instruments": instruments or [("none", "")],
+            "Scenarios": [(name, scenario.what) for name, scenario in SCENARIOS.items()],
+            "Faults, KIND@START:DURATION:p=PROBABILITY:every=TIME": [(k, text) for k, (_, text) in KINDS.items()],
+        }
+        for title, rows in tables.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise click.BadParameter("HOST:PORT is wanted, such as 127.0.0.1:0", ctx, parameter)
+    return host, int(port)
+
+
+@click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("name", required=False)
+@click.option(
+    "--pty", is_flag=True, help="Serve a pseudo-terminal; the default where the instrument has a serial line."
+)
+@click.option("--tcp", callback=_address, metavar="HOST:PORT", help="Serve TCP; port 0 takes a free one.")
+@click.option("--hislip", callback=_address, metavar="HOST:PORT", help="Serve VISA over HiSLIP.")
+@click.option("--vxi11", callback=_address, metavar="HOST:PORT", help="Serve VISA over VXI-11.")
+@click.option("--link", metavar="PATH", help="Symbolic link to the pseudo-terminal: its stable name.")
+@click.option("--scenario", default="rest", show_default=True, help="What is done to the participant.")
+@click.option("--class", "kind", default="healthy", show_default=True, help=", ".join(PHENOTYPES) + ".")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the participant and of every chance.")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Run the scenario faster.")
+@click.option("--t0", type=float, metavar="SECONDS", help="When the scenario began, UTC; now unless told.")
+@click.option("--artefacts", is_flag=True, help="Let the participant move now and then.")
+@click.option("--replay", multiple=True, metavar="FILE:COLUMN=CHANNEL", help="Play a column of a CSV file.")
+@click.option("--fault", "faults", multiple=True, metavar="SPEC", help="Such as unplug@60s:5s; see below.")
+@click.option("--options", default="{}", metavar="JSON", help="Options of the instrument.")
+@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Write what is sent to this file.")
+@click.option("--for", "seconds", type=click.FloatRange(min=0), help="End after so many seconds on the wall.")
+@click.option("--unpaced", is_flag=True, help="Send at once, as over USB, not at the line's rate.")
+@click.option("--truth", is_flag=True, help="Print what is true of the participant, and end.")
+def simulate(name: str | None, **given: Any) -> int:
+    """Simulate the instrument NAME; the first line on stdout is JSON and says where it listens.
+
+    It ends when its stdin, if that is a pipe, ends, or on SIGTERM.
+
+    Example: python -m simulators moorvms --pty --link /tmp/ldf --scenario porh --fault unplug@60s:5s --seed 7
+    """
+    participant = Participant(given["kind"], given["scenario"], given["seed"], artefacts=given["artefacts"])
+    if given["truth"]:
+        click.echo(json.dumps(participant.truth(), indent=2))
+        return 0
+    if name is None:
+        raise click.UsageError(f"which instrument? One of {', '.join(simulators()) or 'none'}")
+    found = simulators().get(name)
+    if found is None:
+        raise ConfigurationError(f"unknown instrument {name!r}", remedy=f"allowed: {', '.join(simulators()) or 'none'}")
+    clock = ScenarioClock(given["t0"], given["speed"])
+    faults = Faults([parse(spec) for spec in given["faults"]], given["seed"], clock.now())
+    bench: Bench = load(given["replay"], participant) if given["replay"] else participant
+    ledger = LedgerFile(given["ledger"]) if given["ledger"] else no_ledger
+    plan = Plan(
+        name, faults.bench(bench), _options(found, given["options"]), given["seed"], max(given["speed"], 1.0), ledger
+    )
+    instrument = found(plan)
+    cable = _cable(instrument, given)
+    asyncio.run(_run(Runner(instrument, cable, clock, faults), given["seconds"]))
+    return 0
+
+
+def _options(found: type[Instrument], text: str) -> msgspec.Struct:
+    try:
+        return msgspec.json.decode(text.encode(), type=found.Options)
+    except msgspec.MsgspecError as error:
+        allowed = ", ".join(found.Options.__struct_fields__) or "none"
+        raise ConfigurationError(str(error), "--options", remedy=f"allowed keys: {allowed}") from error
+
+
+def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
+    chosen = [kind for kind in ("pty", "tcp", "hislip", "vxi11") if given[kind]]
+    if len(chosen) > 1:
+        raise click.UsageError(f"one link at a time, not {' and '.join('--' + kind for kind in chosen)}")
+    if given["link"] and chosen not in ([], ["pty"]):
+        raise click.UsageError("--link goes with --pty")
+    match chosen:
+        case ["tcp"]:
+            return TcpCable(*given["tcp"])
+        case ["hislip"]:
+            return _visa("simulators.hislip", "HislipCable", given["hislip"])
+        case ["vxi11"]:
+            return _visa("simulators.vxi11", "Vxi11Cable", given["vxi11"])
+    if instrument.serial is None:
+        raise click.UsageError(f"{instrument.plan.name} has no serial line: --tcp, --hislip or --vxi11 is wanted")
+    if given["link"] is None and any(parse(spec).family == "link" for spec in given["faults"]):
+        raise click.UsageError("an unplugged pseudo-terminal comes back under another number: give it a name by --link")
+    return PtyCable(given["link"], instrument.serial, given["speed"], not given["unpaced"], given["seed"])
+
+
+def _visa(module: str, name: str, address: tuple[str, int]) -> Cable:
+    try:
+        cable: Cable = getattr(importlib.import_module(module), name)(*address)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ConfigurationError(
+            f"this link is not simulated yet ({error})", f"--{module.rpartition('.')[2]}"
+        ) from error
+    return cable
+
+
+async def _run(runner: Runner, seconds: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _watch_stdin(loop, stop)
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    await runner.run(_announce, stop)
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """End with whoever started this process and holds the other end of the pipe."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        return
+
+    def readable() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
+    loop.add_reader(0, readable)
+
+
+def _announce(listen: dict[str, Any]) -> None:
+    print(json.dumps({"listen": listen}), flush=True)
+
+
+def main() -> None:
+    """Run the command and exit with its code: 0, 1 unexpected, 2 usage, 3 configuration."""
+    try:
+        code = simulate.main(prog_name="python -m simulators", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except PerfusionError as error:
+        click.echo(f"simulators: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
