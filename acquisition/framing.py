@@ -55,3 +55,28 @@ class Cutter:
                 skipped_from = position
         finally:
             self._buffer = buffer[position:]
+
+
+def scpi_answer(limit: int) -> Callable[[bytes], int]:
+    """A `cut` for answers of IEEE 488.2 instruments: a line, or a definite-length block, either with its LF.
+
+    What announces or reaches more than `limit` bytes is no answer.
+    """
+
+    def cut(buffer: bytes) -> int:
+        if buffer[:1] == b"#" and (len(buffer) < 2 or buffer[1:2] in b"123456789"):
+            digits = int(buffer[1:2] or b"0")
+            header = 2 + digits
+            if not digits or len(buffer) < header:
+                return 0
+            length = buffer[2:header]
+            if not length.isdigit() or header + int(length) >= limit:
+                return -1
+            end = header + int(length)
+            if len(buffer) <= end:
+                return 0
+            return end + 1 if buffer[end : end + 1] == b"\n" else -1
+        end = buffer.find(b"\n") + 1
+        return end if end or len(buffer) < limit else -len(buffer)
+
+    return cut
