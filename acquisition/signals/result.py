@@ -88,7 +88,8 @@ class Result:
         worst = max(self.status, status, key=_ORDER.index)
         reasons = [r for r in (*self.reason.split("; "), reason) if r]
         value = None if worst is Status.NOT_COMPUTABLE else self.value
-        return replace(self, value=value, status=worst, reason="; ".join(dict.fromkeys(reasons)))
+        error = None if value is None else self.uncertainty
+        return replace(self, value=value, status=worst, reason="; ".join(dict.fromkeys(reasons)), uncertainty=error)
 
     def censored(self, reason: str) -> Result:
         """Return this result as a bound: the true value lies beyond it."""

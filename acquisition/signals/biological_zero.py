@@ -1,0 +1,110 @@
+"""The flux that is left without perfusion, and whether an occlusion without a fall was one."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from scipy.signal import welch
+
+from acquisition.signals.levels import judged, standard_error
+from acquisition.signals.occlusion import Occlusion
+from acquisition.signals.result import Result, Trace, Window
+from acquisition.signals.units import FLUX
+
+CARDIAC = (0.6, 2.0)
+"""Hz: the band of the pulse."""
+LAST, BEFORE_RELEASE, SHORTEST = 30.0, 5.0, 60.0
+"""Seconds: the window of the biological zero, its distance from the release, the least occlusion."""
+NO_FALL = 0.9
+"""Share of resting flow above which a biological zero is none, or rest has no flow."""
+
+
+class Verdict(StrEnum):
+    """What an occlusion did."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete_occlusion"
+    """The pulse went on under the cuff."""
+    NO_REST_FLOW = "no_rest_flow"
+    """There was nothing to stop: critical ischaemia."""
+    INDETERMINATE = "indeterminate"
+    """No pulse to look for and no pressure to prove it."""
+
+
+def biological_zero(flux: Trace, occlusion: Occlusion) -> Result:
+    """Return the biological zero: the median of the last 30 s of occlusion, ending 5 s before release.
+
+    At least 60 s of occlusion; low quality without a plateau: |slope| < 1 PU/min and a standard
+    deviation < max(1 PU, 15 per cent of it). Never assumed when it was not measured.
+    """
+    name = "biological_zero"
+    settings = {"last_s": LAST, "before_release_s": BEFORE_RELEASE, "shortest_s": SHORTEST}
+    if occlusion.fault or occlusion.on is None or occlusion.off is None:
+        return Result.missing(name, FLUX, occlusion.fault, settings=settings)
+    window = (occlusion.off - BEFORE_RELEASE - LAST, occlusion.off - BEFORE_RELEASE)
+    if occlusion.off - occlusion.on < SHORTEST:
+        return Result.missing(name, FLUX, "occlusion_too_short", window=window, settings=settings)
+    part = flux.between(*window)
+    good, artefacts = flux.count(*window)
+    known: dict[str, Any] = {"window": window, "n_valid": good, "pct_artefact": artefacts, "settings": settings}
+    use = part.valid
+    if np.count_nonzero(use) < 3:
+        return Result.missing(name, FLUX, "no_data", **known)
+    values = part.values[use]
+    level = float(np.median(values))
+    error = standard_error(part, 5.0)
+    result = judged(
+        Result.of(name, level, FLUX, uncertainty=error, uncertainty_of=("noise",) if error else (), **known)
+    )
+    slope = slope_per_minute(part)
+    if result.value is not None and not (abs(slope) < 1.0 and np.std(values) < max(1.0, 0.15 * abs(level))):
+        result = result.flagged("no_plateau")
+    return result
+
+
+def slope_per_minute(part: Trace) -> float:
+    """Return the least-squares slope of the data, per minute; NaN with fewer than three."""
+    use = part.valid
+    if np.count_nonzero(use) < 3:
+        return math.nan
+    t = part.time[use] - part.time[use].mean()
+    return float(60.0 * np.dot(t, part.values[use]) / np.dot(t, t))
+
+
+def verdict(
+    flux: Trace, rest: Window, occlusion: Occlusion, rest_flow: float, zero: float, abi: float | None = None
+) -> Verdict:
+    """Say whether the cuff closed, where the biological zero is at least 0.9 of resting flow.
+
+    Where rest has a cardiac line (peak over median of the spectrum in 0.6-2 Hz at least 10), more than
+    25 per cent of its power left under the cuff is an incomplete occlusion, less is no resting flow.
+    Without a line only a recorded pressure decides, and not where ABI > 1.3: calcified arteries do not close.
+    """
+    if zero < NO_FALL * rest_flow:
+        return Verdict.COMPLETE
+    if occlusion.on is None or occlusion.off is None:
+        return Verdict.INDETERMINATE
+    line, at_rest = cardiac_line(flux.between(*rest))
+    _, under_cuff = cardiac_line(flux.between(occlusion.on + 10.0, occlusion.off - BEFORE_RELEASE))
+    if line >= 10.0 and math.isfinite(under_cuff):
+        return Verdict.INCOMPLETE if under_cuff > 0.25 * at_rest else Verdict.NO_REST_FLOW
+    if occlusion.held and (abi is None or abi <= 1.3):
+        return Verdict.NO_REST_FLOW
+    return Verdict.INDETERMINATE
+
+
+def cardiac_line(part: Trace) -> tuple[float, float]:
+    """Return peak over median of the power density in 0.6-2 Hz, and the power there (PU^2).
+
+    Welch, Hann segments of 20 s. NaN below 5 samples/s or 20 s: a pulse cannot be seen.
+    """
+    grid = part.uniform(max_gap=2.0)
+    if len(grid) < 2 or grid.rate < 5.0 or len(grid) < 20.0 * grid.rate or not grid.valid.all():
+        return math.nan, math.nan
+    frequency, density = welch(grid.values, grid.rate, nperseg=round(20.0 * grid.rate), detrend="linear")
+    band = density[(frequency >= CARDIAC[0]) & (frequency <= CARDIAC[1])]
+    middle = float(np.median(band))
+    return (float(band.max()) / middle if middle > 0 else math.nan), float(band.sum() * frequency[1])
