@@ -72,6 +72,8 @@ class StreamBook:
             lost = self._missing(readings)
         first = self._next
         gap_cause = self._cause or ("samples lost on the way" if readings.lost else "")
+        if self._key is None:
+            gap_cause = ""  # the record of a stream begins with its first sample
         before = first if not gap_cause else first + (1 if lost is None else lost)
         time = self._rising(self._times(readings, arrived, before))
         return self._make(readings, arrived, connection, time, before, gap_cause, lost)

@@ -63,6 +63,13 @@ def test_an_interruption_before_the_first_sample_is_no_gap():
     assert b.chunk(rows(), at(1), 2).gap is None
 
 
+def test_what_was_lost_before_the_first_sample_is_no_hole_in_the_record():
+    b = book()
+    chunk = b.chunk(rows(lost=4), at(1), 1)
+    assert (chunk.first, chunk.gap) == (0, None)
+    assert b.chunk(rows(), at(2), 1).first == 1
+
+
 def test_a_new_run_continues_the_numbers_after_a_gap():
     b = book(last=Last(100, 9_000 * SECOND))
     chunk = b.chunk(rows(), at(1), 1)
