@@ -141,7 +141,8 @@ def _describe(info: StreamInfo, local: bool) -> dict[str, Any]:
 
 
 def _print(streams: Sequence[StreamInfo], local: bool) -> None:
-    table = Table("device", "stream", "channels", "samples", "first", "last", "gaps", "")
+    table = Table("device", "stream", "channels", "samples", "first", "last", "gaps")
+    table.add_column("", no_wrap=True, min_width=len("SIMULATED"))
     for info in streams:
         channels = ", ".join(f"{c.name} ({c.unit})" for c in info.header.stream.channels)
         table.add_row(

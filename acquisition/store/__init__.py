@@ -1,15 +1,18 @@
 """The embedded record: one file of samples and events that survives what the machine does not."""
 
 from acquisition.store.check import Report, StreamReport, check
-from acquisition.store.reader import Block, Columns, Recorded, Store, StreamInfo
+from acquisition.store.reader import Block, Columns, Cursor, Recorded, Store, StreamInfo
+from acquisition.store.rows import Samples
 from acquisition.store.writer import LastSample, Stats, StoreWriter
 
 __all__ = [
     "Block",
     "Columns",
+    "Cursor",
     "LastSample",
     "Recorded",
     "Report",
+    "Samples",
     "Stats",
     "Store",
     "StoreWriter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,12 @@ GENESIS = bytes(32)
 
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode()
+        return text
+    except (TypeError, ValueError):  # what JSON cannot say is said in words
+        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def link(previous: bytes, row: tuple[int, int, str, str, str, str]) -> bytes:
@@ -23,7 +29,7 @@ def link(previous: bytes, row: tuple[int, int, str, str, str, str]) -> bytes:
 
 
 class Chain:
-    """Appends events to a record inside the writer's transaction; `settle` or `revert` when that ends."""
+    """Appends events to a record inside the writer's transaction; where that fails, a new chain is made."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         row = next(iter(connection.execute("SELECT id, hash FROM event ORDER BY id DESC LIMIT 1")), None)
@@ -34,7 +40,7 @@ class Chain:
 
     def append(self, time: int, kind: str, device: str, stream: str, body: Mapping[str, Any]) -> None:
         """Write one event."""
-        row = (self._id + 1, time, kind, device, stream, canonical(body))
+        row = (self._id + 1, time, _text(kind), _text(device), _text(stream), canonical(body))
         head = link(self._head, row)
         self._connection.execute("INSERT INTO event VALUES (?,?,?,?,?,?,?)", (*row, head))
         self._id, self._head = row[0], head
@@ -44,24 +50,38 @@ class Chain:
         """Number and hash of the last event."""
         return self._id, self._head
 
-    def revert(self, position: tuple[int, bytes]) -> None:
-        """Forget what a rolled-back transaction appended."""
-        self._id, self._head = position
-
 
 def first_broken(connection: apsw.Connection) -> int | None:
     """The id of the first event that does not fit its predecessor, None where all fit."""
     previous, expected = GENESIS, 1
-    for *row, digest in connection.execute("SELECT id, time, kind, device, stream, body, hash FROM event ORDER BY id"):
-        if row[0] != expected or link(previous, tuple(row)) != digest:
-            return expected
-        previous, expected = digest, expected + 1
+    try:
+        for *row, digest in connection.execute(
+            "SELECT id, time, kind, device, stream, body, hash FROM event ORDER BY id"
+        ):
+            if row[0] != expected or link(previous, tuple(row)) != digest:
+                return expected
+            previous, expected = digest, expected + 1
+    except UnicodeDecodeError:
+        return expected
     return None
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_text(str(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "item"):
+        value = value.item()
     if isinstance(value, bytes):
         return value.hex()
-    if hasattr(value, "item"):
-        return value.item()
-    return str(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    """The text, with what UTF-8 cannot carry (lone surrogates) escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

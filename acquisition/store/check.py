@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import apsw
 import msgspec
 
-from acquisition.model import Header
-from acquisition.store import chain, rows, schema
+from acquisition.errors import StoreError
+from acquisition.store import chain, schema, tiers
+from acquisition.store.journal import cursor_checksum
+from acquisition.store.tiers import Stored
 
 LIMIT = 100
 """Problems that are listed; the rest is counted."""
@@ -29,11 +33,13 @@ class StreamReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The verdict on a record."""
+    """The verdict on a record; `events` and `head` are to be compared with what was witnessed outside."""
 
     path: str
     streams: tuple[StreamReport, ...]
     problems: tuple[str, ...]
+    events: int = 0
+    head: str = ""
 
     @property
     def ok(self) -> bool:
@@ -42,80 +48,180 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """The report as plain values for JSON."""
-        return {"ok": self.ok, **asdict(self)}
+        streams = self.streams
+        missing = None if any(each.missing is None for each in streams) else sum(each.missing or 0 for each in streams)
+        return {
+            "ok": self.ok,
+            "samples": sum(each.samples for each in streams),
+            "gaps": sum(each.gaps for each in streams),
+            "missing": missing,
+            **asdict(self),
+        }
 
 
-def check(path: Path | str) -> Report:
-    """Read the whole record and judge it; StoreError where there is none."""
+def check(path: Path | str, witness: tuple[int, str] | None = None, *, vfs: str = "") -> Report:
+    """Read the whole record, as it is at this moment, and judge it; StoreError where there is none.
+
+    `witness` is number and hash of an event as somebody else remembers them.
+    """
     file = schema.locate(Path(path))
-    connection = schema.open_reader(file)
     problems: list[str] = []
     streams: list[StreamReport] = []
+    head = (0, "")
     try:
-        for (text,) in connection.execute("PRAGMA integrity_check"):
-            if text != "ok":
-                problems.append(f"file structure: {text}")
-        runs = {run for (run,) in connection.execute("SELECT run FROM run")}
-        for stream, device, name in list(connection.execute("SELECT id, device, name FROM stream ORDER BY id")):
-            streams.append(_check_stream(connection, stream, device, name, runs, problems))
-        broken = chain.first_broken(connection)
-        if broken is not None:
-            problems.append(f"event {broken}: the chain of events is broken here")
-    except (apsw.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+        connection = schema.open_reader(file, vfs=vfs)
+    except StoreError as error:
+        if isinstance(error.__cause__, apsw.CorruptError | apsw.NotADBError):
+            return Report(str(file), (), (f"file structure: {error.__cause__}",))
+        raise
+    try:
+        with connection:
+            problems += _structure(connection)
+            for stream, device, name in list(connection.execute("SELECT id, device, name FROM stream ORDER BY id")):
+                streams.append(_Check(connection, stream, device, name, problems).run())
+            head = _check_events(connection, witness, problems)
+            problems += _announced(connection)
+            problems += _cursors(connection)
+    except (apsw.Error, msgspec.MsgspecError, ValueError, TypeError, StoreError) as error:
         problems.append(f"the file cannot be read further: {error}")
     finally:
-        connection.close()
+        connection.close(True)
     if len(problems) > LIMIT:
         problems[LIMIT:] = [f"... and {len(problems) - LIMIT} more"]
-    return Report(str(file), tuple(streams), tuple(problems))
+    return Report(str(file), tuple(streams), tuple(problems), *head)
 
 
-def _check_stream(
-    connection: apsw.Connection, stream: int, device: str, name: str, runs: set[int], problems: list[str]
-) -> StreamReport:
-    where = f"{device}/{name}"
-    channels = {
-        run: len(msgspec.json.decode(header, type=Header).stream.channels)
-        for run, header in connection.execute("SELECT run, header FROM header WHERE stream = ?", (stream,))
-    }
-    gaps = {
-        after: (before, start, stop, missing)
-        for after, before, start, stop, missing in connection.execute(
-            """SELECT body ->> 'after', body ->> 'before', body ->> 'from', body ->> 'to', body ->> 'missing'
-               FROM event WHERE kind = 'gap' AND device = ? AND stream = ?""",
-            (device, name),
-        )
-    }
-    samples, following, last_key = 0, 0, None
-    met: set[int] = set()
-    query = f"SELECT id, {rows.COLUMNS} FROM chunk WHERE stream = ? ORDER BY first"
-    for identifier, *row in connection.execute(query, (stream,)):
-        at = f"{where}, row {identifier} (samples from {row[3]})"
-        if row[1] not in runs or row[1] not in channels:
-            problems.append(f"{at}: belongs to no known run")
-            continue
-        data = rows.unpack(tuple(row), channels[row[1]])
-        if data is None:
-            problems.append(f"{at}: damaged, its checksum does not fit")
-            following, last_key = row[3] + row[4], row[6]
-            continue
-        first, n = data.first, len(data.time)
-        gap = gaps.get(following - 1) if last_key is not None else None
-        if first < following:
-            problems.append(f"{at}: overlaps the samples before it (they reach {following - 1})")
-        elif gap is not None and gap[0] == first:
-            met.add(following - 1)
-            if last_key is not None and not (last_key <= gap[1] < gap[2] <= int(data.time[0])):
-                problems.append(f"{at}: samples lie inside the gap record before it")
-        elif first > following:
-            problems.append(f"{at}: samples {following} to {first - 1} are missing without a gap record")
-        if (last_key is not None and int(data.time[0]) <= last_key) or not bool((data.time[1:] > data.time[:-1]).all()):
-            problems.append(f"{at}: times do not rise")
-        if int(data.time[0]) != row[5] or int(data.time[-1]) != row[6]:
-            problems.append(f"{at}: its limits are not those of its samples")
-        samples += n
-        following, last_key = first + n, int(data.time[-1])
-    problems += [f"{where}: the gap record after sample {after} fits no hole" for after in gaps.keys() - met]
-    counts = [missing for *_, missing in gaps.values()]
-    missing = None if None in counts else sum(counts)
-    return StreamReport(device, name, samples, len(gaps), missing)
+def _structure(connection: apsw.Connection) -> Iterator[str]:
+    for (text,) in connection.execute("PRAGMA integrity_check"):
+        if text != "ok":
+            yield f"file structure: {text}"
+
+
+def _check_events(connection: apsw.Connection, witness: tuple[int, str] | None, problems: list[str]) -> tuple[int, str]:
+    broken = chain.first_broken(connection)
+    if broken is not None:
+        problems.append(f"event {broken}: the chain of events is broken here")
+    known = {number: digest.hex() for number, digest in connection.execute("SELECT id, hash FROM event")}
+    if witness is not None and witness[0] and known.get(witness[0]) != witness[1].lower():
+        told = "is another one" if witness[0] in known else "is missing"
+        problems.append(f"event {witness[0]}: the event that was witnessed {told}; the record was cut or made anew")
+    newest = max(known, default=0)
+    return newest, known.get(newest, "")
+
+
+def _announced(connection: apsw.Connection) -> Iterator[str]:
+    """Runs and headers must be those that the chain of events tells of."""
+    if connection.pragma("user_version") < 2:
+        return
+    kinds: dict[str, set[str]] = {"run": set(), "header": set()}
+    for kind, device, stream, row in connection.execute(
+        "SELECT kind, device, stream, body -> '$.details.row' FROM event WHERE kind IN ('run', 'header')"
+    ):
+        kinds[kind].add(chain.canonical([device, stream, *json.loads(row)]))
+    for row in connection.execute("SELECT '', '', run, utc, monotonic, anchor, about FROM run"):
+        if chain.canonical(list(row)) not in kinds["run"]:
+            yield f"run {row[2]}: it is not what the chain of events says"
+    for row in connection.execute(
+        "SELECT s.device, s.name, h.stream, h.run, h.header FROM header h LEFT JOIN stream s ON s.id = h.stream"
+    ):
+        if chain.canonical(list(row)) not in kinds["header"]:
+            yield f"{row[0]}/{row[1]}: its header in run {row[3]} is not what the chain of events says"
+
+
+def _cursors(connection: apsw.Connection) -> Iterator[str]:
+    for name, stream, following, crc in connection.execute("SELECT * FROM cursor"):
+        if cursor_checksum(name, stream, following) != crc:
+            yield f"cursor {name}: its position in stream {stream} is damaged"
+
+
+@dataclass(slots=True)
+class _Gap:
+    before: int
+    start: int
+    stop: int
+    missing: int | None
+    met: bool = False
+
+
+@dataclass(slots=True)
+class _Check:
+    """Walks one stream and compares it with its gap records."""
+
+    connection: apsw.Connection
+    number: int
+    device: str
+    stream: str
+    problems: list[str]
+    gaps: dict[int, _Gap] = field(default_factory=dict)
+    following: int = 0
+    key: int | None = None
+
+    def run(self) -> StreamReport:
+        where, samples = f"{self.device}/{self.stream}", 0
+        self._read_gaps(where)
+        widths = tiers.widths(tiers.headers(self.connection, self.number))
+        for row in tiers.walk(self.connection, self.number, widths, -tiers.MANY):
+            at = f"{where}, {row.name} (samples from {row.first})"
+            if row.run not in widths:
+                self.problems.append(f"{at}: belongs to no known run")
+                continue
+            if row.samples is None:
+                self.problems.append(f"{at}: damaged, its checksum does not fit")
+                self._skip(row)
+                continue
+            self.problems += [f"{at}: {problem}" for problem in self._follow(row)]
+            samples += len(row.samples)
+        for after, gap in self.gaps.items():
+            if not gap.met:
+                self.problems.append(f"{where}: the gap record after sample {after} fits no hole")
+        counts = [gap.missing for gap in self.gaps.values()]
+        missing = None if None in counts else sum(count or 0 for count in counts)
+        return StreamReport(self.device, self.stream, samples, len(counts), missing)
+
+    def _read_gaps(self, where: str) -> None:
+        query = "SELECT id, body FROM event WHERE kind = 'gap' AND device = ? AND stream = ?"
+        for number, text in self.connection.execute(query, (self.device, self.stream)):
+            try:
+                body = json.loads(text)
+                after, gap = body["after"], _Gap(body["before"], body["from"], body["to"], body["missing"])
+                holds = gap.missing is None or gap.before - after - 1 == gap.missing
+            except (ValueError, KeyError, TypeError):
+                self.problems.append(f"event {number}: no gap record that can be read")
+                continue
+            if not holds:
+                self.problems.append(
+                    f"{where}: the gap record after sample {after} says {gap.missing} are missing, "
+                    f"its numbers say {gap.before - after - 1}"
+                )
+            if after in self.gaps:
+                self.problems.append(f"{where}: two gap records after sample {after}")
+            self.gaps[after] = gap
+
+    def _follow(self, row: Stored) -> Iterator[str]:
+        data = row.samples
+        assert data is not None
+        first, start, stop = data.first, int(data.time[0]), int(data.time[-1])
+        gap = self.gaps.get(self.following - 1)
+        if gap is not None and gap.before == first:
+            gap.met = True
+            if not ((self.key is None or self.key <= gap.start) and gap.start < gap.stop <= start):
+                yield "samples lie inside the gap record before it"
+        elif first > self.following:
+            yield f"samples {self.following} to {first - 1} are missing without a gap record"
+        if first < self.following:
+            yield f"overlaps the samples before it (they reach {self.following - 1})"
+        if (self.key is not None and start <= self.key) or not bool((data.time[1:] > data.time[:-1]).all()):
+            yield "times do not rise"
+        if (start, stop, len(data)) != (row.start, row.stop, row.n):
+            yield "its limits are not those of its samples"
+        if int(data.arrived[:, 0].sum()) != len(data):
+            yield "its arrivals do not account for its samples"
+        self.following, self.key = data.following, stop
+
+    def _skip(self, row: Stored) -> None:
+        """Go on behind a damaged row as well as it can be told where it ends."""
+        gap = self.gaps.get(self.following - 1)
+        if gap is not None and gap.before == row.first:
+            gap.met = True
+        if isinstance(row.first, int) and isinstance(row.n, int) and isinstance(row.stop, int):
+            self.following, self.key = row.first + row.n, row.stop

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from acquisition.errors import Refused
+from acquisition.errors import Refused, StoreError
 
 
 class Lock:
@@ -17,8 +17,16 @@ class Lock:
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Take the lock, or raise Refused with the PID that has it."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Take the lock: Refused with the PID that has it, StoreError where the folder cannot be written."""
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"the lock cannot be opened ({error.strerror})",
+                str(self._path),
+                "the folder belongs to another account, or its disk is read-only",
+                "choose a folder that this account can write",
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

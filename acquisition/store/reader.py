@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +15,9 @@ import numpy as np
 
 from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
-from acquisition.store import rows, schema
-from acquisition.store.rows import Row, Samples
+from acquisition.store import rows, schema, tiers
+from acquisition.store.journal import EVENTS, cursor_checksum
+from acquisition.store.rows import Samples
 
 When = int | datetime | None
 
@@ -49,7 +50,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What the record holds of one stream; `first` and `last` are time keys."""
+    """What the record holds of one stream; `first` and `last` are time keys, `number` is its number in this record."""
 
     device: str
     stream: str
@@ -58,6 +59,16 @@ class StreamInfo:
     first: int | None
     last: int | None
     gaps: tuple[Gap, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a remote has acknowledged: the next sequence number by stream number, and the last event."""
+
+    name: str
+    positions: dict[int, int]
+    event: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +84,16 @@ class Recorded:
 
 
 class Store:
-    """Reads a record, given its folder or file.
+    """Reads a record, given its folder or file, also while a daemon writes it.
 
-    Rows whose checksum fails are never served, but counted in `damaged`.
+    Rows whose checksum fails are never served, but counted in `damaged`. Remotes read by sequence number
+    (`ends`, `after`, `events`, `cursors`), people by time (`read`, `blocks`, `columns`, `overview`).
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, vfs: str = "") -> None:
         self.path = schema.locate(Path(path))
-        self.damaged: set[int] = set()
-        self._connection = schema.open_reader(self.path)
+        self.damaged: set[str] = set()
+        self._connection = schema.open_reader(self.path, vfs=vfs)
 
     def __enter__(self) -> Store:
         return self
@@ -98,16 +110,72 @@ class Store:
     def streams(self) -> list[StreamInfo]:
         """Every stream with its latest header, by device and name."""
         found = []
-        query = """SELECT s.device, s.name,
+        query = """SELECT s.id, s.device, s.name,
                    (SELECT header FROM header h WHERE h.stream = s.id ORDER BY run DESC LIMIT 1),
-                   (SELECT coalesce(sum(n), 0) FROM chunk c WHERE c.stream = s.id),
-                   (SELECT min(start) FROM chunk c WHERE c.stream = s.id),
-                   (SELECT max(stop) FROM chunk c WHERE c.stream = s.id)
+                   (SELECT coalesce(sum(n), 0) FROM chunk c WHERE c.stream = s.id)
+                   + (SELECT coalesce(sum(n), 0) FROM block b WHERE b.stream = s.id),
+                   coalesce((SELECT min(start) FROM block b WHERE b.stream = s.id),
+                            (SELECT min(start) FROM chunk c WHERE c.stream = s.id)),
+                   coalesce((SELECT max(stop) FROM chunk c WHERE c.stream = s.id),
+                            (SELECT max(stop) FROM block b WHERE b.stream = s.id))
                    FROM stream s ORDER BY s.device, s.name"""
-        for device, name, header, samples, first, last in list(self._connection.execute(query)):
+        for number, device, name, header, samples, first, last in list(self._connection.execute(query)):
             parsed = msgspec.json.decode(header, type=Header)
-            found.append(StreamInfo(device, name, parsed, samples, first, last, tuple(self.gaps(device, name))))
+            gaps = tuple(self.gaps(device, name))
+            found.append(StreamInfo(device, name, parsed, samples, first, last, gaps, number))
         return found
+
+    def ends(self) -> dict[int, int]:
+        """The next sequence number of every stream, by its number: what a remote has yet to reach."""
+        return tiers.ends(self._connection)
+
+    def headers(self, stream: int) -> dict[int, Header]:
+        """The header of a stream, given its number, in each run."""
+        return tiers.headers(self._connection, stream)
+
+    def after(self, stream: int, sequence: int, limit: int = 5000) -> Samples | None:
+        """The next accepted samples of a stream from a sequence number on, None where there are none yet.
+
+        At most `limit` consecutive ones of one run and connection; `first` is later than `sequence` where
+        those before it are missing. The next call takes `following`. The same number always names the
+        same sample, in whichever tier it is stored.
+        """
+        channels = tiers.widths(self.headers(stream))
+        parts: list[Samples] = []
+        count = 0
+        for row in tiers.walk(self._connection, stream, channels, sequence):
+            if row.samples is None:
+                self.damaged.add(row.name)
+                continue
+            samples = rows.cut(row.samples, sequence - row.samples.first, len(row.samples))
+            if not len(samples):
+                continue
+            sequence = samples.following
+            if parts and not rows.continues(parts[-1], samples):
+                break
+            parts.append(rows.cut(samples, 0, limit - count))
+            count += len(parts[-1])
+            if count >= limit:
+                break
+        return rows.join(parts) if parts else None
+
+    def cursors(self) -> dict[str, Cursor]:
+        """How far every remote has acknowledged."""
+        found: dict[str, Cursor] = {}
+        for name, stream, following, crc in self._connection.execute("SELECT * FROM cursor ORDER BY name, stream"):
+            if cursor_checksum(name, stream, following) != crc:
+                continue  # a damaged position counts as none: delivering again is harmless
+            cursor = found.setdefault(name, Cursor(name, {}, 0))
+            if stream == EVENTS:
+                found[name] = replace(cursor, event=following - 1)
+            else:
+                cursor.positions[stream] = following
+        return found
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the newest event, to be witnessed outside; (0, "") where there is none."""
+        newest = self._connection.execute("SELECT id, hash FROM event ORDER BY id DESC LIMIT 1")
+        return next(((number, digest.hex()) for number, digest in newest), (0, ""))
 
     def read(
         self,
@@ -122,40 +190,37 @@ class Store:
         Channels of one stream come as that stream's rows. Channels of several streams are merged by time:
         each stream's sample has a row of its own where the others have none there, NaN and INVALID.
         """
-        parts = []
-        for info in self.streams():
-            if info.device != device or (stream is not None and info.stream != stream):
-                continue
-            own = [c.name for c in info.header.stream.channels if channels is None or c.name in channels]
-            if own:
-                parts.append(_join(own, list(self.blocks(device, info.stream, own, start, stop))))
-        held = {name for part in parts for name in part.channels}
-        wanted = list(channels) if channels is not None else [name for part in parts for name in part.channels]
-        if not parts or (unknown := [name for name in wanted if name not in held]):
-            known = ", ".join(f"{i.device}/{i.stream}" for i in self.streams()) or "nothing"
-            what = f"no channel {unknown[0]!r}" if parts else "no such device or stream"
+        own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
+        held = [c.name for info in own for c in info.header.stream.channels]
+        unknown = [name for name in channels or () if name not in held]
+        if not own or unknown:
+            what = f"no channel {unknown[0]!r}" if own else "no such device or stream"
+            known = ", ".join(held if own else [f"{i.device}/{i.stream}" for i in self.streams()]) or "nothing"
             raise StoreError(f"the record has {what}", f"{self.path}, device {device!r}", remedy=f"it holds: {known}")
+        wanted = list(channels) if channels is not None else held
+        parts = []
+        for info in own:
+            names = [c.name for c in info.header.stream.channels if c.name in wanted]
+            if names:
+                parts.append(_join(names, list(self.blocks(device, info.stream, names, start, stop))))
         return _merge(parts, wanted)
 
     def blocks(
         self, device: str, stream: str, channels: Sequence[str], start: When = None, stop: When = None
     ) -> Iterator[Block]:
-        """Samples of one stream, row by row in order of sequence; a long record never stands in memory whole."""
+        """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
         low, high = _key(start), _key(stop)
         for samples, names in self._samples(device, stream, low, high):
-            keep = slice(None)
-            if low is not None or high is not None:
-                left = 0 if low is None else int(np.searchsorted(samples.time, low))
-                right = len(samples.time) if high is None else int(np.searchsorted(samples.time, high))
-                if left >= right:
-                    continue
-                keep = slice(left, right)
-            pick = [names.index(name) for name in channels]
-            device_time = None if samples.device_time is None else samples.device_time[keep]
-            values, quality = samples.values[keep], samples.quality[keep]
-            if len(pick) != len(names) or pick != sorted(pick):
-                values, quality = values[:, pick], quality[:, pick]
-            yield Block(tuple(channels), samples.time[keep], values, quality, device_time)
+            left = 0 if low is None else int(np.searchsorted(samples.time, low))
+            right = len(samples) if high is None else int(np.searchsorted(samples.time, high))
+            if left >= right:
+                continue
+            part = rows.cut(samples, left, right)
+            values, quality = part.values, part.quality
+            if list(channels) != names:
+                pick = [names.index(name) if name in names else -1 for name in channels]
+                values, quality = _pick(values, pick, np.nan), _pick(quality, pick, int(Quality.INVALID))
+            yield Block(tuple(channels), part.time, values, quality, part.device_time)
 
     def columns(self, device: str, stream: str, channel: str, start: int, stop: int, points: int) -> Columns:
         """The channel's least and greatest value in each of `points` equal bins of [start, stop) ns."""
@@ -199,27 +264,20 @@ class Store:
     def _samples(
         self, device: str, stream: str, start: int | None, stop: int | None
     ) -> Iterator[tuple[Samples, list[str]]]:
-        found = list(self._connection.execute("SELECT id FROM stream WHERE device = ? AND name = ?", (device, stream)))
-        if not found:
+        number = tiers.number(self._connection, device, stream)
+        if number is None:
             return
-        number = found[0][0]
-        names = {
-            run: [c.name for c in msgspec.json.decode(header, type=Header).stream.channels]
-            for run, header in self._connection.execute("SELECT run, header FROM header WHERE stream = ?", (number,))
-        }
-        query = f"""SELECT id, {rows.COLUMNS} FROM chunk WHERE stream = ?1
-                    AND (?2 IS NULL OR stop >= ?2) AND (?3 IS NULL OR start < ?3) ORDER BY first"""
-        for identifier, *row in self._connection.execute(query, (number, start, stop)):
-            channels = names.get(row[1])
-            samples = None if channels is None else rows.unpack(_row(row), len(channels))
-            if samples is None or channels is None:
-                self.damaged.add(identifier)
+        headers = self.headers(number)
+        names = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
+        first = 0 if start is None else tiers.row_before(self._connection, number, start)
+        for row in tiers.walk(self._connection, number, tiers.widths(headers), first):
+            if row.samples is None:
+                self.damaged.add(row.name)
                 continue
-            yield samples, channels
-
-
-def _row(row: list[Any]) -> Row:
-    return tuple(row)
+            if stop is not None and row.samples.time[0] >= stop:
+                return
+            yield rows.cut(row.samples, first - row.samples.first, len(row.samples)), names[row.run]
+            first = max(first, row.samples.following)
 
 
 def _key(when: When) -> int | None:
@@ -227,6 +285,13 @@ def _key(when: When) -> int | None:
         return when
     moment = when if when.tzinfo else when.replace(tzinfo=UTC)
     return int(moment.timestamp() // 1) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def _pick(array: Any, columns: Sequence[int], missing: float) -> Any:
+    """The columns of an array in that order; -1 stands for a column of `missing`."""
+    picked = array[:, columns]
+    picked[:, [index for index, column in enumerate(columns) if column < 0]] = missing
+    return picked
 
 
 def _join(channels: Sequence[str], blocks: Sequence[Block]) -> Block:

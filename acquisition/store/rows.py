@@ -12,14 +12,20 @@ import numpy as np
 from acquisition.model import Chunk, Flags, Floats, Nanoseconds
 
 COLUMNS = "stream, run, connection, first, n, start, stop, time, vals, quality, device_time, arrived, crc"
+INSERT = f"INSERT INTO chunk ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _FIXED = struct.Struct("<7q")
 
-Row = tuple[int, int, int, int, int, int, int, bytes, bytes, bytes | None, bytes | None, bytes, int]
+Blob = bytes | None
+Row = tuple[int, int, int, int, int, int, int, bytes, bytes, Blob, Blob, bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """A row as arrays: time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None."""
+    """Consecutive samples of a stream from number `first` on, none missing, of one run and connection.
+
+    time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None; arrived (k, 3) int64: how
+    many samples each arrival brought, and its instant on the monotonic and the wall clock, ns.
+    """
 
     run: int
     connection: int
@@ -28,17 +34,25 @@ class Samples:
     values: Floats
     quality: Flags
     device_time: Floats | None
+    arrived: Nanoseconds
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def following(self) -> int:
+        """The sequence number after the last sample."""
+        return self.first + len(self.time)
 
 
-def checksum(row: Sequence[object]) -> int:
-    """CRC-32 over a row's fields, the checksum itself left out."""
-    crc = zlib.crc32(_FIXED.pack(*row[:7]))
-    for blob in row[7:12]:
+def checksum(fixed: Sequence[int], blobs: Sequence[Blob]) -> int:
+    """CRC-32 over a row's seven numbers and its blobs."""
+    crc = zlib.crc32(_FIXED.pack(*fixed))
+    for blob in blobs:
         # A length before each blob: bytes cannot move from one to its neighbour unseen.
-        size = -1 if blob is None else len(blob)  # type: ignore[arg-type]
-        crc = zlib.crc32(size.to_bytes(8, "little", signed=True), crc)
+        crc = zlib.crc32((-1 if blob is None else len(blob)).to_bytes(8, "little", signed=True), crc)
         if blob is not None:
-            crc = zlib.crc32(blob, crc)  # type: ignore[arg-type]
+            crc = zlib.crc32(blob, crc)
     return crc
 
 
@@ -54,40 +68,36 @@ def pack(stream: int, chunks: Sequence[Chunk]) -> Row:
         times = [c.device_time for c in chunks if c.device_time is not None]
         device_time = np.concatenate(times) if len(times) == len(chunks) else None
     arrived = np.array([(len(c.time), c.arrived.monotonic, c.arrived.utc) for c in chunks], dtype="<i8")
-    fields = (
-        stream,
-        head.run,
-        head.connection,
-        head.first,
-        len(time),
-        int(head.time[0]),
-        int(tail.time[-1]),
-        time.tobytes(),
-        values.tobytes(),
+    fixed = (stream, head.run, head.connection, head.first, len(time), int(head.time[0]), int(tail.time[-1]))
+    blobs = (
+        time.astype("<i8", copy=False).tobytes(),
+        values.astype("<f8", copy=False).tobytes(),
         quality.tobytes() if quality.any() else None,
-        None if device_time is None else device_time.tobytes(),
+        None if device_time is None else device_time.astype("<f8", copy=False).tobytes(),
         arrived.tobytes(),
     )
-    return (*fields, checksum(fields))
+    return (*fixed, *blobs, checksum(fixed, blobs))
 
 
 def unpack(row: Row, channels: int) -> Samples | None:
     """Turn a row into arrays; None where it is damaged."""
-    if checksum(row) != row[12]:
+    try:
+        if checksum(row[:7], row[7:12]) != row[12]:
+            return None
+        n = row[4]
+        good = row[9] is None
+        return Samples(
+            row[1],
+            row[2],
+            row[3],
+            np.frombuffer(row[7], "<i8").reshape(n),
+            np.frombuffer(row[8], "<f8").reshape(n, channels),
+            np.zeros((n, channels), np.uint8) if good else np.frombuffer(row[9] or b"", np.uint8).reshape(n, channels),
+            None if row[10] is None else np.frombuffer(row[10], "<f8").reshape(n),
+            np.frombuffer(row[11], "<i8").reshape(-1, 3),
+        )
+    except (TypeError, ValueError, struct.error):  # a flipped bit turned a column into another type
         return None
-    n = row[4]
-    if len(row[7]) != 8 * n or len(row[8]) != 8 * n * channels:
-        return None
-    quality = np.zeros((n, channels), np.uint8) if row[9] is None else np.frombuffer(row[9], np.uint8).reshape(n, -1)
-    return Samples(
-        row[1],
-        row[2],
-        row[3],
-        np.frombuffer(row[7], "<i8"),
-        np.frombuffer(row[8], "<f8").reshape(n, channels),
-        quality,
-        None if row[10] is None else np.frombuffer(row[10], "<f8"),
-    )
 
 
 def follows(last: Chunk, chunk: Chunk) -> bool:
@@ -98,3 +108,56 @@ def follows(last: Chunk, chunk: Chunk) -> bool:
         and chunk.connection == last.connection
         and (chunk.device_time is None) == (last.device_time is None)
     )
+
+
+def join(parts: Sequence[Samples]) -> Samples:
+    """Make one of parts that follow one another."""
+    if len(parts) == 1:
+        return parts[0]
+    times = [part.device_time for part in parts if part.device_time is not None]
+    return Samples(
+        parts[0].run,
+        parts[0].connection,
+        parts[0].first,
+        np.concatenate([part.time for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.quality for part in parts]),
+        np.concatenate(times) if len(times) == len(parts) else None,
+        np.concatenate([part.arrived for part in parts]),
+    )
+
+
+def cut(samples: Samples, left: int, right: int) -> Samples:
+    """The samples from `left` to before `right`, with the arrivals that brought them."""
+    left, right = max(left, 0), min(right, len(samples))
+    if left == 0 and right == len(samples):
+        return samples
+    ends = np.cumsum(samples.arrived[:, 0])
+    counts = np.clip(ends, left, right) - np.clip(ends - samples.arrived[:, 0], left, right)
+    arrived = samples.arrived.copy()
+    arrived[:, 0] = counts
+    return Samples(
+        samples.run,
+        samples.connection,
+        samples.first + left,
+        samples.time[left:right],
+        samples.values[left:right],
+        samples.quality[left:right],
+        None if samples.device_time is None else samples.device_time[left:right],
+        arrived[counts > 0],
+    )
+
+
+def continues(last: Samples, samples: Samples) -> bool:
+    """Whether `samples` go on where `last` ended, in the same run and connection and on the same clock."""
+    return (
+        samples.first == last.following
+        and samples.run == last.run
+        and samples.connection == last.connection
+        and (samples.device_time is None) == (last.device_time is None)
+    )
+
+
+def account(batch: Sequence[object]) -> list[tuple[str, str, int, int]]:
+    """The (device, stream, first, n) of each chunk in a batch."""
+    return [(*item.header.key, item.first, len(item)) for item in batch if isinstance(item, Chunk)]

@@ -7,14 +7,15 @@ from pathlib import Path
 import apsw
 
 from acquisition.errors import StoreError
+from acquisition.store.chain import Chain
 
 FILE = "record.db"
 APPLICATION = 0x50455246  # "PERF"
-VERSION = 1
+VERSION = 2
 SAFE_SQLITE = 3_051_003
 """SQLite 3.51.2 and older can corrupt a WAL database that two connections use."""
 
-TABLES = """
+FIRST = """
 CREATE TABLE run (
     run INTEGER PRIMARY KEY,
     utc INTEGER NOT NULL,        -- wall clock at the start, ns
@@ -67,6 +68,42 @@ CREATE TRIGGER event_stays BEFORE DELETE ON event BEGIN SELECT raise(ABORT, 'eve
 """
 
 
+SECOND = """
+CREATE TABLE block (
+    id INTEGER PRIMARY KEY,
+    stream INTEGER NOT NULL REFERENCES stream,
+    run INTEGER NOT NULL,
+    connection INTEGER NOT NULL,
+    first INTEGER NOT NULL,      -- as in chunk
+    n INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    body BLOB NOT NULL,          -- compressed samples, see blocks.py
+    crc INTEGER NOT NULL         -- CRC-32 over all of the above from stream on
+) STRICT;
+CREATE UNIQUE INDEX block_sequence ON block (stream, first);
+CREATE INDEX block_time ON block (stream, start, stop, n);
+CREATE TABLE overview (
+    stream INTEGER NOT NULL REFERENCES stream,
+    level INTEGER NOT NULL,      -- resolution, see overview.py
+    first INTEGER NOT NULL,      -- sequence number of the first sample it covers
+    following INTEGER NOT NULL,  -- sequence number after the last one
+    start INTEGER NOT NULL,      -- time keys of both
+    stop INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (stream, level, first)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE cursor (
+    name TEXT NOT NULL,          -- the remote
+    stream INTEGER NOT NULL,     -- 0: the events
+    next INTEGER NOT NULL,       -- sequence number (or event) that is to be delivered next
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (name, stream)
+) STRICT, WITHOUT ROWID;
+"""
+
+
 def locate(path: Path) -> Path:
     """The record's file, given it or its folder; StoreError where there is none."""
     file = path / FILE if path.is_dir() else path
@@ -75,47 +112,93 @@ def locate(path: Path) -> Path:
     return file
 
 
-def open_writer(file: Path) -> apsw.Connection:
-    """Open for writing, making the tables of a new record; every COMMIT reaches the disk before it returns."""
+def open_writer(file: Path, *, create: bool = True, vfs: str = "") -> apsw.Connection:
+    """Open for writing, making the tables that are missing; every COMMIT reaches the disk before it returns."""
     _check_library()
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    connection = None
     try:
-        connection = apsw.Connection(str(file))
+        connection = apsw.Connection(str(file), flags=flags, vfs=vfs or None)
         connection.set_busy_timeout(5000)
+        tables = list(connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1"))
+        if tables:
+            _check_version(connection, file)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", False)
-        if connection.pragma("user_version") == 0 and not list(connection.execute("SELECT 1 FROM sqlite_schema")):
-            with connection:
-                connection.execute(TABLES)
-                connection.pragma("application_id", APPLICATION)
-                connection.pragma("user_version", VERSION)
-        _check_version(connection, file)
+        _upgrade(connection)
     except apsw.Error as error:
+        _shut(connection)
         raise StoreError(
             f"the record cannot be opened ({error})", str(file), "the disk is full, read-only or failing"
         ) from error
+    except BaseException:
+        _shut(connection)
+        raise
     return connection
 
 
-def open_reader(file: Path) -> apsw.Connection:
-    """Open for reading, also while a daemon writes."""
+def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
+    """Open for reading, also while a daemon writes; what an older record lacks, empty tables stand for."""
     _check_library()
+    connection = None
     try:
-        connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
-    except apsw.Error:
         try:
-            connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
-        except apsw.Error as error:
-            raise StoreError(f"the record cannot be opened ({error})", str(file)) from error
-    try:
+            connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+        except apsw.Error:
+            connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
         connection.set_busy_timeout(5000)
+        if _check_version(connection, file) < 2:
+            connection.pragma("temp_store", "memory")
+            connection.execute(SECOND.replace("TABLE ", "TEMP TABLE ").replace("INDEX ", "INDEX temp."))
         connection.pragma("query_only", True)
-        _check_version(connection, file)
     except apsw.Error as error:
+        _shut(connection)
         raise StoreError(
             f"the record cannot be read ({error})", str(file), "it is no record, or it is damaged"
         ) from error
+    except BaseException:
+        _shut(connection)
+        raise
     return connection
+
+
+def _upgrade(connection: apsw.Connection) -> None:
+    """Bring the tables to the present schema in one transaction: a power cut leaves the old one whole."""
+    version = connection.pragma("user_version")
+    if version == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if version < 1:
+            connection.execute(FIRST)
+            connection.pragma("application_id", APPLICATION)
+        connection.execute(SECOND)
+        events = Chain(connection)
+        for run, utc, monotonic, anchor, about in list(connection.execute("SELECT * FROM run ORDER BY run")):
+            announce_run(events, run, utc, monotonic, anchor, about)
+        headers = "SELECT h.stream, h.run, s.device, s.name, h.header FROM header h JOIN stream s ON s.id = h.stream"
+        time = max((time for (time,) in connection.execute("SELECT max(anchor) FROM run") if time), default=0)
+        for stream, run, device, name, header in list(connection.execute(f"{headers} ORDER BY h.run, h.stream")):
+            announce_header(events, time, stream, run, device, name, header)
+        connection.pragma("user_version", VERSION)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def announce_run(events: Chain, run: int, utc: int, monotonic: int, anchor: int, about: str) -> None:
+    """Bind a row of `run` to the chain of events."""
+    body = {"text": f"run {run}", "details": {"row": [run, utc, monotonic, anchor, about]}}
+    events.append(anchor, "run", "", "", body)
+
+
+def announce_header(events: Chain, time: int, stream: int, run: int, device: str, name: str, header: str) -> None:
+    """Bind a row of `header` and its stream to the chain of events."""
+    body = {"text": f"recorded in run {run}", "details": {"row": [stream, run, header]}}
+    events.append(time, "header", device, name, body)
 
 
 def _check_library() -> None:
@@ -127,10 +210,10 @@ def _check_library() -> None:
         )
 
 
-def _check_version(connection: apsw.Connection, file: Path) -> None:
+def _check_version(connection: apsw.Connection, file: Path) -> int:
     if connection.pragma("application_id") != APPLICATION:
         raise StoreError("this file is no record", str(file), "another database of that name")
-    version = connection.pragma("user_version")
+    version: int = connection.pragma("user_version")
     if version > VERSION:
         raise StoreError(
             f"the record has schema {version}, this program knows up to {VERSION}",
@@ -138,3 +221,9 @@ def _check_version(connection: apsw.Connection, file: Path) -> None:
             "a later version wrote it",
             "use that version or a newer one",
         )
+    return version
+
+
+def _shut(connection: apsw.Connection | None) -> None:
+    if connection is not None:
+        connection.close(True)

@@ -6,28 +6,27 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
-import numpy as np
 
 from acquisition.clock import Clock
 from acquisition.errors import StoreError
-from acquisition.model import Chunk, Event, Floats, Gap, Header, Instant
-from acquisition.store import rows, schema
-from acquisition.store.chain import Chain
+from acquisition.model import Chunk, Event, Floats, Instant
+from acquisition.store import rows, schema, tiers, wal
+from acquisition.store.journal import Advance, Journal, Stored
 from acquisition.store.lock import Lock
+from acquisition.store.ring import Ring
+from acquisition.store.upkeep import Step
 
 log = logging.getLogger(__name__)
 
-Witness = Callable[[list[tuple[str, str, int, int]]], None]
+Witness = Callable[[list[Stored]], None]
 RETRY = 1.0
-OVERHEAD = 600
-"""Bytes of memory that a queued chunk takes beside its arrays (measured)."""
-_INSERT = f"INSERT INTO chunk ({rows.COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+SLOW = 3.0
+"""Seconds after which a COMMIT that has not returned is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,8 @@ class StoreWriter:
     `put` never blocks. Samples count as accepted when COMMIT has returned; then `witness` hears of
     them. Where the disk does not take them, the batch is kept, the file is reopened and the batch
     written again; meanwhile up to `ring` bytes wait. Beyond that new samples are dropped, counted, and
-    the next one stored of their stream carries the gap.
+    the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, and None when
+    it is over; it may be called on any thread.
     """
 
     def __init__(
@@ -70,31 +70,51 @@ class StoreWriter:
         ring: int = 256 << 20,
         witness: Witness | None = None,
         on_trouble: Callable[[str | None], None] | None = None,
+        retry: float = RETRY,
+        vfs: str = "",
     ) -> None:
-        self.stats = Stats()
         self.failed: BaseException | None = None
         self.last_key = 0
         self._directory = directory
         self._file = directory / schema.FILE
         self._clock = clock
         self._interval = flush
-        self._ring = ring
+        self._retry = retry
+        self._vfs = vfs
         self._witness = witness
         self._on_trouble = on_trouble
         self._lock = Lock(directory)
-        self._queue: deque[Chunk | Event] = deque()
-        self._waiting = 0
-        self._taken = 0
-        self._dropped: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._ring = Ring(ring)
+        self._advances: dict[str, Advance] = {}
+        self._advances_lock = threading.Lock()
+        self._upkeep: deque[Step] = deque()
         self._wake = threading.Event()
         self._closing = False
-        self._batch_done = threading.Condition()
-        self._put_count = self._done_count = 0
-        self._streams: dict[tuple[str, str], int] = {}
-        self._headers: set[tuple[int, int]] = set()
+        self._done = threading.Condition()
+        self._done_count = 0
+        self._advance_count = self._advance_done = 0
         self._thread: threading.Thread | None = None
+        self._began: int | None = None
         self._trouble: str | None = None
+        self._trouble_lock = threading.Lock()
         self._connection: apsw.Connection | None = None
+        self._journal: Journal | None = None
+        self._doubtful = False
+        self._commits = self._rows = self._samples = 0
+        self._last_commit: Instant | None = None
+
+    @property
+    def stats(self) -> Stats:
+        """What has been done so far."""
+        return Stats(
+            self._commits,
+            self._rows,
+            self._samples,
+            len(self._ring),
+            self._ring.dropped,
+            self._last_commit,
+            self._trouble,
+        )
 
     def open(self) -> None:
         """Take the lock and open the record; Refused where another process writes it, StoreError where it fails."""
@@ -106,230 +126,224 @@ class StoreWriter:
             ) from error
         self._lock.take()
         try:
-            self._connect()
-            connection = self._connection
-            assert connection is not None
-            self._streams = {(d, s): i for i, d, s in connection.execute("SELECT id, device, name FROM stream")}
-            keys = connection.execute("SELECT max(stop) FROM chunk UNION ALL SELECT max(time) FROM event")
-            self.last_key = max((key for (key,) in keys if key is not None), default=0)
+            connection = self._connect(create=True)
+            self.last_key = tiers.last_key(connection)
+        except apsw.Error as error:
+            self._disconnect()
+            self._lock.release()
+            raise StoreError(
+                f"the record cannot be read ({error})",
+                str(self._file),
+                "it is damaged",
+                "look at it with `perfusion verify`; to record on, move it aside",
+            ) from error
         except BaseException:
+            self._disconnect()
             self._lock.release()
             raise
 
     def begin_run(self, started: Instant, anchor: int, about: Mapping[str, Any]) -> int:
         """Open a new run and start the writing thread; answers the run's number."""
-        connection = self._connection
-        assert connection is not None
-        with connection:
-            connection.execute(
-                "INSERT INTO run (utc, monotonic, anchor, about) VALUES (?,?,?,?)",
-                (started.utc, started.monotonic, anchor, msgspec.json.encode(about).decode()),
-            )
-        run = connection.last_insert_rowid()
+        assert self._journal is not None
+        try:
+            run = self._journal.begin_run(started, anchor, about)
+        except apsw.Error as error:
+            raise StoreError(
+                f"the record cannot be written ({error})",
+                str(self._file),
+                "the disk is full, read-only or failing",
+                "make room, or choose another folder",
+            ) from error
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
         return run
 
     def last(self, device: str, stream: str) -> LastSample | None:
-        """Where a stream ended in earlier runs; to be asked before `begin_run` hands the connection over."""
-        connection = schema.open_reader(self._file)
+        """Where a stream ended in earlier runs."""
+        connection = schema.open_reader(self._file, vfs=self._vfs)
         try:
-            found = list(
-                connection.execute(
-                    "SELECT first + n, stop, vals, n FROM chunk WHERE stream = ? ORDER BY first DESC LIMIT 1",
-                    (self._streams.get((device, stream), -1),),
-                )
-            )
+            end = tiers.end(connection, device, stream)
         finally:
             connection.close()
-        if not found:
+        if end is None:
             return None
-        following, key, values, n = found[0]
-        return LastSample(following, key, np.frombuffer(values, "<f8").reshape(n, -1)[-1])
+        following, samples = end
+        return LastSample(following, int(samples.time[-1]), samples.values[-1])
 
     def put(self, item: Chunk | Event) -> None:
         """Queue one item; called on the acquisition loop only."""
-        if type(item) is Chunk:
-            size = item.values.nbytes + item.time.nbytes + item.quality.nbytes + OVERHEAD
-            key = item.header.key
-            if self._waiting - self._taken + size > self._ring:
-                self._drop(key, item)
-                return
-            if key in self._dropped:
-                item = self._with_gap(item)
-            self._waiting += size
-        self._put_count += 1
-        self._queue.append(item)
+        self._ring.put(item)
+        began = self._began
+        if began is not None and self._trouble is None:
+            waited = self._clock.real((self._clock.now().monotonic - began) / 1e9)
+            if waited > SLOW:
+                self._say_trouble(f"the disk has not answered for {waited:.0f} s; samples wait in memory")
+
+    def advance(self, cursor: str, positions: Mapping[int, int], event: int | None = None) -> None:
+        """Note what the remote `cursor` has acknowledged; from any thread, committed with the next batch.
+
+        `positions` maps stream numbers to the next sequence number to deliver, `event` is the last event
+        delivered. A position never goes back.
+        """
+        with self._advances_lock:
+            self._advances.setdefault(cursor, Advance()).take(positions, event)
+            self._advance_count += 1
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Commit all that was put so far; False where that takes longer."""
-        target = self._put_count
+        """Commit all that was put and advanced so far; False where that takes longer."""
+        target, advances = self._ring.put_count, self._advance_count
         self._wake.set()
-        with self._batch_done:
-            return self._batch_done.wait_for(lambda: self._done_count >= target or self.failed is not None, timeout)
+        with self._done:
+            return self._done.wait_for(
+                lambda: (self._done_count >= target and self._advance_done >= advances) or self.failed is not None,
+                timeout,
+            )
 
     def close(self, timeout: float = 5.0) -> None:
         """Commit what waits and release the record."""
+        if self._thread is not None:
+            self._ring.farewell()
         self._closing = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
             if self._thread.is_alive():
-                log.critical("the record's writer did not end; %d items were not committed", len(self._queue))
+                log.critical("the record's writer did not end; %d items were not committed", len(self._ring))
                 return
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._disconnect()
         self._lock.release()
 
-    def _connect(self) -> None:
-        self._connection = schema.open_writer(self._file)
-        self._chain = Chain(self._connection)
-
-    def _drop(self, key: tuple[str, str], chunk: Chunk) -> None:
-        gap = chunk.gap
-        start = int(chunk.time[0]) - 1 if gap is None else gap.start
-        start, after, count = self._dropped.get(key, (start, chunk.first - 1 if gap is None else gap.after, 0))
-        self._dropped[key] = (start, after, count + len(chunk))
-        self.stats = replace(self.stats, dropped=self.stats.dropped + len(chunk))
-
-    def _with_gap(self, chunk: Chunk) -> Chunk:
-        start, after, _ = self._dropped.pop(chunk.header.key)
-        missing = chunk.first - after - 1
-        gap = Gap(start, int(chunk.time[0]), after, chunk.first, "the record's memory was full", missing)
-        return replace(chunk, gap=gap)
+    def _connect(self, create: bool = False) -> apsw.Connection:
+        self._connection = connection = schema.open_writer(self._file, create=create, vfs=self._vfs)
+        self._journal = Journal(connection)
+        return connection
 
     def _work(self) -> None:
         try:
-            while not (self._closing and not self._queue):
+            closing = False
+            while not closing:
                 self._wake.wait(self._interval)
                 self._wake.clear()
+                closing = self._closing
                 self._write_what_waits()
+                self._keep_up()
         except BaseException as error:
             self.failed = error
             log.critical("the record's writer died", exc_info=error)
             if self._on_trouble is not None:
                 self._on_trouble(f"the writer died: {error}")
+            with self._done:
+                self._done.notify_all()
 
     def _write_what_waits(self) -> None:
-        queue = self._queue
-        batch = [queue.popleft() for _ in range(len(queue))]
-        if not batch:
+        with self._advances_lock:
+            advances, self._advances = self._advances, {}
+            advanced = self._advance_count
+        batch = self._ring.take()
+        if not batch and not advances:
             return
-        size = sum(c.values.nbytes + c.time.nbytes + c.quality.nbytes + OVERHEAD for c in batch if type(c) is Chunk)
-        while not self._commit(batch):
+        waiting, head = batch, None if self._journal is None else self._journal.head
+        while not self._commit(waiting, advances):
             if self._closing:
-                log.critical("the record cannot be written and the service ends: %d items are lost", len(batch))
+                log.critical("the record cannot be written and the service ends: %d items are lost", len(waiting))
                 break
-            self._wake.wait(RETRY)
+            self._wake.wait(self._retry)
             self._wake.clear()
-            self._reconnect()
-        self._taken += size
-        with self._batch_done:
+            if not self._reconnect() or self._journal is None:
+                continue
+            if head is None:
+                head = self._journal.head
+            elif waiting and self._holds(waiting, head):
+                # COMMIT failed after the file had it all; what the reopened file shows has been synced anew.
+                waiting = []
+        self._ring.release(batch)
+        with self._done:
             self._done_count += len(batch)
-            self._batch_done.notify_all()
+            self._advance_done = advanced
+            self._done.notify_all()
 
-    def _commit(self, batch: list[Chunk | Event]) -> bool:
-        connection = self._connection
-        if connection is None:
+    def _commit(self, batch: list[Chunk | Event], advances: Mapping[str, Advance]) -> bool:
+        if self._journal is None:
             return False
-        position = self._chain.position
-        streams, headers = dict(self._streams), set(self._headers)
+        self._began = self._clock.now().monotonic
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            stored = self._insert(connection, batch)
-            connection.execute("COMMIT")
+            stored = self._journal.write(batch, advances)
+        except apsw.ConstraintError:
+            raise  # two samples of one number: no disk's fault, and trying again does not help
         except apsw.Error as error:
-            self._streams, self._headers = streams, headers
-            self._chain.revert(position)
             self._disconnect()
+            self._doubtful = True
             self._say_trouble(f"not written ({error}); samples wait in memory")
             return False
-        stats = self.stats
-        self.stats = replace(
-            stats,
-            commits=stats.commits + 1,
-            rows=stats.rows + len(stored),
-            samples=stats.samples + sum(n for *_, n in stored),
-            queued=len(self._queue),
-            last_commit=self._clock.now(),
-        )
+        finally:
+            self._began = None
+        self._accept(stored)
+        return True
+
+    def _accept(self, stored: list[Stored]) -> None:
+        self._commits += 1
+        self._rows += len(stored)
+        self._samples += sum(n for *_, n in stored)
+        self._last_commit = self._clock.now()
         if self._trouble is not None:
             self._say_trouble(None)
         if self._witness is not None and stored:
             self._witness(stored)
-        return True
 
-    def _insert(self, connection: apsw.Connection, batch: list[Chunk | Event]) -> list[tuple[str, str, int, int]]:
-        groups: dict[tuple[str, str], list[Chunk]] = {}
-        ready: list[list[Chunk]] = []
-        for item in batch:
-            if type(item) is not Chunk:
-                self._event(item)  # type: ignore[arg-type]
-                continue
-            key = item.header.key
-            group = groups.get(key)
-            if group is not None and rows.follows(group[-1], item):
-                group.append(item)
-                continue
-            groups[key] = group = [item]
-            ready.append(group)
-        packed, stored = [], []
-        for group in ready:
-            head = group[0]
-            stream = self._stream(connection, head.header, head.run)
-            if head.gap is not None:
-                self._gap(head, head.gap)
-            row = rows.pack(stream, group)
-            packed.append(row)
-            stored.append((*head.header.key, row[3], row[4]))
-        connection.executemany(_INSERT, packed)
+    def _holds(self, batch: list[Chunk | Event], head: tuple[int, bytes]) -> bool:
+        assert self._journal is not None
+        try:
+            stored = self._journal.holds(batch, head)
+        except apsw.Error as error:
+            self._disconnect()
+            self._say_trouble(f"not readable ({error}); samples wait in memory")
+            return False
+        if stored:
+            self._accept(rows.account(batch))
         return stored
 
-    def _stream(self, connection: apsw.Connection, header: Header, run: int) -> int:
-        stream = self._streams.get(header.key)
-        if stream is None:
-            connection.execute("INSERT INTO stream (device, name) VALUES (?,?)", header.key)
-            stream = self._streams[header.key] = connection.last_insert_rowid()
-        if (stream, run) not in self._headers:
-            text = msgspec.json.encode(header).decode()
-            connection.execute("INSERT OR IGNORE INTO header VALUES (?,?,?)", (stream, run, text))
-            self._headers.add((stream, run))
-        return stream
-
-    def _event(self, event: Event) -> None:
-        body = {"text": event.text, **({"details": dict(event.details)} if event.details else {})}
-        self._chain.append(event.time, event.kind, event.device, str(event.details.get("stream", "")), body)
-
-    def _gap(self, chunk: Chunk, gap: Gap) -> None:
-        device, stream = chunk.header.key
-        body = {
-            "text": gap.cause,
-            "from": gap.start,
-            "to": gap.stop,
-            "after": gap.after,
-            "before": gap.before,
-            "missing": gap.missing,
-        }
-        self._chain.append(gap.stop, "gap", device, stream, body)
+    def _keep_up(self) -> None:
+        """Do one step of upkeep: after the samples, in a transaction of its own."""
+        if not self._upkeep or self._journal is None or self._connection is None or self._closing:
+            return
+        step = self._upkeep.popleft()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            step.run(self._connection, self._journal)
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            log.warning("upkeep of the record failed (%s)", error)
+            self._disconnect()
+            self._doubtful = True
+            self._reconnect()
+            step.finish(False)
+        else:
+            step.finish(True)
 
     def _say_trouble(self, text: str | None) -> None:
-        if (text is None) != (self._trouble is None) and self._on_trouble is not None:
+        with self._trouble_lock:
+            changed = (text is None) != (self._trouble is None)
+            self._trouble = text
+        if changed and self._on_trouble is not None:
             self._on_trouble(text)
-        self._trouble = text
-        self.stats = replace(self.stats, queued=len(self._queue), trouble=text)
 
     def _disconnect(self) -> None:
         # After a failed write or fsync this handle's cache cannot be trusted: a new one reads the disk.
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._journal = self._connection, None, None
         if connection is not None:
             try:
                 connection.close(True)
             except apsw.Error as error:
                 log.debug("closing a failed record: %s", error)
 
-    def _reconnect(self) -> None:
+    def _reconnect(self) -> bool:
         try:
+            if self._doubtful:
+                wal.write_anew(self._file, self._vfs)
             self._connect()
-        except StoreError as error:
-            self._say_trouble(str(error))
+        except (StoreError, apsw.Error, OSError) as error:
+            self._disconnect()
+            self._say_trouble(f"not opened ({error}); samples wait in memory")
+            return False
+        self._doubtful = False
+        return True

@@ -1,0 +1,184 @@
+"""Some thousand samples of a stream as one compressed blob, bit for bit the same when they come back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pcodec import ChunkConfig, standalone
+
+from acquisition.model import Floats, Nanoseconds
+from acquisition.store.rows import Samples, checksum
+
+INSERT = """INSERT INTO block (stream, run, connection, first, n, start, stop, body, crc)
+            VALUES (?,?,?,?,?,?,?,?,?)"""
+DECIMALS = range(7)
+"""Decimal places of the grids that an instrument's values are tried on."""
+OFF_GRID = 0.1
+"""The share of values that may lie off the grid before it is not worth having."""
+
+BlockRow = tuple[int, int, int, int, int, int, int, bytes, int]
+Array = NDArray[Any]
+
+
+class Plain(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Numbers as they are."""
+
+    packed: bytes
+
+
+class Grid(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Values that are integers / 10**decimals; `places` and `bits` hold those that are not, NaN among them."""
+
+    decimals: int
+    packed: bytes
+    places: bytes
+    bits: bytes
+
+
+class Residual(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Times as what is left of them after the monotonic instant of the arrival that brought each."""
+
+    packed: bytes
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """A block as it is stored."""
+
+    time: Plain | Residual
+    arrived: tuple[bytes, bytes, bytes]
+    values: tuple[Plain | Grid, ...]
+    quality: bytes | None
+    device_time: Plain | Grid | None
+
+
+def pack(stream: int, samples: Samples) -> BlockRow:
+    """Compress samples into a row of the table `block`."""
+    fixed = (
+        stream,
+        samples.run,
+        samples.connection,
+        samples.first,
+        len(samples),
+        int(samples.time[0]),
+        int(samples.time[-1]),
+    )
+    body = encode(samples)
+    return (*fixed, body, checksum(fixed, (body,)))
+
+
+def unpack(row: BlockRow) -> Samples | None:
+    """Turn a row into arrays; None where it is damaged."""
+    try:
+        return decode(row[7], row[1], row[2], row[3]) if checksum(row[:7], row[7:8]) == row[8] else None
+    except (TypeError, struct.error):  # a flipped bit turned a column into another type
+        return None
+
+
+def encode(samples: Samples) -> bytes:
+    """The bytes of a block."""
+    counts, monotonic, utc = samples.arrived.T
+    device_time = samples.device_time
+    body = Body(
+        _encode_time(samples.time, counts, monotonic),
+        (_pack(counts), _pack(monotonic), _pack(utc - monotonic)),
+        tuple(_encode_floats(column) for column in samples.values.T),
+        _pack8(samples.quality.T.ravel()) if samples.quality.any() else None,
+        None if device_time is None else _encode_floats(device_time),
+    )
+    return msgspec.msgpack.encode(body)
+
+
+def decode(body: bytes, run: int, connection: int, first: int) -> Samples:
+    """The samples of a block."""
+    parts = msgspec.msgpack.decode(body, type=Body)
+    counts, monotonic, wall = (_unpack(each) for each in parts.arrived)
+    packed = _unpack(parts.time.packed)
+    time = packed if isinstance(parts.time, Plain) else packed + np.repeat(monotonic, counts)
+    values = np.empty((len(time), len(parts.values)))
+    for index, column in enumerate(parts.values):
+        values[:, index] = _decode_floats(column)
+    quality = np.zeros(values.shape, np.uint8)
+    if parts.quality is not None:
+        quality = np.ascontiguousarray(_unpack(parts.quality).reshape(values.shape[::-1]).T)
+    device_time = None if parts.device_time is None else _decode_floats(parts.device_time)
+    arrived = np.stack([counts, monotonic, wall + monotonic], axis=1)
+    return Samples(run, connection, first, time, values, quality, device_time, arrived)
+
+
+def same(one: Samples, other: Samples) -> bool:
+    """Whether both hold the same bits."""
+    pairs: Sequence[tuple[Array, Array]] = (
+        (one.time, other.time),
+        (one.values, other.values),
+        (one.quality, other.quality),
+        (one.arrived, other.arrived),
+    )
+    if one.device_time is not None and other.device_time is not None:
+        pairs = (*pairs, (one.device_time, other.device_time))
+    return (
+        (one.run, one.connection, one.first) == (other.run, other.connection, other.first)
+        and (one.device_time is None) == (other.device_time is None)
+        and all(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs)
+    )
+
+
+def _encode_time(time: Nanoseconds, counts: Nanoseconds, monotonic: Nanoseconds) -> Plain | Residual:
+    plain = _pack(time)
+    if int(counts.sum()) != len(time):
+        return Plain(plain)
+    residual = _pack(time - np.repeat(monotonic, counts))
+    return Residual(residual) if len(residual) < len(plain) else Plain(plain)
+
+
+def _encode_floats(values: Floats) -> Plain | Grid:
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    plain = _pack(values)
+    grid = _grid(values)
+    return Plain(plain) if grid is None or len(grid.packed) + len(grid.bits) >= len(plain) else grid
+
+
+def _grid(values: Floats) -> Grid | None:
+    """The coarsest decimal grid that most values lie on exactly, None where there is none."""
+    bits = values.view(np.int64)
+    finite = np.isfinite(values) & (np.abs(values) < 1e9)
+    clean = np.where(finite, values, 0.0)
+    for decimals in DECIMALS:
+        scale = 10.0**decimals
+        whole = np.rint(clean * scale)
+        # Compared as bits, so that a negative zero counts as off the grid too.
+        off = np.flatnonzero((whole / scale + 0.0).view(np.int64) != bits)
+        if len(off) <= OFF_GRID * len(values):
+            break
+    else:
+        return None
+    whole = whole.astype(np.int64)
+    for place in off.tolist():  # few; a neighbour's value costs nothing to compress
+        whole[place] = whole[place - 1] if place else 0
+    return Grid(decimals, _pack(whole), _pack(off.astype(np.int64)), _pack(bits[off]))
+
+
+def _decode_floats(column: Plain | Grid) -> Floats:
+    if isinstance(column, Plain):
+        plain: Floats = _unpack(column.packed)
+        return plain
+    values: Floats = _unpack(column.packed) / 10.0**column.decimals + 0.0
+    values.view(np.int64)[_unpack(column.places)] = _unpack(column.bits)
+    return values
+
+
+def _pack(array: Array) -> bytes:
+    return bytes(standalone.simple_compress(np.ascontiguousarray(array), ChunkConfig()))
+
+
+def _pack8(array: Array) -> bytes:
+    return bytes(standalone.simple_compress(np.ascontiguousarray(array), ChunkConfig(enable_8_bit=True)))
+
+
+def _unpack(packed: bytes) -> Any:
+    array = standalone.simple_decompress(packed)
+    return np.zeros(0, np.int64) if array is None else array

@@ -1,0 +1,110 @@
+"""What waits for the disk: a bounded queue in memory that turns what does not fit into gaps."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from acquisition.model import Chunk, Event, Gap
+
+OVERHEAD = 600
+"""Bytes of memory that a queued item takes beside its arrays and text (measured)."""
+CAUSE = "the record's memory was full"
+
+
+@dataclass(slots=True)
+class _Hole:
+    start: int
+    after: int
+    samples: int
+    counted: bool
+
+
+class Ring:
+    """At most `room` bytes of items; `put` belongs to the acquisition loop, `take` and `release` to the writer.
+
+    A chunk that finds no room is dropped and counted, and the next one of its stream that fits carries
+    the gap. Events may use an eighth more, so that what happens while the disk is away is still told.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.dropped = 0
+        self.put_count = 0
+        self._room = room
+        self._items: deque[Chunk | Event] = deque()
+        self._entered = self._left = 0
+        self._ends: dict[tuple[str, str], int] = {}
+        self._holes: dict[tuple[str, str], _Hole] = {}
+        self._lost_events = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def size(self) -> int:
+        """Bytes held, those of an unfinished batch included."""
+        return self._entered - self._left
+
+    def put(self, item: Chunk | Event) -> None:
+        """Queue one item, or drop it where there is no room."""
+        size = _size(item)
+        if isinstance(item, Chunk):
+            if self.size + size > self._room:
+                self._drop(item)
+                return
+            key = item.header.key
+            if key in self._holes:
+                item = self._with_gap(item)
+            self._ends[key] = int(item.time[-1])
+        elif self.size + size > self._room + self._room // 8:
+            self._lost_events += 1
+            return
+        elif self._lost_events:
+            lost, self._lost_events = self._lost_events, 0
+            self._append(Event("store", item.time, "", f"{lost} events were dropped: {CAUSE}", {"dropped": lost}))
+        self._append(item)
+
+    def take(self) -> list[Chunk | Event]:
+        """All that waits, in order; its room is free again after `release`."""
+        return [self._items.popleft() for _ in range(len(self._items))]
+
+    def release(self, batch: list[Chunk | Event]) -> None:
+        """Free the room of a batch that is written."""
+        self._left += sum(_size(item) for item in batch)
+
+    def farewell(self) -> None:
+        """Tell of the holes that no later chunk can carry; called once, at the end."""
+        for (device, stream), hole in self._holes.items():
+            text = f"{hole.samples} samples were dropped at the end: {CAUSE}"
+            details = {"stream": stream, "dropped": hole.samples, "after": hole.after}
+            self._append(Event("store", hole.start + 1, device, text, details))
+        self._holes.clear()
+
+    def _append(self, item: Chunk | Event) -> None:
+        self._entered += _size(item)
+        self.put_count += 1
+        self._items.append(item)
+
+    def _drop(self, chunk: Chunk) -> None:
+        key, gap = chunk.header.key, chunk.gap
+        hole = self._holes.get(key)
+        if hole is None:
+            start = self._ends.get(key, int(chunk.time[0]) - 1) if gap is None else gap.start
+            hole = self._holes[key] = _Hole(start, chunk.first - 1 if gap is None else gap.after, 0, True)
+        if gap is not None and gap.missing is None:
+            hole.counted = False
+        hole.samples += len(chunk)
+        self.dropped += len(chunk)
+
+    def _with_gap(self, chunk: Chunk) -> Chunk:
+        hole = self._holes.pop(chunk.header.key)
+        counted = hole.counted and (chunk.gap is None or chunk.gap.missing is not None)
+        missing = chunk.first - hole.after - 1 if counted else None
+        return replace(chunk, gap=Gap(hole.start, int(chunk.time[0]), hole.after, chunk.first, CAUSE, missing))
+
+
+def _size(item: Chunk | Event) -> int:
+    if isinstance(item, Chunk):
+        device_time = 0 if item.device_time is None else item.device_time.nbytes
+        return item.values.nbytes + item.time.nbytes + item.quality.nbytes + device_time + OVERHEAD
+    return len(item.text) + OVERHEAD

@@ -1,0 +1,170 @@
+"""Both tiers of a record as one: a stream's rows, fresh or compressed, in order of sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import msgspec
+
+from acquisition.errors import StoreError
+from acquisition.model import Header
+from acquisition.store import blocks, rows
+from acquisition.store.rows import Samples
+
+PAGE = 64
+"""Rows read at a time: no read transaction stays open while a slow consumer looks at them."""
+MANY = 2**62
+
+_PAGE = f"""
+SELECT 0 AS tier, id, {rows.COLUMNS} FROM chunk WHERE stream = ?1 AND first >= ?2
+UNION ALL
+SELECT 1, id, stream, run, connection, first, n, start, stop, body, NULL, NULL, NULL, NULL, crc
+FROM block WHERE stream = ?1 AND first >= ?2
+ORDER BY first LIMIT ?3"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of either tier: where it says it stands, and its samples, None where it is damaged."""
+
+    tier: int
+    id: int
+    run: int
+    first: Any
+    n: Any
+    start: Any
+    stop: Any
+    samples: Samples | None
+
+    @property
+    def name(self) -> str:
+        """How a report calls the row."""
+        return f"{'block' if self.tier else 'row'} {self.id}"
+
+
+def walk(
+    connection: apsw.Connection, stream: int, channels: dict[int, int], first: int = 0, page: int = PAGE
+) -> Iterator[Stored]:
+    """The stream's rows from the one that holds sample `first` on; `channels` is how many there are in each run.
+
+    Between two pages rows may be compressed into blocks, so a row can begin before what was asked for.
+    Inside a transaction of the caller nothing moves, and every row comes exactly once.
+    """
+    frozen = connection.in_transaction
+    while True:
+        found = _page(connection, stream, first, page, frozen)
+        following = first
+        for tier, identifier, *row in found:
+            samples = _unpack(tier, row, channels)
+            yield Stored(tier, identifier, row[1], row[3], row[4], row[5], row[6], samples)
+            following = row[3] + 1 if frozen or samples is None else samples.following
+        if len(found) < page:
+            return
+        if following <= first:
+            raise StoreError("the rows of a stream are out of order", f"stream {stream}", "the file is damaged")
+        first = following
+
+
+def number(connection: apsw.Connection, device: str, stream: str) -> int | None:
+    """The stream's number in this record."""
+    found = connection.execute("SELECT id FROM stream WHERE device = ? AND name = ?", (device, stream))
+    return next((each for (each,) in found), None)
+
+
+def headers(connection: apsw.Connection, stream: int) -> dict[int, Header]:
+    """The stream's header in each run."""
+    found = connection.execute("SELECT run, header FROM header WHERE stream = ?", (stream,))
+    return {run: msgspec.json.decode(header, type=Header) for run, header in found}
+
+
+def widths(known: dict[int, Header]) -> dict[int, int]:
+    """How many channels a stream has in each run."""
+    return {run: len(header.stream.channels) for run, header in known.items()}
+
+
+def row_at(connection: apsw.Connection, stream: int, sequence: int) -> int:
+    """The `first` of the row that holds sample `sequence`, or `sequence` itself where none does."""
+    query = """SELECT first FROM (SELECT first, n FROM {} WHERE stream = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)
+               WHERE first + n > ?2"""
+    for tier in ("block", "chunk"):
+        for (first,) in connection.execute(query.format(tier), (stream, sequence)):
+            return int(first)
+    return sequence
+
+
+def row_before(connection: apsw.Connection, stream: int, time: int) -> int:
+    """A sequence number from which on all samples at or after the time key `time` are found."""
+    query = "SELECT first FROM {} WHERE stream = ? AND start <= ? ORDER BY start DESC LIMIT 1"
+    found = [
+        first for tier in ("chunk", "block") for (first,) in connection.execute(query.format(tier), (stream, time))
+    ]
+    return max(found, default=0)
+
+
+def end(connection: apsw.Connection, device: str, stream: str) -> tuple[int, Samples] | None:
+    """The next sequence number of a stream, never one that was in use, and its last intact row."""
+    identifier = number(connection, device, stream)
+    if identifier is None:
+        return None
+    channels = widths(headers(connection, identifier))
+    following, before = 0, MANY
+    while (first := _newest(connection, identifier, before)) is not None:
+        row = next(walk(connection, identifier, channels, first, 1))
+        if isinstance(row.first, int) and isinstance(row.n, int) and 0 < row.n < 1 << 32 and row.first < MANY:
+            following = max(following, row.first + row.n)
+        if row.samples is not None:
+            return following, row.samples
+        before = first
+    return None
+
+
+def ends(connection: apsw.Connection) -> dict[int, int]:
+    """The next sequence number of every stream that has samples, by its number."""
+    newest = "SELECT first + n FROM {} WHERE stream = ? ORDER BY first DESC LIMIT 1"
+    found: dict[int, int] = {}
+    for (stream,) in list(connection.execute("SELECT id FROM stream")):
+        for tier in ("chunk", "block"):
+            for (following,) in connection.execute(newest.format(tier), (stream,)):
+                found[stream] = max(following, found.get(stream, 0))
+    return found
+
+
+def last_key(connection: apsw.Connection) -> int:
+    """The greatest time key of the record, 0 where it holds none."""
+    newest = """SELECT stop FROM {} WHERE stream = ? ORDER BY first DESC LIMIT 1"""
+    keys = [
+        stop
+        for (stream,) in list(connection.execute("SELECT id FROM stream"))
+        for tier in ("chunk", "block")
+        for (stop,) in connection.execute(newest.format(tier), (stream,))
+    ]
+    keys += [time for (time,) in connection.execute("SELECT max(time) FROM event") if time is not None]
+    return max((key for key in keys if isinstance(key, int)), default=0)
+
+
+def _page(connection: apsw.Connection, stream: int, first: int, page: int, frozen: bool) -> list[Any]:
+    if frozen:
+        return list(connection.execute(_PAGE, (stream, first, page)))
+    with connection:  # one snapshot for both questions
+        found = list(connection.execute(_PAGE, (stream, row_at(connection, stream, first), page)))
+    return found
+
+
+def _newest(connection: apsw.Connection, stream: int, before: int) -> int | None:
+    query = "SELECT first FROM {} WHERE stream = ? AND first < ? ORDER BY first DESC LIMIT 1"
+    found = [
+        first for tier in ("chunk", "block") for (first,) in connection.execute(query.format(tier), (stream, before))
+    ]
+    return max(found, default=None)
+
+
+def _unpack(tier: int, row: list[Any], channels: dict[int, int]) -> Samples | None:
+    if row[1] not in channels:
+        return None
+    if tier:
+        samples = blocks.unpack((*row[:8], row[12]))
+        return samples if samples is not None and samples.values.shape[1] == channels[row[1]] else None
+    return rows.unpack(tuple(row), channels[row[1]])

@@ -1,0 +1,28 @@
+"""Steps that tidy a record: prepared elsewhere, carried out by the writing thread between two batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import apsw
+
+from acquisition.store.journal import Journal
+
+
+class Step:
+    """One transaction of upkeep; `wait` answers whether it was committed."""
+
+    def __init__(self, run: Callable[[apsw.Connection, Journal], None]) -> None:
+        self.run = run
+        self._finished = threading.Event()
+        self._done = False
+
+    def finish(self, done: bool) -> None:
+        """Tell who waits."""
+        self._done = done
+        self._finished.set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the commit; False where it failed or takes longer."""
+        return self._finished.wait(timeout) and self._done

@@ -1,0 +1,154 @@
+"""`perfusion query` and `perfusion verify` on records that these tests write."""
+
+import csv
+import io
+import json
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.store import Store
+from tests.store.records import STEP, T0, Recording, Source, header
+
+
+@pytest.fixture
+def directory(tmp_path):
+    flux = Source()
+    chest = Source(header(device="tcpo2", stream="po2", channels=("chest",), unit="mm[Hg]"), seed=2, start=T0 + 1000)
+    with Recording(tmp_path) as writer:
+        for lost in (None, 7, None):
+            writer.put(flux.chunk(10, lost))
+            writer.put(chest.chunk(5))
+    return tmp_path
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments):
+        code = perfusion.main([str(a) for a in arguments], standalone_mode=False)
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_csv_has_time_device_channels_and_one_combined_quality(directory, call):
+    code, out = call("query", directory, "--device", "ldf", "--csv")
+    assert code == 0
+    assert out.splitlines()[0] == "time,device,flux,backscatter,quality"
+    lines = table(out)
+    with Store(directory) as store:
+        block = store.read("ldf")
+    assert len(lines) == 30
+    for name, column in (("flux", 0), ("backscatter", 1)):
+        values = np.array([float(line[name] or "nan") for line in lines])
+        assert (
+            values.tobytes() == np.where(np.isnan(block.values[:, column]), np.nan, block.values[:, column]).tobytes()
+        )
+    assert {line["device"] for line in lines} == {"ldf"}
+    bad = block.quality.any(axis=1)
+    assert [line["quality"] for line in lines] == ["INVALID" if each else "GOOD" for each in bad]
+    assert bad.any()
+    assert lines[0]["time"] == "2026-01-01T00:00:00.000000Z"
+    times = [datetime.fromisoformat(line["time"]).timestamp() for line in lines]
+    assert times == pytest.approx(block.time / 1e9, abs=1e-6)
+
+
+def test_quality_each_has_a_column_for_each_channel(directory, call):
+    _, out = call("query", directory, "--device", "ldf", "--csv", "--quality", "each")
+    assert out.splitlines()[0] == "time,device,flux,backscatter,quality_flux,quality_backscatter"
+    with Store(directory) as store:
+        quality = store.read("ldf").quality
+    got = [[line["quality_flux"] != "GOOD", line["quality_backscatter"] != "GOOD"] for line in table(out)]
+    assert got == (quality != 0).tolist()
+
+
+def test_several_devices_are_merged_in_order_of_time(directory, call):
+    _, out = call("query", directory, "--csv")
+    lines = table(out)
+    assert out.splitlines()[0] == "time,device,flux,backscatter,chest,quality"
+    assert len(lines) == 45
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    assert {line["chest"] for line in lines if line["device"] == "ldf"} == {""}
+
+
+def test_csv_takes_channels_and_a_span(directory, call):
+    _, out = call(
+        "query", directory, "--device", "ldf", "--channel", "backscatter",
+        "--from", "2026-01-01T00:00:00.050Z", "--to", "2026-01-01T01:00:00.1+01:00", "--csv",
+    )  # fmt: skip
+    assert out.splitlines()[0] == "time,device,backscatter,quality"
+    assert [line["time"][-8:] for line in table(out)] == [".050000Z"[-8:], ".075000Z"]
+
+
+def test_json_describes_the_streams_and_their_gaps(directory, call):
+    code, out = call("query", directory, "--json", "--device", "ldf")
+    (found,) = json.loads(out)
+    assert code == 0
+    assert {k: found[k] for k in ("device", "stream", "simulated", "samples")} == {
+        "device": "ldf",
+        "stream": "flux",
+        "simulated": True,
+        "samples": 30,
+    }
+    assert found["channels"] == [{"name": "flux", "unit": "[arb'U]"}, {"name": "backscatter", "unit": "[arb'U]"}]
+    assert found["first"] == "2026-01-01T00:00:00.000000Z"
+    last = T0 + (30 + 7 - 1) * STEP
+    assert datetime.fromisoformat(found["last"]).timestamp() == pytest.approx(last / 1e9, abs=1e-6)
+    (gap,) = found["gaps"]
+    assert (gap["cause"], gap["missing"]) == ("unplugged", 7)
+    assert gap["from"] < gap["to"]
+
+
+def test_the_table_marks_what_is_simulated(directory, call):
+    _, out = call("query", directory)
+    assert "SIMULATED" in out
+
+
+def test_what_the_record_does_not_hold_is_an_error_that_says_what_it_holds(directory, call):
+    with pytest.raises(Exception, match="it holds: ldf/flux, tcpo2/po2"):
+        call("query", directory, "--device", "ecg")
+    with pytest.raises(Exception, match="no ISO 8601 time"):
+        call("query", directory, "--from", "yesterday")
+
+
+def test_verify_says_ok_samples_gaps_and_missing(directory, call):
+    code, out = call("verify", directory, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert {k: report[k] for k in ("ok", "samples", "gaps", "missing")} == {
+        "ok": True,
+        "samples": 45,
+        "gaps": 1,
+        "missing": 7,
+    }
+    assert report["streams"][0] == {"device": "ldf", "stream": "flux", "samples": 30, "gaps": 1, "missing": 7}
+    assert call("verify", directory) == (
+        0,
+        "ok\nldf/flux: 30 samples, 1 gaps, missing 7\ntcpo2/po2: 15 samples, 0 gaps, missing 0\n",
+    )
+
+
+def test_verify_exits_5_where_the_record_is_damaged(directory, call):
+    import apsw
+
+    connection = apsw.Connection(str(directory / "record.db"))
+    connection.execute("UPDATE chunk SET crc = crc + 1 WHERE id = 1")
+    connection.close()
+    code, out = call("verify", directory, "--json")
+    assert code == 5
+    assert not json.loads(out)["ok"]
+    assert "damaged" in json.loads(out)["problems"][0]
+    code, out = call("verify", directory)
+    assert (code, out.splitlines()[0]) == (5, "FAILED")
+
+
+def test_verify_on_a_record_cut_short_exits_5(directory, call):
+    file = directory / "record.db"
+    file.write_bytes(file.read_bytes()[:-8192])
+    assert call("verify", directory)[0] == 5
