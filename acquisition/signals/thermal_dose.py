@@ -1,0 +1,77 @@
+"""How long skin has been heated: minutes at 43 Cel or more, summed per site over all heated probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from acquisition.signals.result import Result, Trace
+
+HOT = 43.0
+"""Cel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heated:
+    """One stay of a heated probe on one site of skin; temperature in Cel."""
+
+    site: str
+    temperature: Trace
+
+
+class ThermalDose:
+    """Adds up minutes of one site of skin. An interval counts when either of its ends is hot or unknown after hot.
+
+    Unknown counts as hot, because a heater goes on heating while its link is away: a foot without
+    feeling does not say that it burns.
+    """
+
+    def __init__(self, site: str, limit: float | None = None, hot: float = HOT, before: float = 0.0) -> None:
+        """Take the limit in minutes (the maker's) and the minutes that the site had before."""
+        self.site = site
+        self.limit = limit
+        self.hot = hot
+        self.minutes = before
+        self._last: float | None = None
+        self._was_hot = False
+
+    def feed(self, temperature: Trace) -> float:
+        """Take the samples that follow, Cel; answer the minutes so far."""
+        use = temperature.valid
+        time, hot = temperature.time[use], temperature.values[use] >= self.hot
+        if len(time):
+            if self._last is not None:
+                time, hot = np.append(self._last, time), np.append(self._was_hot, hot)
+            counted = hot[:-1] | hot[1:]
+            self.minutes += float(np.diff(time)[counted].sum()) / 60.0
+            self._last, self._was_hot = float(time[-1]), bool(hot[-1])
+        return self.minutes
+
+    def lift(self) -> None:
+        """The probe leaves the skin: what follows belongs to another stay."""
+        self._last, self._was_hot = None, False
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and self.minutes >= self.limit
+
+    def result(self) -> Result:
+        """Return the minutes; low_quality once the limit is reached, or where none is known."""
+        settings = {"site": self.site, "hot": self.hot, "limit": self.limit}
+        result = Result.of("thermal_dose", self.minutes, "min", settings=settings)
+        if self.limit is None:
+            return result.flagged("limit_not_configured")
+        return result.flagged("limit_reached") if self.alarm else result
+
+
+def doses(stays: Iterable[Heated], limit: float | None = None, hot: float = HOT) -> dict[str, Result]:
+    """Return the minutes at `hot` Cel or more of every site, over all of its stays; `limit` minutes."""
+    found: dict[str, ThermalDose] = {}
+    for stay in stays:
+        dose = found.setdefault(stay.site, ThermalDose(stay.site, limit, hot))
+        dose.lift()
+        dose.feed(stay.temperature)
+    return {site: dose.result() for site, dose in found.items()}
