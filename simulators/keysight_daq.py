@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -45,7 +46,9 @@ THRESHOLD = 512
 
 @runtime_checkable
 class Recording(Protocol):
-    """A bench that answers one row of a recording to each sweep."""
+    """A bench that answers one row of a recording to each sweep; `channels` are the recorded ones."""
+
+    channels: tuple[str, ...]
 
     def rows(self, first: int, count: int, signal: str) -> Floats:
         """Rows from `first` on (k,); k < count where the recording ends, KeyError for an unknown signal."""
@@ -132,7 +135,8 @@ class KeysightDaqSimulator(Instrument):
         self._memory = Memory(options.memory or self._model.memory)
         name = options.model or self._model.idn[0]
         self.identity = Identity("Keysight Technologies", name, options.serial, FIRMWARE.get(plan.name, "A.02.02"))
-        self._scpi = Scpi(self.identity.encode)
+        self._faults: set[str] = set()
+        self._scpi = Scpi(lambda: self._introduced().encode())
         self._buffer = b""
         self._at = 0.0
         self._rows_gone = 0
@@ -181,6 +185,13 @@ class KeysightDaqSimulator(Instrument):
         self._scpi.power_on()
         self.connect(at)
 
+    def fault(self, kind: str, on: bool) -> bool:
+        """Faults: wrong-identity, detached (the flowmeter says no probe), out-of-range (every input overloads)."""
+        if kind not in ("wrong-identity", "detached", "out-of-range"):
+            return False
+        (self._faults.add if on else self._faults.discard)(kind)
+        return True
+
     def answer_late(self, *seconds: float) -> None:
         """Hold the next answers back, one for each of the given times."""
         self._late.extend(seconds)
@@ -192,6 +203,9 @@ class KeysightDaqSimulator(Instrument):
     def drip(self, size: int, pause: float) -> None:
         """From now on send answers in pieces of `size` bytes, `pause` seconds apart; 0 ends that."""
         self._drip = (size, pause) if size else None
+
+    def _introduced(self) -> Identity:
+        return replace(self.identity, serial="SIM99999") if "wrong-identity" in self._faults else self.identity
 
     def _answer(self, answer: bytes) -> None:
         if self._cut:
@@ -400,20 +414,26 @@ class KeysightDaqSimulator(Instrument):
         if wired is None:
             return np.zeros(len(at))
         signal = wired.signal
-        values = self._values(signal.signal, at, sweep)
+        values = self._values(terminal, signal.signal, at, sweep)
+        if "out-of-range" in self._faults:
+            values[:] = np.inf
+        if "detached" in self._faults:
+            values[:] = np.nan
         volts = values * signal.volts_per_unit + signal.offset_v
         if signal.sentinels:
             volts[np.isnan(values)] = signal.sentinels[0].volts
-        volts = np.nan_to_num(volts)
+        volts = np.nan_to_num(volts, posinf=2 * self._range)
         step = self._range * RESOLUTION[self._nplc]
         quantised: Floats = np.rint(volts / step) * step
         quantised[np.abs(volts) > 1.2 * self._range] = OVERLOAD
         return quantised
 
-    def _values(self, signal: str, at: Floats, sweep: int) -> Floats:
+    def _values(self, terminal: int, signal: str, at: Floats, sweep: int) -> Floats:
         bench = self.plan.bench
         try:
             if isinstance(bench, Recording):
+                # A recording may name the terminal in place of the signal.
+                signal = str(terminal) if str(terminal) in bench.channels else signal
                 return np.array(bench.rows(self._rows_gone + sweep, len(at), signal), dtype=np.float64)
             return np.array(bench.values(signal, at), dtype=np.float64)
         except KeyError:

@@ -1,5 +1,8 @@
 """A digitiser with a flowmeter and a cuff wired to it, for tests."""
 
+import asyncio
+import contextlib
+
 import numpy as np
 
 from acquisition import assets, strict
@@ -7,14 +10,16 @@ from acquisition.analog import Input, Profile
 from acquisition.driver import Setup
 from drivers.keysight_daq import KeysightDaq, Options
 from simulators import keysight_daq as simulated
+from simulators.faults import Faults
 from simulators.instrument import Plan
+from simulators.runner import Runner, ScenarioClock
 
 FLOWMETER = "adinstruments-blood-flowmeter"
 CUFF = "cuff-pressure-100mmhg-per-volt"
 
 
 class Room:
-    """Flux that swings, steady backscatter, a cuff at rest; `probe` is whether the probe is on the skin."""
+    """Flux that swings, steady backscatter, a cuff at rest."""
 
     def values(self, signal, t):
         return {"flux": 100 + 20 * np.sin(t), "backscatter": 60 + 0 * t, "cuff_pressure": 5 + 0 * t}[signal]
@@ -46,3 +51,16 @@ def driver(name="daq970a", wired=None, **options):
 def simulator(name="daq970a", bench=None, ledger=None, **options):
     more = {} if ledger is None else {"ledger": ledger}
     return simulated.KeysightDaqSimulator(Plan(name, bench or Room(), simulated.Options(**options), **more))
+
+
+@contextlib.asynccontextmanager
+async def plugged(instrument, cable, clock=None):
+    """The instrument on a running cable, both on this loop; yields the `listen` document."""
+    stop, listen = asyncio.Event(), asyncio.get_running_loop().create_future()
+    runner = Runner(instrument, cable, clock or ScenarioClock(), Faults())
+    task = asyncio.create_task(runner.run(listen.set_result, stop))
+    try:
+        yield await listen
+    finally:
+        stop.set()
+        await task

@@ -1,26 +1,276 @@
-"""VISA sessions, each owned by one thread."""
+"""VISA sessions by pyvisa-py, each owned by one thread, which asks and hands over whole answers."""
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import contextlib
+import logging
+import queue
+import select
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pyvisa
+from pyvisa import constants
+
 from acquisition.clock import Clock
+from acquisition.errors import LinkLost
+from acquisition.model import Instant
 from acquisition.ports import Receiver
+
+SLICE = 0.5
+"""Seconds of one VISA operation: no other way ends one, and a link that is closed is let go within it."""
+ANSWER = 2.0
+"""Seconds in which an answer must begin."""
+LEAVE = 1.0
+"""Seconds that a program's end waits for farewells to go out."""
+MESSAGE = 1 << 16
+
+# pyvisa-py logs each failed attempt with its traceback; the error that follows says it once.
+logging.getLogger("pyvisa").setLevel(logging.CRITICAL)
+
+_manager_lock = threading.Lock()
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 class VisaPort:
-    """One VISA session to one instrument."""
+    """One VISA session: `write` sends a message, and where it asks (`?`) its one complete answer is handed over.
+
+    A session is not safe between threads and cannot be interrupted, so a thread of its own opens, uses and
+    closes it. Any exception poisons it: an answer that came late would be taken for the next one's, for ever.
+    """
 
     def __init__(self, resource: str, clock: Clock) -> None:
         self.name = resource
         self._clock = clock
+        self._receiver: Receiver | None = None
+        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
 
     async def open(self, receiver: Receiver) -> None:
-        """Open the session; LinkLost where that fails."""
-        raise NotImplementedError
+        """Open the session in its thread; LinkLost where that fails."""
+        self._loop = asyncio.get_running_loop()
+        self._receiver = receiver
+        opened: asyncio.Future[None] = self._loop.create_future()
+        thread = threading.Thread(target=self._own, args=(opened,), name=f"visa {self.name}", daemon=True)
+        _threads.add(thread)
+        thread.start()
+        try:
+            await opened
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, message: bytes) -> None:
-        """Send one whole message."""
-        raise NotImplementedError
+        """Queue one whole message; the thread sends it when the answers before it have come."""
+        self._messages.put(message)
 
     def close(self) -> None:
-        """Let go of the session."""
-        raise NotImplementedError
+        """Let go of the session: the thread sends what is queued and asks nothing, closes it and ends."""
+        self._receiver = None
+        self._closed.set()
+        self._messages.put(None)
+
+    def _own(self, opened: asyncio.Future[None]) -> None:
+        """Run the session from its opening to its close."""
+        try:
+            with contextlib.closing(_session(self.name)) as session:
+                self._tell(_settle, opened, None)
+                while (message := self._messages.get()) is not None:
+                    asks = b"?" in message
+                    if asks and self._closed.is_set():
+                        continue
+                    session.write(message)
+                    if asks:
+                        answer = session.answer(self._closed.is_set)
+                        self._tell(self._deliver, answer, self._clock.now())
+        except Exception as error:  # pyvisa-py raises whatever its sockets, parsers and serial ports raise
+            lost = _explain(error, self.name)
+            self._tell(_settle, opened, lost)
+            self._tell(self._lose, lost)
+
+    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _deliver(self, answer: bytes, arrived: Instant) -> None:
+        if self._receiver is not None:
+            self._receiver.data(answer, arrived)
+
+    def _lose(self, error: LinkLost) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.lost(error)
+
+
+class _Session:
+    """A VISA session that carries messages and keeps their ends: HiSLIP, VXI-11, GPIB."""
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._resource.close()
+
+    def write(self, message: bytes) -> None:
+        self._resource.write_raw(message)
+
+    def answer(self, given_up: Callable[[], bool]) -> bytes:
+        """Read one complete answer with its LF; TimeoutError where none begins."""
+        answer = bytes(self._wait(lambda: self._resource.read_raw(MESSAGE), given_up))
+        if not _complete(answer):
+            raise EOFError(f"an answer was cut short after {len(answer)} bytes")
+        return answer
+
+    def _begun(self) -> bool:
+        """Whether a part of the answer has come and is lost with the time-out, or may be."""
+        inner = getattr(self._resource.visalib.sessions[self._resource.session], "interface", None)
+        return getattr(inner, "_msg_type", None) != ""
+
+    def _wait(self, read: Callable[[], bytes], given_up: Callable[[], bool]) -> bytes:
+        """Read again while nothing comes, until `ANSWER` is over."""
+        end = time.monotonic() + ANSWER
+        while True:
+            try:
+                return read()
+            except pyvisa.VisaIOError as error:
+                if error.error_code != constants.StatusCode.error_timeout:
+                    raise
+                if given_up() or self._begun() or time.monotonic() >= end:
+                    raise TimeoutError(f"no answer within {ANSWER:g} s") from error
+
+
+class _Bytes(_Session):
+    """A VISA session that is a stream of bytes, where an answer's end must be found in it: SOCKET, ASRL."""
+
+    def __init__(self, resource: Any) -> None:
+        super().__init__(resource)
+        resource.set_visa_attribute(constants.ResourceAttribute.termchar_enabled, False)
+        self._socket: socket.socket | None = None
+        if isinstance(resource, pyvisa.resources.SerialInstrument):
+            resource.set_visa_attribute(constants.ResourceAttribute.asrl_end_in, constants.SerialTermination.none)
+        inner = getattr(resource.visalib.sessions[resource.session], "interface", None)
+        if isinstance(inner, socket.socket):
+            self._socket = inner
+            # Opening succeeds where nobody listens.
+            if number := inner.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.close()
+                raise ConnectionRefusedError(number, "connection refused")
+            inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def answer(self, given_up: Callable[[], bool]) -> bytes:
+        """Read one complete answer with its LF: a block by its length, else to the LF."""
+        first = self._wait(lambda: self._read(1), given_up)
+        if first != b"#":
+            return first if first == b"\n" else first + self._line()
+        digits = self._exactly(1)
+        if digits not in b"123456789":
+            return first + digits + self._line()
+        length = self._exactly(int(digits))
+        return first + digits + length + self._exactly(int(length) + 1)
+
+    def _begun(self) -> bool:
+        return False
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self._exactly(1)
+        return line
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            data += self._read(count - len(data))
+        return data
+
+    def _read(self, count: int) -> bytes:
+        if self._socket is not None:
+            self._look(self._socket)
+        with self._resource.ignore_warning(constants.StatusCode.success_max_count_read):
+            data, _ = self._resource.visalib.read(self._resource.session, count)
+        return bytes(data)
+
+    def _look(self, inner: socket.socket) -> None:
+        """See whether the peer has closed; VISA would spin until its time-out and then call it one."""
+        buffered = getattr(self._resource.visalib.sessions[self._resource.session], "_pending_buffer", b"")
+        if not buffered and select.select([inner], [], [], SLICE)[0] and not inner.recv(1, socket.MSG_PEEK):
+            raise ConnectionResetError("the instrument closed the connection")
+
+
+@cache
+def _manager() -> pyvisa.ResourceManager:
+    return pyvisa.ResourceManager("@py")
+
+
+def _session(name: str) -> _Session:
+    """Open a resource; whatever pyvisa-py raises where that fails."""
+    # There is one manager for all, and closing it would close every session: so it stays.
+    with _manager_lock:
+        manager = _manager()
+    resource: Any = manager.open_resource(name, open_timeout=int(ANSWER * 1000), timeout=int(SLICE * 1000))
+    stream = name.upper().startswith("ASRL") or name.upper().endswith("SOCKET")
+    return _Bytes(resource) if stream else _Session(resource)
+
+
+def _complete(answer: bytes) -> bool:
+    """Whether an answer has the bytes that it announces, and its LF."""
+    if answer[:1] == b"#" and answer[1:2].isdigit() and answer[1:2] != b"0":
+        header = 2 + int(answer[1:2])
+        length = answer[2:header]
+        return length.isdigit() and len(answer) > header + int(length) and answer.endswith(b"\n")
+    return answer.endswith(b"\n")
+
+
+def _settle(opened: asyncio.Future[None], error: LinkLost | None) -> None:
+    if opened.done():
+        return
+    if error is None:
+        opened.set_result(None)
+    else:
+        opened.set_exception(error)
+
+
+def _explain(error: Exception, name: str) -> LinkLost:
+    """Say what went wrong with a session, and what to do."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError) or "VI_ERROR_TMO" in text:
+        return LinkLost(
+            f"no answer within {ANSWER:g} s", name,
+            "the instrument is busy, hangs, or its answer was cut short",
+            "look at the instrument; the session is opened again by itself",
+        )  # fmt: skip
+    if isinstance(error, ConnectionRefusedError) or "VI_ERROR_SYSTEM" in text or "VI_ERROR_RSRC" in text:
+        return LinkLost(
+            f"the session cannot be opened ({text})", name,
+            "the instrument is off or starting, its LAN service is disabled, or the resource is misspelt",
+            "check its power, its address and that this kind of session is enabled on it",
+        )  # fmt: skip
+    if isinstance(error, (ConnectionError, EOFError, RuntimeError, OSError)):
+        return LinkLost(
+            f"the session broke ({text})", name,
+            "the network or the instrument's power was interrupted, or another host took the instrument",
+            "check cable and power; the session is opened again by itself",
+        )  # fmt: skip
+    return LinkLost(
+        f"the session failed ({type(error).__name__}: {text})", name,
+        "the resource name is wrong, or the link was interrupted",
+        "check the resource's spelling; the session is opened again by itself",
+    )  # fmt: skip
+
+
+def _leave() -> None:
+    """At the program's end, give farewells that are still queued a moment."""
+    end = time.monotonic() + LEAVE
+    for thread in list(_threads):
+        thread.join(max(end - time.monotonic(), 0.0))
+
+
+atexit.register(_leave)

@@ -1,0 +1,245 @@
+"""VISA sessions over loopback against the simulated digitiser: whole answers, and every way to lose a link."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+import pyvisa
+
+from acquisition.clock import Clock
+from acquisition.errors import LinkLost
+from acquisition.ports import visa
+from acquisition.ports.visa import VisaPort
+from simulators.cables import TcpCable
+from simulators.hislip import HislipCable
+from tests.digitiser import driver, plugged, simulator
+
+CABLES = {"hislip": HislipCable, "socket": TcpCable}
+both = pytest.mark.parametrize("kind", sorted(CABLES))
+
+
+class Host:
+    """Receives, and can wait for what it receives."""
+
+    def __init__(self):
+        self.items = asyncio.Queue()
+
+    def data(self, data, arrived):
+        self.items.put_nowait((data, arrived))
+
+    def lost(self, error):
+        self.items.put_nowait(error)
+
+    async def next(self):
+        return await asyncio.wait_for(self.items.get(), 5)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(visa, "ANSWER", 0.4)
+    monkeypatch.setattr(visa, "SLICE", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays():
+    yield
+    end = time.monotonic() + 3
+    while own := [t for t in threading.enumerate() if t.name.startswith("visa ")]:
+        assert time.monotonic() < end, own
+        own[0].join(0.1)
+
+
+def on_link(kind, script, **options):
+    """Run script(port, host, instrument, cable) with an open session."""
+
+    async def body():
+        instrument, cable = simulator(**options), CABLES[kind]("127.0.0.1", 0)
+        async with plugged(instrument, cable) as listen:
+            port, host = VisaPort(listen["resource"], Clock()), Host()
+            await port.open(host)
+            try:
+                await script(port, host, instrument, cable)
+            finally:
+                port.close()
+
+    asyncio.run(body())
+
+
+@both
+def test_each_question_has_its_whole_answer_in_order(kind):
+    async def script(port, host, instrument, cable):
+        host_driver = driver()
+        for message in host_driver._opening:
+            port.write(message)
+        port.write(b"*IDN?\n")
+        port.write(b"SYST:ERR?\n")
+        port.write(b"ROUT:SCAN?\n")
+        port.write(b"INIT\n")
+        port.write(b"R? 399\n")
+        answers = [await host.next() for _ in range(4)]
+        assert [data for data, _ in answers] == [
+            b"Keysight Technologies,DAQ970A,SIM00001,A.02.02\n",
+            b'+0,"No error"\n',
+            b"#214(@101,102,103)\n",
+            b"#10\n",
+        ]
+        arrivals = [arrived.monotonic for _, arrived in answers]
+        assert arrivals == sorted(arrivals)
+        assert 0 <= time.monotonic_ns() - arrivals[-1] < 1e9
+
+    on_link(kind, script)
+
+
+@both
+def test_a_block_of_megabytes_comes_in_one_piece(kind):
+    async def script(port, host, instrument, cable):
+        instrument._scpi.on("BIG?", lambda _: b"#71999999" + b"a\n" * 999_999 + b"b")
+        port.write(b"BIG?\n")
+        data, _ = await host.next()
+        assert len(data) == 9 + 1_999_999 + 1
+        port.write(b"*IDN?\n")
+        assert (await host.next())[0].startswith(b"Keysight")
+
+    on_link(kind, script)
+
+
+@both
+def test_an_unplugged_link_is_lost_once_with_a_cause(kind):
+    async def script(port, host, instrument, cable):
+        port.write(b"*IDN?\n")
+        await host.next()
+        cable.unplug()
+        port.write(b"*IDN?\n")
+        error = await host.next()
+        assert isinstance(error, LinkLost)
+        assert "the session broke" in str(error)
+        assert "check cable and power" in str(error)
+        port.write(b"*IDN?\n")
+        await asyncio.sleep(0)
+        assert host.items.empty()
+
+    on_link(kind, script)
+
+
+@both
+def test_an_answer_within_patience_is_taken_and_a_later_one_poisons_the_session(kind):
+    async def script(port, host, instrument, cable):
+        instrument.answer_late(0.25, 1.0)
+        port.write(b"*IDN?\n")
+        assert (await host.next())[0].startswith(b"Keysight")
+        port.write(b"SYST:ERR?\n")
+        port.write(b"*ESE?\n")
+        error = await host.next()
+        assert "no answer within 0.4 s" in str(error)
+        await asyncio.sleep(0.8)
+        assert host.items.empty()
+
+    on_link(kind, script)
+
+
+@both
+@pytest.mark.parametrize("keep", [1, 2, 5])
+def test_an_answer_cut_short_loses_the_link(kind, keep):
+    async def script(port, host, instrument, cable):
+        instrument.cut_answers(keep)
+        port.write(b"ROUT:SCAN?\n")
+        error = await host.next()
+        assert isinstance(error, LinkLost)
+        assert "no answer within" in str(error)
+
+    on_link(kind, script)
+
+
+@both
+def test_dripping_answers_are_put_together(kind):
+    async def script(port, host, instrument, cable):
+        instrument.drip(3, 0.002)
+        port.write(b"*IDN?\n")
+        assert (await host.next())[0] == b"Keysight Technologies,DAQ970A,SIM00001,A.02.02\n"
+
+    on_link(kind, script)
+
+
+# pyvisa-py leaves a socket for the garbage collector where HiSLIP is refused.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("resource", ["TCPIP0::127.0.0.1::hislip0,{}::INSTR", "TCPIP0::127.0.0.1::{}::SOCKET"])
+def test_nobody_listening_fails_the_opening(resource):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = VisaPort(resource.format(free.getsockname()[1]), Clock())
+        with pytest.raises(LinkLost, match=r"cannot be opened.*next: check its power"):
+            asyncio.run(port.open(Host()))
+
+
+def test_a_silent_peer_is_given_up():
+    async def body():
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = VisaPort(f"TCPIP0::127.0.0.1::{server.getsockname()[1]}::SOCKET", Clock())
+            host = Host()
+            await port.open(host)
+            port.write(b"*IDN?\n")
+            assert "no answer within 0.4 s" in str(await host.next())
+
+    asyncio.run(body())
+
+
+def test_a_misspelt_resource_says_so():
+    port = VisaPort("TCPIP0::::nonsense", Clock())
+    with pytest.raises(LinkLost, match="check the resource's spelling"):
+        asyncio.run(port.open(Host()))
+
+
+@both
+def test_closing_never_blocks_and_sends_the_farewell(kind):
+    async def script(port, host, instrument, cable):
+        port.write(b"ROUT:SCAN (@101)\n")
+        port.write(b"INIT\n")
+        port.write(b"SYST:ERR?\n")
+        await host.next()
+        assert instrument._started is not None
+        instrument.answer_late(9.0)
+        port.write(b"*IDN?\n")
+        port.write(b"ABOR\n")
+        before = time.monotonic()
+        port.close()
+        assert time.monotonic() - before < 0.05
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            if instrument._started is None:
+                break
+        assert instrument._started is None
+        assert host.items.empty()
+
+    on_link(kind, script)
+
+
+@both
+def test_a_plain_client_gets_the_same_answers(kind):
+    def client(resource):
+        manager = pyvisa.ResourceManager("@py")
+        session = manager.open_resource(resource, timeout=2000, read_termination="\n", write_termination="\n")
+        answers = [session.query("*idn?"), session.query("system:error?;:rout:scan:size?")]
+        session.write("nonsense")
+        answers.append(session.query("SYST:ERR?"))
+        if "hislip" in resource:
+            session.clear()
+            answers.append(session.query("*ESR?"))
+            session.write("*OPC?")
+            answers.append(str(session.read_stb()))
+            answers.append(session.read())
+        session.close()
+        return answers
+
+    async def body():
+        async with plugged(simulator(), CABLES[kind]("127.0.0.1", 0)) as listen:
+            return await asyncio.to_thread(client, listen["resource"])
+
+    answers = asyncio.run(body())
+    assert answers[:3] == [
+        "Keysight Technologies,DAQ970A,SIM00001,A.02.02",
+        '+0,"No error";+0',
+        '-113,"Undefined header"',
+    ]
+    assert answers[3:] in ([], ["+160", "16", "1"])
