@@ -151,6 +151,11 @@ def test_minutes_of_heat_add_up_over_the_probes_of_a_site():
     assert doses([Heated("foot", heat())])["foot"].reason == "limit_not_configured"
 
 
+def test_an_interval_counts_when_either_of_its_ends_is_hot():
+    for ends in ([33.0, 44.0], [44.0, 33.0], [44.0, 44.0]):
+        assert doses([Heated("foot", Trace.of([0.0, 60.0], ends))])["foot"].value == 1.0
+
+
 def test_a_silent_heater_is_a_hot_heater():
     trace = heat(hot=(600.0, 3600.0))
     keep = (trace.time < 1000.0) | (trace.time >= 1600.0)
@@ -191,6 +196,11 @@ def test_visits_that_differ_or_are_unknown_in_one_field_are_not_comparable(field
         result = change(rested(30.0), rested(40.0), (SAME, other), TCPO2)
         assert result.difference.reason == f"not_comparable({field})"
         assert result.difference.value is None
+
+
+def test_what_nobody_knows_of_either_visit_is_not_the_same():
+    unknown = {**SAME, "probe": None}
+    assert incomparable(unknown, unknown, TCPO2) == "probe"
 
 
 def test_a_time_constant_matters_to_flux_and_not_to_tcpo2():
@@ -260,6 +270,7 @@ def test_what_was_not_measured_is_unusable_and_not_unmet():
     assert by_abi([]).reason == "not_measured"
     assert eligibility(by_abi([]), by_tcpo2(tc(45.0))).verdict is Verdict.UNUSABLE
     assert by_abi([abi_of(1.4)]).reason == "non_compressible"
+    assert by_abi([Result.of("abi", 1.4, "1")]).verdict is Verdict.UNUSABLE, "even where nobody flagged it"
 
 
 @pytest.mark.parametrize(

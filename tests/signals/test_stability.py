@@ -75,6 +75,12 @@ def test_a_plateau_that_begins_to_fall_is_stable_no_longer():
     assert found[2690.0] is Steadiness.FALLING
 
 
+def test_a_plateau_that_begins_to_fall_slowly_loses_its_word_though_it_has_no_class():
+    found = classes(settling(50, air=50.0, fall=0.45, fall_from=1320.0))
+    assert found[1320.0] is Steadiness.STABLE
+    assert found[2990.0] is Steadiness.UNSTABLE
+
+
 def test_a_sensor_that_warms_up_proves_nothing():
     trace = Trace.of(np.arange(1500.0), np.full(1500, 42.0))
     warming = Trace.of(trace.time, 44.0 + 0.001 * trace.time)
