@@ -80,7 +80,7 @@ class Fault:
     def actions(self, begin: float) -> Iterator[tuple[float, Action]]:
         """What it does to device and link, with the second; what was over before `begin` never happened."""
         start = self.start
-        while True:
+        while self.family in ("link", "instrument") or self.kind == "reset":
             end = start + self.duration
             if end > begin or start >= begin:
                 yield from self._actions(start, end)
@@ -102,7 +102,7 @@ class Fault:
             case "instrument":
                 yield start, ("on", self.kind)
                 yield end, ("off", self.kind)
-            case "device" if self.kind == "reset":
+            case _:
                 yield end, ("reset", self.kind)
 
 

@@ -1,0 +1,176 @@
+"""`python -m simulators` as a process: where it listens, when it ends, what it says when it is asked wrongly."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import serial
+
+from simulators.__main__ import main
+from simulators.registry import simulators
+
+NAME = "trackmaster"
+SPEED, ZERO = b"\xc1", b"\xd10000"
+"""A Trackmaster's question for its actual speed, and the answer of one that stands."""
+
+pytestmark = pytest.mark.skipif(NAME not in simulators(), reason="no instrument to run")
+
+
+@contextlib.contextmanager
+def simulator(*arguments, stdin=subprocess.PIPE):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", NAME, *arguments],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        process.listen = json.loads(process.stdout.readline())["listen"]
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        try:
+            process.wait(5)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+
+
+def ask(path):
+    with serial.Serial(str(path), 4800, timeout=3, exclusive=True) as line:
+        line.write(SPEED)
+        return line.read(5)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command within this process -> (exit code, stdout, stderr on one line)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["simulators", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, " ".join(err.split())
+
+    return run
+
+
+def test_it_answers_on_its_link_and_ends_with_its_stdin(tmp_path):
+    link = str(tmp_path / "treadmill")
+    with simulator("--pty", "--link", link) as process:
+        assert process.listen == {"kind": "pty", "path": link}
+        assert ask(link) == ZERO
+        began = time.monotonic()
+        process.stdin.close()
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 2
+        assert not os.path.lexists(link)
+        assert process.stderr.read() == b""
+
+
+def test_it_answers_over_tcp_and_ends_on_sigterm():
+    with simulator("--tcp", "127.0.0.1:0") as process:
+        with socket.create_connection((process.listen["host"], process.listen["port"]), timeout=5) as link:
+            link.sendall(SPEED)
+            heard = b""
+            while len(heard) < 5:
+                heard += link.recv(5)
+        assert heard == ZERO
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
+def test_it_does_not_end_with_a_stdin_that_is_no_pipe():
+    with simulator("--tcp", "127.0.0.1:0", "--for", "0.6", stdin=subprocess.DEVNULL) as process:
+        began = time.monotonic()
+        assert process.wait(5) == 0
+        assert time.monotonic() - began > 0.3
+
+
+def test_its_scenario_began_at_t0_and_runs_at_its_speed(tmp_path):
+    link = str(tmp_path / "treadmill")
+    t0 = str(time.time() - 10.0)
+    with simulator("--link", link, "--scenario", "walk-constant", "--t0", t0, "--speed", "30") as process:
+        assert process.listen["path"] == link
+        assert ask(link)[:1] == b"\xd1"
+        assert 15 < int(ask(link)[1:]) < 25  # 2.0 mph, 300 s into the walk's scenario
+
+
+def test_an_unplugged_line_returns_under_its_link(tmp_path):
+    link = tmp_path / "treadmill"
+    with simulator("--link", str(link), "--fault", "unplug@1.5s:500ms") as process:
+        first = os.readlink(link)
+        deadline = time.monotonic() + 10
+        while os.path.lexists(link) and os.readlink(link) == first:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        while not os.path.lexists(link):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert os.readlink(link) != first
+        assert ask(link) == ZERO
+        assert process.poll() is None
+
+
+def test_the_ledger_survives_a_kill(tmp_path):
+    link, ledger = str(tmp_path / "treadmill"), tmp_path / "ledger.jsonl"
+    with simulator("--link", link, "--ledger", str(ledger)) as process:
+        for _ in range(3):
+            ask(link)
+        process.kill()
+        process.wait(5)
+        rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [row["n"] for row in rows] == [0, 1, 2]
+    assert {row["stream"] for row in rows} == {"belt"}
+    assert rows[0]["values"][0] == 0.0
+    assert rows[0]["device_time"] < rows[1]["device_time"] < rows[2]["device_time"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nonesuch"], 3, "unknown instrument 'nonesuch'; next: allowed: .*trackmaster"),
+        ([], 2, "which instrument"),
+        ([NAME, "--tcp", "127.0.0.1"], 2, "HOST:PORT"),
+        ([NAME, "--tcp", "127.0.0.1:0", "--pty"], 2, "one link at a time"),
+        ([NAME, "--tcp", "127.0.0.1:0", "--link", "x"], 2, "--link goes with --pty"),
+        ([NAME, "--fault", "unplug@1s:1s"], 2, "give it a name by --link"),
+        ([NAME, "--fault", "unplug@1s"], 3, "--fault unplug@1s: unplug needs a duration"),
+        ([NAME, "--fault", "detached@1s:1s"], 3, "has no fault 'detached'"),
+        ([NAME, "--scenario", "nap"], 3, "unknown scenario 'nap'"),
+        ([NAME, "--options", '{"unit": "knots"}'], 3, "--options: Invalid enum value 'knots'.*allowed keys: unit"),
+        ([NAME, "--options", "{"], 3, "--options"),
+        ([NAME, "--replay", "none.csv:a=flux"], 3, "none.csv: cannot be read"),
+        ([NAME, "--ledger", "/nonesuch/ledger"], 3, "/nonesuch/ledger: the ledger cannot be written"),
+        ([NAME, "--speed", "0"], 2, "--speed"),
+    ],
+)
+def test_a_wrong_command_says_what_is_wrong_and_what_is_allowed(run, arguments, code, says):
+    ended, out, err = run(*arguments)
+    assert re.search(says, err), err
+    assert ended == code
+    assert out == ""
+
+
+def test_the_help_lists_instruments_scenarios_and_faults(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for word in ("trackmaster", "walk-constant", "half-open", "--replay", "--truth"):
+        assert word in out
+
+
+def test_the_truth_is_printed_without_an_instrument(run):
+    code, out, _ = run("--truth", "--scenario", "porh", "--class", "diabetic")
+    assert code == 0
+    assert json.loads(out)["porh"]["PF"] == 45
