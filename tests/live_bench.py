@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,10 +32,10 @@ def headers(simulated=True):
 
 def wave(header, time_s):
     """Values (n, c) of a stream at the given times (s): repeatable, within 0 and 100."""
-    if header.device == "ldf":
+    if header.stream is FLUX:
         flux = 50 + 12 * np.sin(2 * np.pi * 1.1 * time_s) + 6 * np.sin(2 * np.pi * 0.1 * time_s)
         return np.stack([flux, 160 + 8 * np.sin(2 * np.pi * 0.25 * time_s)], axis=1)
-    if header.device == "tcpo2":
+    if header.stream is TCPO2:
         return np.stack([68 + np.sin(time_s / 40), 38 + 3 * np.sin(time_s / 25)], axis=1)
     return np.stack([3.2 + 0 * time_s, np.floor(time_s / 60 % 5) * 2.0], axis=1)
 
@@ -42,12 +43,13 @@ def wave(header, time_s):
 class LiveBench:
     """Publishes `headers` in real time while `running`; `hold` gives every channel one constant value.
 
-    `past` seconds of samples are in the record before the page starts.
+    `past` seconds of samples are in the record before the page starts; `copies` of each device.
     """
 
-    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, values=wave):
+    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, values=wave):
         self.clock = Clock()
         self.headers = [h for h in headers(simulated) if which is None or h.device in which]
+        self.headers += [replace(h, device=f"{h.device}{n}") for n in range(2, copies + 1) for h in self.headers]
         self.values = values
         self.quality = 0
         self.hold = None

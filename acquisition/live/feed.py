@@ -159,7 +159,8 @@ class Feed:
                     self.viewers.add(viewer)
                     viewer.asked.set()
                     await socket.send_text(hello)
-                    await socket.send_bytes(recent)
+                    if recent:
+                        await socket.send_bytes(recent)
                 message = await viewer.next()
                 if isinstance(message, str):
                     await socket.send_text(message)

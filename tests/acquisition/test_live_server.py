@@ -1,0 +1,256 @@
+"""The page's server: deadlines, slow viewers, start and stop; over real sockets, with short deadlines."""
+
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+
+import msgspec
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+from acquisition.clock import Clock
+from acquisition.errors import PerfusionError
+from acquisition.live import Board, Page, feed, server
+from acquisition.live.feed import Feed
+from acquisition.live.history import History, Window
+from acquisition.live.viewers import QUEUE, Viewer
+from acquisition.model import Event
+from tests.live_bench import FLUX, LiveBench, wait_for
+
+
+def dial(bench, query="", **options):
+    return connect(f"ws://127.0.0.1:{bench.port}/ws{query}", origin=f"http://127.0.0.1:{bench.port}", **options)
+
+
+def closed_after(link, limit):
+    """Seconds until the other side closes."""
+    link.settimeout(limit)
+    begun = time.monotonic()
+    try:
+        while link.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    return time.monotonic() - begun
+
+
+def test_the_deadlines_are_those_promised():
+    assert (server.REQUEST, server.ADDRESS) == (5.0, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\x16\x03\x01\x02\x00\x01"],
+    ids=["nothing", "half a line", "half a head", "TLS"],
+)
+def test_a_half_open_request_is_closed_by_the_deadline(tmp_path, monkeypatch, sent):
+    monkeypatch.setattr(server, "REQUEST", 0.3)
+    with (
+        LiveBench(tmp_path, which=("treadmill",)) as bench,
+        socket.create_connection(("127.0.0.1", bench.port)) as link,
+    ):
+        link.sendall(sent)
+        assert closed_after(link, 2.0) < 1.5
+
+
+def test_a_request_that_trickles_is_closed_by_the_deadline_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST", 0.4)
+    with (
+        LiveBench(tmp_path, which=("treadmill",)) as bench,
+        socket.create_connection(("127.0.0.1", bench.port)) as link,
+    ):
+        whole = f"GET /icon.svg HTTP/1.1\r\nHost: 127.0.0.1:{bench.port}\r\n\r\n".encode()
+        link.sendall(whole)
+        assert link.recv(65536).startswith(b"HTTP/1.1 200")
+        begun, died = time.monotonic(), None
+        for byte in whole * 10:
+            try:
+                link.sendall(bytes([byte]))
+                time.sleep(0.02)
+            except OSError:
+                died = time.monotonic() - begun
+                break
+        assert died is not None, "the second request on the connection trickled for longer than its deadline"
+        assert died < 1.5
+
+
+def test_the_port_may_be_any_free_one_and_a_taken_one_is_told(tmp_path):
+    with LiveBench(tmp_path, which=("treadmill",)) as bench:
+        assert bench.port > 0
+        other = Page(Board(), tmp_path, Clock(), bench.key_now, port=bench.port, site="s", station="b")
+        with pytest.raises(PerfusionError) as caught:
+            other.start()
+        other.stop()
+    assert f"127.0.0.1:{bench.port}" in str(caught.value)
+    assert "[page] port" in caught.value.remedy
+
+
+def test_stopping_ends_the_threads_and_cuts_the_viewers(tmp_path):
+    before = threading.active_count()
+    with LiveBench(tmp_path, which=("treadmill",)) as bench, dial(bench) as viewer:
+        viewer.recv()
+        begun = time.monotonic()
+        bench.page.stop()
+        assert time.monotonic() - begun < 2.0
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", bench.port), 1)
+        assert closed(viewer)
+    wait_for(lambda: threading.active_count() <= before)
+
+
+def closed(viewer):
+    try:
+        while True:
+            viewer.recv(timeout=2)
+    except Exception:
+        return True
+
+
+def test_the_first_message_says_what_there_is_then_comes_the_past_then_what_is_new(tmp_path):
+    with LiveBench(tmp_path, past=30.0) as bench, dial(bench, "?window=60&points=600") as viewer:
+        hello = msgspec.json.decode(viewer.recv())
+        assert (hello["type"], hello["schema"], hello["station"]) == ("hello", 1, "bed1")
+        assert [s["device"] for s in hello["streams"]] == ["ldf", "tcpo2", "treadmill"]
+        assert hello["streams"][0]["channels"][0] == {
+            "name": "flux",
+            "unit": "[arb'U]",
+            "display_unit": "PU",
+            "decimals": 1,
+            "low": 0.0,
+            "high": 1000.0,
+            "stale_after": 2.0,
+        }
+        messages = [viewer.recv() for _ in range(60)]
+        texts = [msgspec.json.decode(m) for m in messages if isinstance(m, str)]
+        past = next(t for t in texts if t["type"] == "past")
+        assert past["points"] == 600
+        assert past["width_ms"] == pytest.approx(100, rel=1e-4)
+        assert [t["type"] for t in texts].count("state") >= 2
+        drawn = messages[messages.index(msgspec.json.encode(past).decode()) + 1]
+        assert drawn[0] == 2
+
+
+def test_a_viewer_may_ask_for_another_window_and_nonsense_ends_it(tmp_path):
+    with LiveBench(tmp_path, past=5.0) as bench:
+        with dial(bench, "?window=nonsense&points=1e9") as viewer:
+            viewer.recv()
+            viewer.send('{"window": 120, "points": 333}')
+            past = []
+            while len(past) < 2:
+                message = viewer.recv(timeout=5)
+                if isinstance(message, str) and '"past"' in message:
+                    past.append(msgspec.json.decode(message))
+            assert [(p["window"], p["points"]) for p in past] == [(600.0, 900), (120.0, 333)]
+        for nonsense in ("{", '{"window": "x"}', b"\x00", "x" * 5000, '{"do": "stop"}'):
+            with dial(bench) as viewer:
+                viewer.send(nonsense)
+                assert closed(viewer)
+        wait_for(lambda: not bench.page._feed.viewers)
+
+
+def test_a_viewer_that_cannot_keep_up_drops_to_the_latest_and_begins_anew():
+    viewer = Viewer(Window())
+    viewer.fell_behind = False
+    for number in range(QUEUE):
+        viewer.offer(str(number))
+    assert (viewer.dropped, viewer.fell_behind) == (0, False)
+    viewer.offer("newest")
+    assert (viewer.dropped, viewer.fell_behind) == (QUEUE, True)
+
+
+def test_what_comes_in_is_bounded_dropped_oldest_first_and_counted(tmp_path):
+    idle = Feed(Board(), History(tmp_path), Clock(), lambda: 0, {})
+    for number in range(feed.QUEUE + 10):
+        idle.put(Event("state", number, "", ""))
+    assert idle.dropped == 10
+    assert (len(idle._queue), idle._queue[0].time) == (feed.QUEUE, 10)
+
+
+def blob(header, time_s):
+    """A wide stream, so that a viewer which does not read is soon full."""
+    return np.zeros((len(time_s), 2))
+
+
+def test_a_viewer_that_never_reads_holds_nobody_up_and_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "STALLED", 1.0)
+    monkeypatch.setattr(feed, "TICK", 0.005)
+    with LiveBench(tmp_path, which=("ldf",), past=1.0) as bench, socket.socket() as lazy, dial(bench) as keen:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect(("127.0.0.1", bench.port))
+        lazy.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{bench.port}\r\nOrigin: http://127.0.0.1:{bench.port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        viewers = bench.page._feed.viewers
+        wait_for(lambda: len(viewers) == 2)
+        stuffing = "x" * 400_000
+        worst = 0.0
+        for _ in range(1000):
+            begun = time.perf_counter()
+            bench.page.put(Event("warning", 0, "ldf", stuffing))
+            worst = max(worst, time.perf_counter() - begun)
+            if len(viewers) == 1:
+                break
+            keen.recv(timeout=5)
+            time.sleep(0.005)
+        wait_for(lambda: len(viewers) == 1)
+        assert worst < 0.05, "the acquisition side was held up"
+        newest = bench.key_now()
+        while True:
+            message = keen.recv(timeout=5)
+            if isinstance(message, bytes) and np.frombuffer(message[16:24], "<f8")[0] * 1e6 > newest:
+                break
+
+
+def test_what_many_ask_for_is_read_once(tmp_path, monkeypatch):
+    reads = []
+    whole = History._read
+    monkeypatch.setattr(History, "_read", lambda self, *a: reads.append(a) or whole(self, *a))
+    with LiveBench(tmp_path, past=5.0) as bench, ExitStack() as stack:
+        links = [stack.enter_context(dial(bench, "?window=60&points=600")) for _ in range(20)]
+        for link in links:
+            while not (isinstance(m := link.recv(timeout=5), bytes) and m[0] == 2):
+                pass
+    assert 1 <= len(reads) <= 4
+
+
+def test_columns_and_metrics_are_served(tmp_path):
+    with LiveBench(tmp_path, past=60.0) as bench:
+        now = bench.key_now()
+        query = f"api/columns?device=ldf&stream={FLUX.name}&channel=flux&from={now - 50 * 10**9}&to={now}&points=500"
+        with urllib.request.urlopen(bench.url + query) as answer:
+            found = msgspec.json.decode(answer.read())
+        assert len(found["low"]) == len(found["high"]) == 500
+        filled = [v for v in found["low"] if v is not None]
+        assert len(filled) > 480
+        assert 30 < min(filled) < max(v for v in found["high"] if v is not None) < 70
+        for bad, status in (
+            ("from=5&to=4", 400),
+            ("from=0&to=x", 400),
+            ("from=0&to=9&points=0", 400),
+            ("from=0&to=9", 404),
+        ):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(bench.url + f"api/columns?device=no&stream=x&channel=y&{bad}")
+            assert caught.value.code == status
+            caught.value.close()
+        bench.say("noise", "no frame", "ldf", bytes=7)
+        with urllib.request.urlopen(bench.url + "metrics") as answer:
+            assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+            lines = answer.read().decode().splitlines()
+    for line in ('perfusion_device_up{device="ldf"} 1', 'perfusion_parse_errors_total{device="ldf"} 7'):
+        assert line in lines
+    assert any(line.startswith('perfusion_samples_total{device="ldf",stream="ldf"} 24') for line in lines)
+    names = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    assert names >= {
+        f"perfusion_{n}"
+        for n in (
+            "device_up", "samples_total", "sample_age_seconds", "parse_errors_total", "reconnects_total",
+            "clock_offset_seconds", "sink_backlog", "build_info",
+        )
+    }  # fmt: skip

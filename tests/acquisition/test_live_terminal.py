@@ -1,0 +1,60 @@
+"""The terminal view: what a technician reads over SSH."""
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from acquisition.live import Board
+from acquisition.live.terminal import show, sparkline
+from acquisition.model import Channel, Chunk, Event, Header, Instant, Quality, Stream
+
+SECOND = 1_000_000_000
+
+
+def board():
+    found = Board(lambda now, speed: {"recording": True, "bytes": 2_400_000, "samples": 7, "trouble": None})
+    stream = Stream("ldf", (Channel("flux", "[arb'U]"), Channel("skin", "Cel")), 40.0)
+    header = Header("ldf", stream, "d", "documented", "", simulated=True)
+    for second in range(10):
+        values = np.array([[50.0 + second, 33.04]])
+        quality = np.array([[0, Quality.RANGE]], np.uint8)
+        found.put(Chunk(header, 1, 1, second, Instant(0, 0), np.array([second * SECOND]), values, quality))
+    found.put(Event("state", 0, "belt", "LOST", {"state": "LOST", "cause": "the link is gone"}))
+    return found
+
+
+def printed(*moments):
+    out = io.StringIO()
+    looks = (board().snapshot(Instant(at * SECOND, at * SECOND), at * SECOND, 1.0) for at in moments)
+    show(looks, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def test_values_units_and_states_are_told_in_words():
+    text = printed(9)
+    assert "ldf SIMULATED" in text
+    assert "59.0" in text
+    assert "PU" in text
+    assert "● live" in text
+    assert "33.0  °C    ▲ out of range" in text
+    assert "✕ lost" in text
+    assert "belt: lost: the link is gone" in text
+    assert "● RECORDING  2.4 MB" in text
+    assert "▁▂▃▄▅▅▆▇█" in text
+
+
+def test_an_old_value_is_called_stale():
+    text = printed(12)
+    assert "◌ stale" in text
+    assert "live" not in text.replace("live readings", "")
+
+
+def test_without_a_terminal_each_snapshot_is_printed_once():
+    assert printed(9, 9, 9).count("RECORDING") == 3
+
+
+def test_a_sparkline_spans_its_own_range_and_shows_holes():
+    assert sparkline([0, 7, None, 3.5]) == "▁█ ▅"
+    assert sparkline([5, 5]) == "▁▁"
+    assert sparkline([None]) == ""

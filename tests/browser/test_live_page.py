@@ -1,0 +1,338 @@
+"""The live page in a real browser, on a bedside that publishes in real time."""
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from acquisition.live import server
+from acquisition.model import Quality
+from tests.live_bench import LiveBench, wait_for
+
+CHANNELS = ("ldf/ldf/flux", "ldf/ldf/backscatter", "tcpo2/tcpo2/chest", "tcpo2/tcpo2/calf", "treadmill/belt/speed")
+FLUX = CHANNELS[0]
+
+COLUMNS = """(canvas) => {
+  // Per column of the trace: the rows in the trace's colour, as [first, last], or null.
+  const { width, height } = canvas, copy = new OffscreenCanvas(width, height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const data = context.getImageData(0, 0, width, height).data;
+  const name = getComputedStyle(canvas.closest(".channel").querySelector(".reading")).borderLeftColor;
+  const colour = name.match(/\\d+/g).map(Number);
+  return Array.from({ length: width }, (_, x) => {
+    let first = null, last = null;
+    for (let y = 0; y < height; y++) {
+      const i = 4 * (y * width + x);
+      if (data[i + 3] > 250 && colour.every((v, k) => Math.abs(data[i + k] - v) < 3)) { first ??= y; last = y; }
+    }
+    return first === null ? null : [first, last];
+  });
+}"""
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with LiveBench(tmp_path, past=700.0) as bench:
+        yield bench
+
+
+def row(page, channel):
+    return page.locator(f'[data-channel="{channel}"]')
+
+
+def digits(page, channel=FLUX):
+    return row(page, channel).locator("output").inner_text()
+
+
+def word(page, channel=FLUX):
+    return row(page, channel).get_attribute("data-word")
+
+
+def trace(page, channel=FLUX):
+    return page.evaluate(COLUMNS, row(page, channel).locator("canvas").element_handle())
+
+
+def snapshot(bench):
+    with urllib.request.urlopen(bench.url + "api/snapshot") as answer:
+        found = json.loads(answer.read())
+    return {f"{d['name']}/{c['stream']}/{c['name']}": c for d in found["devices"] for c in d["channels"]}
+
+
+def ready(page):
+    """Wait until the first values and the past are drawn."""
+    page.wait_for_selector("[data-past]", timeout=10_000)
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=10_000)
+    page.wait_for_timeout(200)
+    return page
+
+
+def test_values_change_and_nothing_is_asked_of_another_host(bench, visit):
+    page = ready(visit(bench.url))
+    seen = set()
+    for _ in range(15):
+        seen.add(digits(page))
+        page.wait_for_timeout(100)
+    assert len(seen) > 3
+    assert page.title() == "bed1 · perfusion"
+
+
+def test_the_page_weighs_less_than_60_kb(bench, visit):
+    ready(visit(bench.url))
+    wait_for(lambda: len(visit.bytes) >= 4)
+    assert {url.rpartition("/")[2] for url in visit.bytes} == {"", "app.js", "style.css", "icon.svg"}
+    assert sum(visit.bytes.values()) < 60_000
+
+
+def test_digits_equal_the_api(bench, visit):
+    bench.hold = 55.349
+    page = ready(visit(bench.url))
+    page.wait_for_timeout(1500)
+    found = snapshot(bench)
+    assert len(found) == 6
+    for channel, said in found.items():
+        assert said["value"] == 55.349
+        assert digits(page, channel) == f"{said['value']:.{said['decimals']}f}"
+        assert row(page, channel).locator(".unit").inner_text() == said["display_unit"]
+        assert word(page, channel) == said["word"] == "live"
+
+
+@pytest.mark.parametrize("flag", [flag for flag in Quality if flag])
+def test_what_is_known_against_a_value_is_told_in_the_words_of_the_api(bench, visit, flag):
+    bench.quality = int(flag)
+    page = visit(bench.url)
+    page.wait_for_selector("[data-past]")
+    said = snapshot(bench)[FLUX]["word"]
+    assert said != "live"
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="{said}"]', timeout=5000)
+    text = row(page, FLUX).locator(".state").inner_text()
+    assert text[0] in "▲◆"
+    assert text[2:] == said
+
+
+def test_a_stopped_feed_is_marked_stale_within_three_seconds(bench, visit):
+    page = ready(visit(bench.url))
+    assert struck(page) is False
+    bench.running = False
+    stopped = time.monotonic()
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="stale"]', timeout=5000)
+    assert time.monotonic() - stopped < 3.0
+    assert struck(page) is True
+    assert row(page, FLUX).locator(".state").inner_text().startswith("◌ stale")
+    assert snapshot(bench)[FLUX]["word"] == "stale"
+    bench.running = True
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=3000)
+    assert struck(page) is False
+
+
+def struck(page):
+    style = "e => getComputedStyle(e).textDecorationLine"
+    return row(page, FLUX).locator("output").evaluate(style) == "line-through"
+
+
+def test_a_lost_device_has_no_live_value_and_says_why(bench, visit):
+    page = ready(visit(bench.url))
+    bench.say("state", "LOST: the link is gone", "ldf", state="LOST", cause="the link is gone")
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="lost"]', timeout=2000)
+    assert word(page, "tcpo2/tcpo2/chest") == "live"
+    assert "the link is gone" in page.locator('section[aria-label="ldf"] h2').inner_text()
+    assert "LOST: the link is gone" in page.locator("#events li").first.inner_text()
+
+
+def test_a_socket_that_is_open_but_frozen_shows_no_live_value(bench, visit):
+    page = ready(visit(bench.url))
+    feed = bench.page._feed
+    hand_out = feed._hand_out
+    feed._hand_out = lambda: time.sleep(4.0)
+    frozen = time.monotonic()
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="no connection"]', timeout=5000)
+    assert time.monotonic() - frozen < 3.0
+    assert {word(page, channel) for channel in CHANNELS} == {"no connection"}
+    assert page.locator("#link").inner_text().endswith("NO CONNECTION")
+    feed._hand_out = hand_out
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=10_000)
+
+
+def test_after_a_restart_of_the_server_the_page_is_back_with_what_it_missed(bench, visit):
+    visit.excused = ("ERR_CONNECTION_REFUSED", "WebSocket")
+    page = ready(visit(bench.url))
+    page.keyboard.press("1")
+    page.wait_for_timeout(500)
+    bench.page.stop()
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="no connection"]', timeout=3000)
+    page.wait_for_timeout(2500)
+    bench.open_page(bench.port)
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=5000)
+    page.wait_for_timeout(700)
+    drawn = trace(page)
+    assert sum(column is None for column in drawn) <= 5, "the record went on, so the trace must have no hole"
+
+
+def test_the_past_is_drawn_from_the_record(bench, visit):
+    page = ready(visit(bench.url))
+    for channel in CHANNELS:
+        drawn = trace(page, channel)
+        assert len(drawn) > 600
+        assert sum(column is not None for column in drawn) >= len(drawn) - 4, channel
+    flux, belt = trace(page), trace(page, CHANNELS[4])
+    heights = sorted(last - first for first, last in filter(None, flux[5:-5]))
+    assert heights[len(heights) // 2] > 20, "ten minutes of pulses make a band"
+    assert {last - first for first, last in filter(None, belt[5:-5])} <= {1, 2}, "a constant makes a line"
+
+
+def test_a_gap_is_drawn_as_a_gap(bench, visit):
+    page = ready(visit(bench.url))
+    page.keyboard.press("1")
+    page.wait_for_timeout(500)
+    bench.running = False
+    page.wait_for_timeout(4000)
+    bench.running = True
+    page.wait_for_timeout(1500)
+    live = holes(trace(page))
+    page.reload()
+    ready(page)
+    for found in (live, holes(trace(page))):
+        assert len(found) == 1
+        assert 3.5 < found[0] < 5.0
+    assert "1 gap" in page.locator('section[aria-label="ldf"] .counts').inner_text()
+
+
+def holes(drawn, window=60.0):
+    """The lengths (s) of stretches of more than a second without trace, the open end left out."""
+    text = "".join("." if column is None else "#" for column in drawn).rstrip(".").lstrip(".")
+    lengths = [len(part) * window / len(drawn) for part in text.split("#")]
+    return [length for length in lengths if length > 1.0]
+
+
+def test_the_drawn_columns_are_those_of_the_record(bench, visit):
+    """What scrolling drew bit by bit is what a fresh page draws at once."""
+    page = ready(visit(bench.url))
+    page.keyboard.press("1")
+    page.wait_for_timeout(6000)
+    bench.hold = 50.0
+    page.wait_for_timeout(500)
+    scrolled = trace(page)
+    other = ready(visit(bench.url))
+    other.keyboard.press("1")
+    other.wait_for_timeout(800)
+    fresh = trace(other)
+    best = min(
+        sum(a != b for a, b in zip(scrolled[shift:-40], fresh[: len(fresh) - shift - 40], strict=True))
+        for shift in range(1, 150)
+    )
+    assert best < 0.02 * len(fresh)
+
+
+def test_the_keyboard_chooses_window_theme_and_help(bench, visit):
+    page = ready(visit(bench.url))
+    for key, seconds in (("1", "60"), ("2", "120"), ("4", "3600"), ("3", "600")):
+        page.keyboard.press(key)
+        assert page.locator("#windows input:checked").get_attribute("value") == seconds
+        page.wait_for_function(f"document.body.dataset.past.startsWith('{seconds}/')", timeout=3000)
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    page.keyboard.press("t")
+    assert page.evaluate(theme) == "light"
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#help").is_visible()
+    shown = page.locator("#events").is_visible()
+    page.keyboard.press("e")
+    assert page.locator("#events").is_visible() is not shown
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement !== document.body")
+    page.reload()
+    assert page.evaluate(theme) == "light", "the choice is remembered"
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(bench, visit):
+    page = ready(visit(bench.url, color_scheme="light"))
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_simulated_data_are_marked_and_real_ones_are_not(tmp_path, visit, simulated):
+    with LiveBench(tmp_path, past=1.0, simulated=simulated) as bench:
+        page = ready(visit(bench.url))
+        assert page.locator("#simulated").is_visible() is simulated
+        assert page.locator(".device .badge.simulated:visible").count() == (3 if simulated else 0)
+        assert "scale unconfirmed" in row(page, FLUX).inner_text()
+        assert "RECORDING" in page.locator("#recording").inner_text()
+
+
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const shine = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const [r, g, b, a = 1] = parse(getComputedStyle(node).backgroundColor);
+      if (a > 0.99) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode.parentElement;
+    if (!walk.currentNode.data.trim() || !node.checkVisibility()) continue;
+    const [a, b] = [shine(parse(getComputedStyle(node).color)), shine(ground(node))].sort((p, q) => q - p);
+    found.push([(a + 0.05) / (b + 0.05), walk.currentNode.data.trim()]);
+  }
+  return found.sort((p, q) => p[0] - q[0]);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_every_text_has_a_contrast_of_at_least_4_5_to_1(bench, visit, scheme):
+    page = ready(visit(bench.url, color_scheme=scheme))
+    states = {"live"}
+    for flag in (Quality.RANGE, Quality.CALIBRATING):
+        bench.quality = int(flag)
+        page.wait_for_timeout(1300)
+        states.add(word(page))
+        worst = page.evaluate(CONTRAST)
+        assert worst[0][0] >= 4.5, worst[:3]
+    bench.running = False
+    bench.say("state", "LOST: gone", "tcpo2", state="LOST", cause="gone")
+    page.wait_for_timeout(3200)
+    states.update(word(page, channel) for channel in CHANNELS)
+    page.keyboard.press("?")
+    worst = page.evaluate(CONTRAST)
+    assert worst[0][0] >= 4.5, worst[:3]
+    assert states == {"live", "out of range", "calibrating", "stale", "lost"}
+
+
+def test_the_static_files_name_no_other_host():
+    folder = Path(server.__file__).parent / "static"
+    for path in folder.iterdir():
+        text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text.replace("ws://${location.host}", ""), path.name
+        assert "https://" not in text, path.name
+
+
+def test_drawing_eight_channels_of_ten_minutes_leaves_the_browser_at_rest(tmp_path, visit):
+    with LiveBench(tmp_path, past=600.0, copies=4, which=("ldf",)) as bench:
+        page = ready(visit(bench.url))
+        assert page.locator("canvas").count() == 9
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        busy = min(_busy(page, devtools) for _ in range(3))
+    assert busy < 0.25, f"the main thread is busy {busy:.0%} of the time"
+
+
+def _busy(page, devtools):
+    def now():
+        return {m["name"]: m["value"] for m in devtools.send("Performance.getMetrics")["metrics"]}
+
+    before = now()
+    page.wait_for_timeout(2000)
+    after = now()
+    return (after["TaskDuration"] - before["TaskDuration"]) / (after["Timestamp"] - before["Timestamp"])
