@@ -126,7 +126,7 @@ class DeviceConfig:
 
     def setup(self, patience: float = 1.0, **more: Any) -> Setup:
         """What the driver is built from."""
-        return Setup(self.table.driver, self.options, self.inputs, patience, **more)
+        return Setup(self.table.driver, self.options, self.inputs, patience, self.table.control, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
     if driver is None:
         raise strict.fault(path, f"{key}.driver", "unknown driver", ", ".join(known), table.driver)
     _check_link(path, key, table, driver)
-    if table.control:
+    if table.control and not driver.commands:
         raise strict.fault(path, f"{key}.control", "this driver only reads", "false", True)
     options = strict.convert(table.options, driver.Options, path, f"{key}.options")
     inputs = tuple(_input(path, f"{key}.channel[{i}]", channel) for i, channel in enumerate(table.channel))

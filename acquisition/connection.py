@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from acquisition.bus import Bus
 from acquisition.clock import Clock, Timeline
 from acquisition.derived import Derivation
-from acquisition.driver import Driver
+from acquisition.driver import Driver, Order
 from acquisition.errors import LinkLost, WrongInstrument
 from acquisition.model import Chunk, Event, Instant, Notice, Readings
 from acquisition.ports import Guard, Port
@@ -68,7 +68,7 @@ class Connection:
         self._expected = expected
         self._driver = driver
         self._port = port
-        self._guard = Guard(port, driver.queries)
+        self._guard = Guard(port, driver.writable)
         self._books = books
         self._bus = bus
         self._clock = clock
@@ -104,6 +104,13 @@ class Connection:
             self._attempt(lambda: self._driver.stop(now))
         self._end(LinkLost("closed", self._port.name))
 
+    def order(self, order: Order) -> None:
+        """Hand an order to the driver; Refused where it cannot be followed."""
+        try:
+            self._driver.order(order, self._clock.now().seconds)
+        finally:
+            self._flush()
+
     def data(self, data: bytes, arrived: Instant) -> None:
         """Take bytes from the port."""
         if self.over.done():
@@ -138,6 +145,10 @@ class Connection:
         self._flush()
 
     def _flush(self) -> None:
+        for notice in self._driver.to_say():
+            self._notice(notice, self._clock.now())
+        if self.over.done():
+            return
         outgoing = self._driver.to_send()
         if outgoing:
             try:

@@ -13,6 +13,7 @@ import msgspec
 
 from acquisition.analog import Input
 from acquisition.derived import Derivation
+from acquisition.errors import Refused
 from acquisition.model import Notice, Readings, Stream
 
 Link = Literal["serial", "tcp", "udp", "hislip", "socket", "vxi11", "gpib"]
@@ -67,18 +68,29 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What a person or a protocol wants of an instrument that the service controls; `by` is who, and why."""
+
+    name: str
+    value: float | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """All that a driver is built from.
 
     `name`: which of its names the configuration used; `options`: an instance of the driver's Options;
     `inputs`: the analog inputs of a digitiser. `patience` stretches time-outs where the clock is
-    accelerated: a reply time-out of s seconds is due after s * patience.
+    accelerated: a reply time-out of s seconds is due after s * patience. `control`: whether the
+    configuration lets the driver write its `commands`.
     """
 
     name: str
     options: Any = field(default_factory=NoOptions)
     inputs: tuple[Input, ...] = ()
     patience: float = 1.0
+    control: bool = False
     random: random.Random = field(default_factory=lambda: random.Random(0))
 
 
@@ -91,7 +103,8 @@ class Driver(Peer, ABC):
     Built from a `Setup`, an instance has: `streams`, what it will yield; `silence`, seconds without a
     sample after which the instrument counts as lost; `serial`, line settings or None; `queries`, the
     full-match patterns of every message that it may ever write; `derivations`, streams computed from
-    its own that must survive a reconnection.
+    its own that must survive a reconnection. `commands` are patterns of what it may write beside where
+    the configuration says control = true; a driver without any only reads.
     """
 
     about: ClassVar[About]
@@ -101,10 +114,17 @@ class Driver(Peer, ABC):
     silence: float
     serial: Serial | None = None
     queries: tuple[re.Pattern[bytes], ...] = ()
+    commands: tuple[re.Pattern[bytes], ...] = ()
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.setup = setup
+        self._saying: list[Notice] = []
+
+    @property
+    def writable(self) -> tuple[re.Pattern[bytes], ...]:
+        """Patterns of all that it may write as it is set up."""
+        return self.queries + (self.commands if self.setup.control else ())
 
     def start(self, at: float) -> None:
         """Queue what opens the conversation."""
@@ -122,6 +142,22 @@ class Driver(Peer, ABC):
     def deadline(self) -> float | None:
         """When `poll` is wanted at the latest (the `at` clock), None for never."""
         return None
+
+    def order(self, order: Order, at: float) -> None:  # noqa: ARG002
+        """Do what a person or a protocol wants; Refused where the configuration or the moment forbids it."""
+        raise Refused(
+            f"the order {order.name!r} cannot be given: {self.setup.name} is only read",
+            cause="the device's entry does not say control = true, or its driver has no commands",
+        )
+
+    def say(self, notice: Notice) -> None:
+        """Keep a notice that does not come from received bytes."""
+        self._saying.append(notice)
+
+    def to_say(self) -> list[Notice]:
+        """Hand over the kept notices, oldest first; called after each of the other calls."""
+        saying, self._saying = self._saying, []
+        return saying
 
     @classmethod
     def derivations(cls) -> tuple[Derivation, ...]:

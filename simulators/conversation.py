@@ -132,8 +132,9 @@ class _Table:
             self._collect_driver(now)
 
     def _collect_driver(self, now: float) -> None:
+        self._said.heard.extend((now, notice) for notice in self._driver.to_say())
         for message in self._driver.to_send():
-            if not any(query.fullmatch(message) for query in self._driver.queries):
+            if not any(query.fullmatch(message) for query in self._driver.writable):
                 raise AssertionError(f"the driver wrote {message!r}, which is none of its declared queries")
             self._said.written.append(message)
             self._outward.append((now + self._latency, message))

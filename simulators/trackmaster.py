@@ -9,23 +9,32 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from drivers.trackmaster import (
+from drivers.trackmaster.frames import (
     ANSWER,
+    AUTO_STOP,
     BELT_STATUS,
     COMMAND_DIGITS,
+    COOL_DOWN,
+    ECHO,
     FAULT,
     GRADE,
+    GRADE_TO,
     ILLEGAL,
     KMH,
     LINE,
     OUT_OF_RANGE,
+    RESET_COUNTERS,
     RUNNING,
     RUNNING_UNWATCHED,
     SELF_TEST,
     SET_GRADE,
     SET_SPEED,
     SPEED,
+    SPEED_TO,
+    START,
+    START_UNWATCHED,
     STATUS_DIGITS,
+    STOP,
     STOPPED,
     UNKNOWN_STATUS,
     Frame,
@@ -228,35 +237,35 @@ class Trackmaster(Instrument):
     def _command(self, frame: Frame, at: float) -> int | None:
         """Do what the command says; answer the refusal, None where it is accepted."""
         code = frame.code
-        if code in (0xA0, 0xA1):
-            return self._start(RUNNING if code == 0xA0 else RUNNING_UNWATCHED, at)
-        if code == 0xA3:
+        if code in (START, START_UNWATCHED):
+            return self._start(RUNNING if code == START else RUNNING_UNWATCHED, at)
+        if code == SPEED_TO:
             if not self._options.min_speed <= frame.tenths / 10 <= self._options.max_speed:
                 return OUT_OF_RANGE
             self._take_over()
             self._set_speed = frame.tenths
             if self._status != STOPPED and not self._ending:
                 self._speed.target = frame.tenths / 10
-        elif code == 0xA4:
+        elif code == GRADE_TO:
             if frame.tenths % 5 or frame.tenths / 10 > self._options.max_grade:
                 return OUT_OF_RANGE
             self._take_over()
             self._set_grade = frame.tenths
             self._grade.target = frame.tenths / 10
-        elif code == 0xA2:
+        elif code == STOP:
             self._take_over()
             self._locked = False
             self._status, self._speed.target, self._ending = STOPPED, 0.0, False
-        elif code == 0xA8:
+        elif code == RESET_COUNTERS:
             self._walked = self._odometer
-        elif code == 0xAA:
+        elif code == AUTO_STOP:
             self._auto_stop()
-        elif code == 0xAB:
+        elif code == COOL_DOWN:
             self._take_over()
             self._minimum()
             if self._status != STOPPED:
                 self._speed.target = self._options.min_speed
-        elif code == 0xAC:
+        elif code == ECHO:
             self._echoing = not self._echoing
         return None
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulators.conversation import converse
+from acquisition.errors import Refused
 
 
 class Belt:
@@ -34,9 +34,65 @@ def randomly(rng):
     return cut
 
 
-def listen(driver, data, at=0.0, pieces=None):
-    """What the driver makes of bytes."""
-    return [item for piece in pieces or [data] for item in driver.receive(piece, at)]
+class Directed:
+    """A driver with somebody beside it: gives orders when they are due, and may drop dead.
 
+    `script` is a list of (second, Order); `walk` a Walk that begins with the belt. `refusals` are kept. From
+    `dead_at` on the host neither sends nor hears.
+    """
 
-__all__ = ["Belt", "converse", "listen", "one_by_one", "randomly"]
+    def __init__(self, driver, script=(), walk=None, dead_at=None):
+        self.driver, self.walk, self.dead_at = driver, walk, dead_at
+        self.script = list(script)
+        self.refusals = []
+        self.orders = []
+        self.wire = []
+        self.writable = driver.writable
+
+    def start(self, at):
+        self.driver.start(at)
+
+    def stop(self, at):
+        if not self._dead(at):
+            self.driver.stop(at)
+
+    def deadline(self):
+        due = [self.driver.deadline(), self.script[0][0] if self.script else None]
+        due.append(self.walk.deadline() if self.walk else None)
+        return min((d for d in due if d is not None and not self._dead(d)), default=None)
+
+    def poll(self, at):
+        due = self.driver.deadline()
+        if due is not None and due <= at:
+            self.driver.poll(at)
+        while self.script and self.script[0][0] <= at:
+            self._give(self.script.pop(0)[1], at)
+        for order in self.walk.due(at) if self.walk else ():
+            self._give(order, at)
+
+    def receive(self, data, at):
+        if not self._dead(at):
+            yield from self.driver.receive(data, at)
+
+    def to_say(self):
+        notices = self.driver.to_say()
+        for notice in notices:
+            if self.walk and notice.details.get("control") == "walking":
+                self.walk.begin(self.at)
+            elif self.walk and "control" in notice.details:
+                self.walk.end() if notice.details["control"] in ("stopping", "latched") else None
+        return notices
+
+    def to_send(self):
+        return self.driver.to_send()
+
+    def _give(self, order, at):
+        self.orders.append((at, order))
+        try:
+            self.driver.order(order, at)
+        except Refused as refusal:
+            self.refusals.append((at, str(refusal)))
+
+    def _dead(self, at):
+        self.at = at
+        return self.dead_at is not None and at >= self.dead_at

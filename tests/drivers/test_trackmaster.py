@@ -10,7 +10,8 @@ from acquisition.config import load
 from acquisition.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice, Quality, Readings
-from drivers.trackmaster import Frame, Options, Trackmaster, cut
+from drivers.trackmaster import Options, Trackmaster
+from drivers.trackmaster.frames import Frame, cut
 from simulators.conversation import converse
 from simulators.instrument import Plan
 from simulators.trackmaster import Options as Faults
@@ -140,6 +141,24 @@ def test_a_request_refused_three_times_is_left_out(code, words):
     assert len(samples) == 4
     assert np.isnan(samples[-1].values[0, 2])
     assert len([item for item in said if isinstance(item, Notice)]) == 2
+
+
+def test_a_request_once_answered_is_asked_for_ever():
+    driver = reader()
+    assert answer(driver, ROUND)
+    said = answer(driver, {**ROUND, 0xC3: "BF"}, rounds=6) + answer(driver, ROUND, rounds=2)
+    assert not any(item.kind == "warning" for item in said if isinstance(item, Notice))
+    assert said[-1].values[0, 2] == pytest.approx(3.218688)
+
+
+def test_silence_for_more_than_a_second_is_an_alarm_once():
+    driver = reader()
+    driver.start(0.0)
+    while driver.deadline() < 3.0:
+        driver.poll(driver.deadline())
+    (alarm,) = driver.to_say()
+    assert alarm.kind == "alarm"
+    assert "emergency stop" in alarm.text
 
 
 def test_the_self_test_offer_is_not_echoed():

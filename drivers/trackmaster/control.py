@@ -1,0 +1,377 @@
+"""Moving a patient's belt: from orders and what the treadmill answers to the next command, and when to stop.
+
+A pure state machine; it owns no line and no clock. A belt is only ever started with command A0, so that
+it stops by itself when the host falls silent for 0.5 s (service manual 317-160-406, chapter 8). The red
+button at the treadmill is the emergency stop; what is done here only comes before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from acquisition.driver import Order
+from acquisition.errors import Refused
+from acquisition.model import Notice
+from drivers.trackmaster.frames import (
+    AUTO_STOP,
+    GRADE_TO,
+    REFUSALS,
+    RUNNING,
+    SPEED_TO,
+    START,
+    STOP,
+    STOPPED,
+    Frame,
+)
+
+
+class Phase(StrEnum):
+    """How far a walk is."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    READY = "ready"
+    """Belt standing, least speed and grade set; the start waits for a person's word."""
+    STARTING = "starting"
+    WALKING = "walking"
+    STOPPING = "stopping"
+    LATCHED = "latched"
+    """After an emergency stop: nothing starts until a person has released it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the belt may do: speeds in km/h, grade in %, `stop_within` s of standing; `kmh` for one unit of speed."""
+
+    kmh: float
+    min_speed: float
+    max_speed: float
+    max_grade: float
+    max_step: float
+    stop_within: float
+
+
+class Control:
+    """One belt under control.
+
+    The driver asks for `command()` whenever its line is free, at once where `urgent`; it reports each answer,
+    refusal and time-out, and sends nothing while `muted`. Every trigger ends in the same stop: A2 up to three
+    times, then AA; where nothing is acknowledged the host falls silent, so that the belt stops by itself,
+    and calls for the red button.
+    """
+
+    ANSWER_WITHIN = 0.1
+    TRIES: ClassVar[dict[int, int]] = {AUTO_STOP: 1}
+    SILENCE = 1.0
+    MUTE = 0.6
+    VERIFY = 1.0
+    READY_FOR = 120.0
+    RUNAWAY = 1.6
+    """Kilometres per hour between set and actual speed that are borne for `RUNAWAY_FOR` seconds (1 mph)."""
+    RUNAWAY_FOR = 2.0
+    ARRIVED = 0.25
+    MISMATCH = 0.15
+
+    def __init__(self, limits: Limits, patience: float, say: Callable[[Notice], None]) -> None:
+        self.phase = Phase.IDLE
+        self._limits = limits
+        self._patience = patience
+        self._say = say
+        self._commands: deque[Frame] = deque()
+        self._sent: Frame | None = None
+        self._tries = 0
+        self._cause: str | None = None
+        self._status: bytes | None = None
+        self._speed: float | None = None
+        self._set_speed = self._least = max(round(limits.min_speed / limits.kmh * 10), 1)
+        self._set_grade = 0
+        self._target_speed, self._target_grade = self._set_speed, 0
+        self._heard = 0.0
+        self._off_since: float | None = None
+        self._mute_until: float | None = None
+        self._stand_by: float | None = None
+        self._ready_until: float | None = None
+        self._verify_by: float | None = None
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the next command must not wait for the answer to another request."""
+        return self.phase is Phase.STOPPING and self.waiting
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a command waits for the line."""
+        return self._sent is None and bool(self._commands)
+
+    @property
+    def muted(self) -> bool:
+        """Whether nothing may be sent."""
+        return self._mute_until is not None
+
+    @property
+    def moving(self) -> bool:
+        """Whether a walk is under way that must be ended before the host leaves."""
+        return self.phase not in (Phase.IDLE, Phase.LATCHED)
+
+    def command(self) -> Frame | None:
+        """The next command, now on its way; None where there is none."""
+        if self._sent is None and self._commands:
+            self._sent = self._commands.popleft()
+            self._tries += 1
+            return self._sent
+        return None
+
+    def deadline(self) -> float | None:
+        """When `tick` is wanted at the latest."""
+        due = [self._mute_until, self._stand_by, self._ready_until, self._verify_by]
+        if self._listening:
+            due.append(self._heard + self.SILENCE * self._patience)
+        return min((each for each in due if each is not None), default=None)
+
+    def tick(self, at: float) -> None:
+        """Do what is due when time has passed."""
+        if self._mute_until is not None and at >= self._mute_until:
+            self._mute_until, self._heard = None, at
+        if self._listening and at >= self._heard + self.SILENCE * self._patience:
+            if self.phase is Phase.STOPPING:
+                self._give_up("the treadmill fell silent before its belt stood", at)
+            else:
+                self._emergency("the treadmill is silent for more than a second", at)
+        elif self._stand_by is not None and at >= self._stand_by:
+            what = f"the belt does not stand {self._limits.stop_within:g} s after its stop was acknowledged"
+            if self.phase is Phase.STOPPING:
+                self._give_up(what, at)
+            else:
+                self._emergency(what, at)
+        elif self._verify_by is not None and at >= self._verify_by:
+            self._emergency("the belt does not report that it runs watched", at)
+        elif self._ready_until is not None and at >= self._ready_until:
+            self._enter(Phase.IDLE, "the start was not confirmed in time; prepare it again")
+
+    def order(self, order: Order, at: float) -> None:
+        """Follow an order; Refused where the phase or the limits forbid it, with nothing changed."""
+        by = f" ({order.by})" if order.by else ""
+        match order.name:
+            case "prepare":
+                self._require(order, Phase.IDLE)
+                self._heard = at
+                self._enter(Phase.PREPARING, f"preparing a walk{by}")
+                self._commands = deque([Frame(STOP)])
+            case "confirm":
+                self._require(order, Phase.READY)
+                self._enter(Phase.STARTING, f"start confirmed{by}")
+                self._commands.append(Frame(START))
+            case "speed" | "grade" | "measured":
+                self._adjust(order, at)
+            case "stop":
+                if self.phase not in (Phase.STOPPING, Phase.LATCHED):
+                    self._halt(f"stopping{by}", at)
+            case "emergency":
+                self._emergency(order.by or "ordered", at)
+            case "release":
+                self._require(order, Phase.LATCHED)
+                if self.muted or not self._stands:
+                    raise _refused(order, "the belt was not seen standing yet", "wait until it stands")
+                self._cause = None
+                self._enter(Phase.IDLE, f"the emergency stop was released{by}")
+            case _:
+                known = "prepare, confirm, speed, grade, measured, stop, emergency, release"
+                raise _refused(order, "there is no such order", f"one of {known}")
+
+    def acknowledged(self, at: float) -> None:
+        """Take the acknowledgement of the command on its way."""
+        sent, self._sent, self._tries = self._sent, None, 0
+        self._heard = at
+        if sent is None:
+            return
+        if sent.code in (STOP, AUTO_STOP):
+            if self.phase is Phase.STOPPING:
+                self._commands.clear()
+            self._status = self._speed = None
+            self._stand_by = at + self._limits.stop_within
+        elif sent.code == START:
+            self._status = None
+            self._verify_by = at + self.VERIFY * self._patience
+        elif self.phase is Phase.PREPARING and sent.code == GRADE_TO:
+            self._ready_until = at + self.READY_FOR
+            self._enter(Phase.READY, "ready to start: the patient stands on the belt, then confirm", keep=True)
+        else:
+            self._advance()
+
+    def refused(self, answer: int, at: float) -> None:
+        """Take a refusal of the command on its way."""
+        self._heard = at
+        self._fail(f"{REFUSALS[answer]} ({answer:02X})", at, tries=1)
+
+    def unanswered(self, at: float) -> None:
+        """Take note that the command on its way was not answered in time."""
+        self._fail("no answer", at, tries=3)
+
+    def heard(self, at: float) -> None:
+        """Take note of a valid answer."""
+        self._heard = at
+
+    def observe_status(self, status: bytes, at: float) -> None:
+        """Take the belt status."""
+        self._status = status
+        self._look(at)
+
+    def observe_speed(self, speed: float | None, at: float) -> None:
+        """Take the actual speed, km/h; None for the 999.9 of a fault."""
+        if speed is None:
+            self._speed = None
+            if self.moving and self.phase is not Phase.STOPPING:
+                self._emergency("the treadmill reports the speed 999.9", at)
+            return
+        self._speed = speed
+        self._watch_speed(speed, at)
+        self._look(at)
+        self._advance()
+
+    @property
+    def _stands(self) -> bool:
+        return self._status == STOPPED and self._speed == 0.0
+
+    @property
+    def _listening(self) -> bool:
+        return self.moving and not self.muted and (self.phase is not Phase.STOPPING or self._stand_by is not None)
+
+    def _require(self, order: Order, *phases: Phase) -> None:
+        if self.phase not in phases:
+            cause = f"the walk is {self.phase}" + (f" after: {self._cause}" if self._cause else "")
+            wanted = " or ".join(phases)
+            raise _refused(order, cause, f"it is possible while the walk is {wanted}")
+
+    def _adjust(self, order: Order, at: float) -> None:
+        value = order.value
+        if value is None:
+            raise _refused(order, "it has no value", "give one")
+        limits = self._limits
+        if order.name == "measured":
+            self._require(order, Phase.WALKING)
+            if self._speed is None or abs(value - self._speed) > self.MISMATCH * max(value, self._speed):
+                self._emergency(f"the belt was measured at {value:g} km/h and reports {self._speed} km/h", at)
+            return
+        self._require(order, Phase.READY, Phase.WALKING)
+        if order.name == "speed":
+            if not limits.min_speed <= value <= limits.max_speed:
+                allowed = f"{limits.min_speed:g} to {limits.max_speed:g} km/h"
+                raise _refused(order, f"{value:g} km/h is outside the limits", allowed)
+            self._target_speed = max(round(value / limits.kmh * 10), self._least)
+        else:
+            if not 0 <= value <= limits.max_grade or round(value * 10) % 5:
+                raise _refused(order, f"{value:g} % cannot be set", f"0 to {limits.max_grade:g} % in steps of 0.5 %")
+            self._target_grade = round(value * 10)
+        self._say(Notice("state", f"{order.name} {value:g} ordered" + (f" ({order.by})" if order.by else "")))
+        self._advance()
+
+    def _look(self, at: float) -> None:
+        """Compare what the belt does with what it ought to do."""
+        status = self._status
+        if self.phase is Phase.IDLE and status == RUNNING:
+            self._emergency("the belt runs as if the host had started it, and no walk is under way", at)
+        elif self.phase is Phase.READY and (status not in (None, STOPPED) or self._speed):
+            self._emergency("the belt moves before the start was confirmed", at)
+        elif self.phase is Phase.STARTING and self._verify_by is not None and status not in (None, STOPPED):
+            if status != RUNNING:
+                self._emergency("the belt runs without its stop on loss of communication", at)
+                return
+            self._enter(Phase.WALKING, "the belt runs and is watched")
+        elif self.phase is Phase.WALKING and status != RUNNING:
+            self._emergency("the belt stopped by itself, or at the console", at)
+        elif self._stand_by is not None and self._stands:
+            self._stood()
+
+    def _stood(self) -> None:
+        self._stand_by = None
+        if self.phase is Phase.PREPARING:
+            self._set_speed, self._set_grade = self._least, 0
+            self._target_speed, self._target_grade = self._least, 0
+            self._commands.extend((Frame.of(SPEED_TO, self._least), Frame.of(GRADE_TO, 0)))
+        elif self._cause is None:
+            self._enter(Phase.IDLE, "the belt stands")
+            self._commands.append(Frame.of(GRADE_TO, 0))
+        else:
+            self._enter(Phase.LATCHED, f"the belt stands after an emergency stop: {self._cause}")
+
+    def _watch_speed(self, speed: float, at: float) -> None:
+        watched = self.phase in (Phase.STARTING, Phase.WALKING)
+        if not watched or abs(speed - self._set_speed / 10 * self._limits.kmh) <= self.RUNAWAY:
+            self._off_since = None
+        elif self._off_since is None:
+            self._off_since = at
+        elif at - self._off_since >= self.RUNAWAY_FOR:
+            expected = self._set_speed / 10 * self._limits.kmh
+            self._emergency(f"the belt runs at {speed:.1f} km/h, set are {expected:.1f} km/h", at)
+
+    def _advance(self) -> None:
+        """Bring the set values a step nearer to the targets, each step when the belt has come to the one before."""
+        if self.phase is not Phase.WALKING or self._commands or self._sent is not None:
+            return
+        kmh = self._limits.kmh
+        arrived = self._speed is not None and abs(self._speed - self._set_speed / 10 * kmh) <= self.ARRIVED
+        if self._set_speed != self._target_speed and arrived:
+            step = max(int(self._limits.max_step / kmh * 10), 1)
+            self._set_speed += min(max(self._target_speed - self._set_speed, -step), step)
+            self._commands.append(Frame.of(SPEED_TO, self._set_speed))
+        elif self._set_grade != self._target_grade:
+            self._set_grade = self._target_grade
+            self._commands.append(Frame.of(GRADE_TO, self._set_grade))
+
+    def _fail(self, why: str, at: float, tries: int) -> None:
+        sent, self._sent = self._sent, None
+        if sent is None:
+            return
+        if self._tries < self.TRIES.get(sent.code, tries):
+            self._commands.appendleft(sent)
+            return
+        self._tries = 0
+        text = f"command {sent.code:02X}: {why}"
+        if self.phase is Phase.IDLE:
+            self._say(Notice("warning", text))
+        elif self.phase is not Phase.STOPPING:
+            self._emergency(text, at)
+        elif sent.code == STOP:
+            self._commands = deque([Frame(AUTO_STOP)])
+        else:
+            self._give_up("the treadmill acknowledges no stop", at)
+
+    def _emergency(self, cause: str, at: float) -> None:
+        if self.muted or (self.phase is Phase.STOPPING and self._cause is not None):
+            return
+        self._cause = cause
+        self._say(Notice("alarm", f"emergency stop: {cause}", {"control": str(Phase.STOPPING), "cause": cause}))
+        self._halt("", at)
+
+    def _halt(self, text: str, at: float) -> None:
+        self._enter(Phase.STOPPING, text)
+        self._heard = at
+        self._sent, self._tries, self._mute_until = None, 0, None
+        self._commands = deque([Frame(STOP)])
+
+    def _give_up(self, why: str, at: float) -> None:
+        """Fall silent, so that a watched belt stops by itself, and call for a person."""
+        self._cause = self._cause or why
+        text = f"{why}: press the red button at the treadmill"
+        self._say(Notice("alarm", text, {"cause": self._cause, "red_button": True}))
+        self._enter(Phase.LATCHED, f"emergency stop: {self._cause}")
+        self._commands.clear()
+        self._sent, self._status, self._speed = None, None, None
+        self._mute_until = at + self.MUTE * self._patience
+
+    def _enter(self, phase: Phase, text: str, keep: bool = False) -> None:
+        self.phase = phase
+        self._stand_by = self._verify_by = self._off_since = None
+        if not keep:
+            self._ready_until = None
+        if text:
+            details = {"control": str(phase)} | ({"cause": self._cause} if self._cause else {})
+            self._say(Notice("state", text, details))
+
+
+def _refused(order: Order, cause: str, remedy: str) -> Refused:
+    return Refused(f"the order {order.name!r} is refused", "treadmill", cause, remedy)
