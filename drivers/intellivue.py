@@ -7,10 +7,10 @@ import math
 import re
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, ClassVar, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -659,6 +659,9 @@ CHANNELS = tuple(quantity.channel for quantity in QUANTITIES.values())
 ASSOCIATION_TIME, ANSWER_TIME, RETRY = 1.5, 1.0, 1.0
 MISSES = 2
 """Unanswered polls after which the association counts as lost."""
+EXTENDED_INTERVAL, EXTENDED_PERIOD = 1.0, 600.0
+"""Seconds between the results of an extended poll, and for how long it is asked for."""
+RENEWAL, RENEWAL_RETRY = 450.0, 5.0
 PACE_FRAMES, PACE_WINDOW = 4, 0.128
 OLD, CLOCK_SET, RESTARTED = 10.0, 3600.0, 2.0
 SITE_TIME_JUMP = 2.0
@@ -677,9 +680,14 @@ class Electrode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which electrodes are recorded, and every how many seconds the monitor is asked."""
+    """Which electrodes are recorded, and how the monitor is polled.
+
+    `poll`: extended, the monitor sends by itself once a second, where it grants that; or single, it is
+    asked every `interval` seconds.
+    """
 
     electrodes: tuple[Electrode, ...] = ()
+    poll: Literal["extended", "single"] = "extended"
     interval: Annotated[float, Meta(ge=0.3125, le=60)] = 1.0
 
 
@@ -722,29 +730,34 @@ class MonitorClock:
     def __init__(self) -> None:
         self._ticks = 0
         self._at = 0.0
+        self._booted: float | None = None
         self._base: TimeBase | None = None
         self._starts = 0
 
-    def read(self, ticks: int, date: bytes, at: float, fresh: bool) -> tuple[float, TimeBase] | None:
+    def date(self, ticks: int, date: bytes) -> None:
+        """Learn from relative time and calendar when the monitor was switched on: that names its time base."""
+        now = _date_seconds(date)
+        self._booted = None if now is None else now - ticks * TICK
+
+    def read(self, ticks: int, at: float, fresh: bool) -> tuple[float, TimeBase] | None:
         """Seconds and their base; None for what is not later than the last. `fresh`: first after an association.
 
         A new base begins where the monitor's time and the host's part for good: the monitor was restarted.
         """
         if self._base is None:
-            return self._begin(ticks, date, at)
+            return self._begin(ticks, at)
         delta = ((ticks - self._ticks + 0x80000000) & 0xFFFFFFFF) - 0x80000000
         gone = delta * TICK
         parted = gone - (at - self._at)
         if (fresh and abs(parted) > RESTARTED + 1e-3 * abs(gone)) or parted > CLOCK_SET or gone < -OLD:
-            return self._begin(ticks, date, at)
+            return self._begin(ticks, at)
         if gone <= 0:
             return None
         self._ticks, self._at = self._ticks + delta, at
         return self._ticks * TICK, self._base
 
-    def _begin(self, ticks: int, date: bytes, at: float) -> tuple[float, TimeBase]:
-        booted = _date_seconds(date)
-        origin = f"connected {at:.3f}" if booted is None else f"booted {round((booted - ticks * TICK) / 5) * 5}"
+    def _begin(self, ticks: int, at: float) -> tuple[float, TimeBase]:
+        origin = f"connected {at:.3f}" if self._booted is None else f"switched on {round(self._booted / 5) * 5}"
         self._base = TimeBase(f"{origin}, {self._starts}" if self._starts else origin)
         self._starts += 1
         self._ticks, self._at = ticks, at
@@ -761,50 +774,205 @@ def _date_seconds(date: bytes) -> float | None:
     return moment.total_seconds() + hundredth / 100
 
 
+class Announcer:
+    """Collects notices until bytes come in; a warning is said once in a connection."""
+
+    def __init__(self) -> None:
+        self._notices: list[Notice] = []
+        self._warned: set[tuple[object, ...]] = set()
+
+    def add(self, notice: Notice) -> None:
+        """Add a notice."""
+        self._notices.append(notice)
+
+    def say(self, kind: str, text: str) -> None:
+        """Add a notice without details."""
+        self.add(Notice(kind, text))
+
+    def warn_once(self, key: tuple[object, ...], text: str) -> None:
+        """Add a warning unless one of this key was there already."""
+        if key not in self._warned:
+            self._warned.add(key)
+            self.say("warning", text)
+
+    def said(self) -> list[Notice]:
+        """Hand over the notices."""
+        notices, self._notices = self._notices, []
+        return notices
+
+
 class Site:
     """One electrode at work: which objects are its own, and what is known of its last sample."""
 
     def __init__(self, name: str, handles: Iterable[int], rate: float) -> None:
         self.stream = Stream(name, CHANNELS, rate)
-        self.handles = frozenset(handles)
-        self.sources: dict[int, Source] = {}
         self.seen = False
         self.absent = 0
         self.lost = 0
         self.site_time: tuple[float, float] | None = None
+        self._handles = frozenset(handles)
+        self._sources: dict[int, Source] = {}
 
     def __str__(self) -> str:
-        handles = ", ".join(map(str, sorted(self.handles))) or "any"
+        handles = ", ".join(map(str, sorted(self._handles))) or "any"
         return f"{self.stream.name} (handle {handles})"
 
-    def choose(self, physio: int, offers: dict[Source, Numeric]) -> Numeric | None:
+    def choose(self, physio: int, offers: Mapping[Source, Numeric]) -> Numeric | None:
         """This electrode's value among those under one code; the first choice binds for good."""
-        mine = [source for source in offers if not self.handles or source[1] in self.handles]
-        bound = self.sources.get(physio)
-        if bound is None and mine:
-            related = [source for source in mine if source in self.sources.values()]
-            if not related and (len(mine) == 1 or physio == TCPO2):
-                related = mine
-            if related:
-                bound = self.sources[physio] = related[0]
+        bound = self._sources.get(physio)
+        if bound is None:
+            bound = self._first_choice(physio, [s for s in offers if not self._handles or s[1] in self._handles])
+            if bound is not None:
+                self._sources[physio] = bound
         return offers.get(bound) if bound is not None else None
 
+    def has(self, physio: int, source: Source) -> bool:
+        """Whether this electrode takes its value under a code from that object."""
+        return self._sources.get(physio) == source
 
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """A poll that waits for its answer."""
+    def _first_choice(self, physio: int, offered: list[Source]) -> Source | None:
+        """An object that it knows already, else the only one; among several tcpO2 the first, others are no guess."""
+        known = [source for source in offered if source in self._sources.values()]
+        if known or len(offered) == 1 or physio == TCPO2:
+            return next(iter(known or offered), None)
+        return None
 
-    request: PollRequest
-    asked: float
+
+class Electrodes:
+    """Turns the objects of poll results into one reading for each electrode."""
+
+    def __init__(self, options: Options, announcer: Announcer) -> None:
+        rate = 1 / options.interval
+        self._sites = [Site(each.name, (each.handle, *each.also), rate) for each in options.electrodes]
+        self._sites = self._sites or [Site("electrode", (), rate)]
+        self._announcer = announcer
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """One for each electrode."""
+        return tuple(site.stream for site in self._sites)
+
+    def lose(self, samples: int) -> None:
+        """Note that results are missing: so many samples of every electrode that was there."""
+        for site in self._sites:
+            site.lost += samples * site.seen
+
+    def read(self, objects: Iterable[Observed], seconds: float, base: TimeBase) -> Iterator[Readings]:
+        """The readings in one whole result, at `seconds` of the monitor's time."""
+        offers: dict[int, dict[Source, Numeric]] = {}
+        labels: dict[Source, str] = {}
+        for each in objects:
+            source = each.context, each.handle
+            for numeric in each.numerics:
+                if numeric.physio in QUANTITIES:
+                    offers.setdefault(numeric.physio, {})[source] = numeric
+                    labels[source] = each.label
+        for site in self._sites:
+            chosen = {physio: site.choose(physio, offers.get(physio, {})) for physio in QUANTITIES}
+            if not any(chosen.values()):
+                self._note_absence(site, labels)
+                continue
+            self._note_presence(site)
+            values = np.full((1, len(CHANNELS)), np.nan)
+            quality = np.full((1, len(CHANNELS)), Quality.INVALID, dtype=np.uint8)
+            for column, (physio, found) in enumerate(chosen.items()):
+                if found is not None:
+                    values[0, column], quality[0, column] = self._value(site, QUANTITIES[physio], found)
+            self._check_site_time(site, float(values[0, CHANNELS.index(QUANTITIES[SITE_TIME].channel)]), seconds)
+            lost, site.lost = site.lost, 0
+            yield Readings(site.stream.name, values, quality, np.array([seconds]), base, lost)
+        self._warn_of_strangers(offers, labels)
+
+    def _value(self, site: Site, quantity: Quantity, numeric: Numeric) -> tuple[float, Quality]:
+        quality = quality_of(numeric.state)
+        value = numeric.value
+        if quality & Quality.INVALID or math.isnan(value):
+            return math.nan, quality | Quality.INVALID
+        factor = quantity.factors.get(numeric.unit)
+        what = f"{site.stream.name}: {quantity.label}"
+        if factor is None:
+            self._announcer.warn_once(
+                (site, quantity.label, numeric.unit),
+                f"{what} comes in the unit {numeric.unit:04X}, which is not {quantity.channel.unit}: refused",
+            )
+            return math.nan, quality | Quality.INVALID
+        if numeric.unit == KPA:
+            self._announcer.warn_once(
+                (site, quantity.label, KPA), f"{what} comes in kPa and is recorded in mmHg, times {factor}"
+            )
+        value *= factor
+        low, high = quantity.channel.low, quantity.channel.high
+        if (low is not None and value < low) or (high is not None and value > high):
+            quality |= Quality.RANGE
+        return value, quality
+
+    def _check_site_time(self, site: Site, minutes: float, seconds: float) -> None:
+        if math.isnan(minutes):
+            return
+        before, site.site_time = site.site_time, (minutes, seconds)
+        if before is not None and abs(minutes - before[0]) > SITE_TIME_JUMP + abs(seconds - before[1]) / 60:
+            self._announcer.say(
+                "warning",
+                f"{site}: its site time jumped from {before[0]:g} to {minutes:g} min: moved, replugged or swapped? "
+                "Check that it is still where its name says",
+            )
+
+    def _note_absence(self, site: Site, labels: Mapping[Source, str]) -> None:
+        site.absent += 1
+        site.lost += site.seen
+        if site.absent == MISSES:
+            there = ", ".join(f"handle {source[1]} {labels[source]}".strip() for source in sorted(labels)) or "none"
+            self._announcer.say("warning", f"the monitor does not deliver the electrode {site}; it delivers: {there}")
+
+    def _note_presence(self, site: Site) -> None:
+        if site.seen and site.absent >= MISSES:
+            self._announcer.say("warning", f"the electrode {site} is back: check that it is still where its name says")
+        site.seen, site.absent = True, 0
+
+    def _warn_of_strangers(self, offers: Mapping[int, Mapping[Source, Numeric]], labels: Mapping[Source, str]) -> None:
+        for physio, sources in offers.items():
+            for source in sources:
+                if not any(site.has(physio, source) for site in self._sites):
+                    name = f"{QUANTITIES[physio].label} {labels[source]}".strip()
+                    self._announcer.warn_once(
+                        (physio, source),
+                        f"{name} also comes from handle {source[1]} (context {source[0]}) and is not recorded: "
+                        "name each electrode with its handle in options.electrodes",
+                    )
+
+
+class Joiner:
+    """Joins the parts of linked results: numbered from 1, the last one marked, and a closing one without a number."""
+
+    def __init__(self) -> None:
+        self._parts: list[PollResult] = []
+        self._torn = False
+
+    def add(self, part: PollResult, count: int) -> None:
+        """Take a part that is not the closing one."""
+        if count == 1:
+            self._parts, self._torn = [part], False
+        elif count == len(self._parts) + 1:
+            self._parts.append(part)
+        elif count != len(self._parts):
+            self._torn = True
+
+    def close(self, result: PollResult) -> PollResult | None:
+        """The whole of which this is the closing part; None where a part is missing."""
+        parts, torn = self._parts, self._torn
+        self._parts, self._torn = [], False
+        if torn or (len(parts) > 1 and parts[-1].link is not None and parts[-1].link[0] != LAST_PART):
+            return None
+        return replace(result, objects=tuple(each for part in (*parts, result) for each in part.objects))
 
 
 class IntelliVue(Driver):
-    """Associates, answers the monitor's introduction, and polls its numerics.
+    """Associates, answers the monitor's introduction, asks who it is, and polls its numerics.
 
     Each electrode is a stream of its own. It is bound by the handle of the measured object, because two
     electrodes share their codes; without `electrodes` in the options the first one seen is recorded and
     a second is reported, never mixed in. kPa is converted to mm[Hg]; a value in any other unlike unit is
-    refused. A sample's time is the monitor's relative time stamp of the reply.
+    refused. A sample's time is the monitor's relative time in its result.
     """
 
     about: ClassVar[About] = About(
@@ -823,13 +991,11 @@ class IntelliVue(Driver):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         options: Options = setup.options if isinstance(setup.options, Options) else Options()
-        _check(options.electrodes)
-        rate = 1 / options.interval
+        _check(options)
         self._interval = options.interval
-        self._sites = [Site(e.name, (e.handle, *e.also), rate) for e in options.electrodes] or [
-            Site("electrode", (), rate)
-        ]
-        self.streams = tuple(site.stream for site in self._sites)
+        self._announcer = Announcer()
+        self._electrodes = Electrodes(options, self._announcer)
+        self.streams = self._electrodes.streams
         self.silence = max(10.0, 5 * options.interval)
         self.serial = Serial(115200)
         self.queries = QUERIES
@@ -838,17 +1004,17 @@ class IntelliVue(Driver):
         self._timers: dict[Callable[[float], None], float] = {}
         self._waiting: deque[bytes] = deque()
         self._sent: deque[float] = deque(maxlen=PACE_FRAMES)
-        self._notices: list[Notice] = []
-        self._warned: set[tuple[object, ...]] = set()
-        self._invoke = setup.random.randrange(0x10000)
-        self._begin_association()
+        self._number = setup.random.randrange(0x10000)
+        self._extended = options.poll == "extended"
+        self._last: tuple[int, int, float, TimeBase] | None = None
+        self._reset()
 
     def start(self, at: float) -> None:
         """Clear away what the monitor may still hold of an earlier association, and ask for a new one."""
         self._associate(at)
 
     def poll(self, at: float) -> None:
-        """Send what is due."""
+        """Take the steps that are due, and send what the pace held back."""
         for step in [step for step, due in self._timers.items() if due <= at]:
             if self._timers.get(step, math.inf) <= at:
                 del self._timers[step]
@@ -858,18 +1024,18 @@ class IntelliVue(Driver):
     def stop(self, at: float) -> None:
         """End the association in order."""
         farewell = ReleaseRequest() if self._associated else Abort()
-        self._begin_association()
+        self._reset()
         self.send(frame(farewell.encode()))
 
     def deadline(self) -> float | None:
-        """The nearest time-out, poll or permission to send."""
+        """The nearest step, or when the pace allows the next frame."""
         due = [*self._timers.values()]
         if self._waiting:
             due.append(self._permitted())
         return min(due, default=None)
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
-        """Take bytes; yield one reading for each electrode and answered poll."""
+        """Take bytes; yield one reading for each electrode and result."""
         for item in self._cutter.feed(data):
             if isinstance(item, Skipped):
                 yield _noise("bytes outside of frames", item.data)
@@ -879,7 +1045,29 @@ class IntelliVue(Driver):
             except Malformed as error:
                 yield _noise(str(error), item)
         self._release(at)
-        yield from self._said()
+        yield from self._announcer.said()
+
+    def _take(self, message: Message, at: float) -> Iterator[Readings | Notice]:
+        match message:
+            case AssociationAccept(info):
+                yield from self._accepted(info, at)
+            case Refuse():
+                self._put_off(at)
+                self._announcer.warn_once(
+                    ("refused",), "the monitor refuses the association: does another host talk to it?"
+                )
+            case Abort() | ReleaseResponse():
+                if self._associated:
+                    self._put_off(at)
+                    yield Notice("state", "the monitor ended the association")
+            case MdsCreate():
+                self._introduced(message, at)
+            case PollResult():
+                yield from self._answered(message, at)
+            case ErrorResult(invoke, status):
+                self._refused(invoke, status, at)
+            case _:
+                yield Notice("noise", f"a message for the monitor came back: {type(message).__name__}", {"bytes": 0})
 
     # Sending: at most four frames in 128 ms.
 
@@ -891,330 +1079,236 @@ class IntelliVue(Driver):
         while self._waiting and self._permitted() <= at:
             self._sent.append(at)
             self.send(self._waiting.popleft())
-            self._timers[self._keep_alive] = at + self._quiet
+            self._within(self._quiet, self._keep_alive, at)
 
     def _permitted(self) -> float:
         if len(self._sent) < PACE_FRAMES:
             return -math.inf
         return self._sent[0] + PACE_WINDOW * self.setup.patience
 
+    def _within(self, seconds: float, step: Callable[[float], None], at: float) -> None:
+        """Take a step in so many seconds, unless its timer is cleared or set anew before."""
+        self._timers[step] = at + seconds * self.setup.patience
+
+    def _clear(self, step: Callable[[float], None]) -> None:
+        self._timers.pop(step, None)
+
     # Association.
 
-    def _begin_association(self) -> None:
+    def _reset(self) -> None:
+        """Forget everything that ends with an association."""
         self._timers.clear()
         self._waiting.clear()
-        self._associated = self._streaming = False
+        self._associated = self._identified = self._streaming = False
         self._fresh = True
-        self._quiet = association_timeout(0.0) / 3 * self.setup.patience
+        self._granted = False
+        self._quiet = association_timeout(0.0) / 3
         self._identity: dict[str, str] = {}
-        self._identified = False
-        self._pending: Poll | None = None
-        self._parts: list[PollResult] = []
-        self._torn = False
+        self._pending: PollRequest | None = None
+        self._asked = 0.0
+        self._joiner = Joiner()
+        self._standing: list[int] = []
+        self._unanswered: int | None = None
         self._misses = 0
 
     def _associate(self, at: float) -> None:
-        self._begin_association()
+        self._reset()
         self._put(Abort(), at)
         self._put(AssociationRequest(), at)
-        self._timers[self._associate] = at + ASSOCIATION_TIME * self.setup.patience
+        self._within(ASSOCIATION_TIME, self._associate, at)
+
+    def _put_off(self, at: float) -> None:
+        self._reset()
+        self._within(RETRY, self._associate, at)
 
     def _accepted(self, info: UserInfo, at: float) -> Iterator[Notice]:
-        self._begin_association()
+        self._reset()
         self._associated = True
+        self._granted = bool(info.extensions & EXTENDED_NUMERICS)
         period = info.poll_period * TICK
-        self._quiet = association_timeout(period) / 3 * self.setup.patience
-        self._timers[self._ask_identity] = at + ASSOCIATION_TIME * self.setup.patience
+        self._quiet = association_timeout(period) / 3
+        self._within(ASSOCIATION_TIME, self._ask_identity, at)
         yield Notice("state", f"associated; shortest poll period {period:g} s", {"poll_period": period})
 
-    def _introduced(self, message: MdsCreate, at: float) -> Iterator[Notice]:
+    def _introduced(self, message: MdsCreate, at: float) -> None:
         if not self._associated:
-            self._begin_association()
+            # Its acceptance went missing on the line.
+            self._reset()
             self._associated = True
-        self._timers.pop(self._ask_identity, None)
         self._put(MdsCreateResult(message.invoke, message.time), at)
-        if self._streaming or self._identified:
-            return
-        self._identity |= identity_of(message.attributes)
-        if len(self._identity) == 3:
-            yield from self._identify(at)
-        else:
+        if not self._streaming:
+            self._clear(self._ask_identity)
+            self._identity |= identity_of(message.attributes)
             self._ask_identity(at)
 
     def _ask_identity(self, at: float) -> None:
         self._ask(PollRequest(self._next(), 0, MDS, SYSTEM_IDENTIFICATION), at)
-        self._timers[self._miss_identity] = at + ANSWER_TIME * self.setup.patience
+        self._within(ANSWER_TIME, self._miss_identity, at)
 
     def _miss_identity(self, at: float) -> None:
         self._misses += 1
         if self._misses < MISSES:
             self._ask_identity(at)
-            return
-        self._warn(("identity",), "the monitor does not say its model and system id; nobody can check which one it is")
-        self._begin_streaming(at)
-
-    def _identify(self, at: float) -> Iterator[Notice]:
-        self._identified = True
-        who = self._identity
-        model, serial = who.get("model", ""), who.get("serial", "")
-        name = " ".join(filter(None, (who.get("manufacturer", ""), model)))
-        yield Notice(
-            "identity", f"{name}, system id {serial}",
-            {"model": model, "serial": serial, "manufacturer": who.get("manufacturer", "")},
-        )  # fmt: skip
-        self._begin_streaming(at)
-
-    # Polling.
-
-    def _begin_streaming(self, at: float) -> None:
-        self._timers.pop(self._miss_identity, None)
-        self._streaming = True
-        self._misses = 0
-        self._ask_numerics(at)
-
-    def _ask_numerics(self, at: float) -> None:
-        number = self._next()
-        self._ask(PollRequest(number, number), at)
-        self._timers[self._miss_answer] = at + ANSWER_TIME * self.setup.patience
-
-    def _miss_answer(self, at: float) -> None:
-        self._misses += 1
-        self._count_lost()
-        if self._misses >= MISSES:
-            self._notices.append(Notice("state", "the monitor does not answer; associating anew"))
-            self._associate(at)
         else:
-            self._ask_numerics(at)
+            self._begin_streaming(at)
+
+    def _read_identity(self, result: PollResult, at: float) -> None:
+        self._clock.date(result.time, result.date)
+        for each in result.objects:
+            self._identity |= identity_of(each.attributes)
+        self._begin_streaming(at)
+
+    def _identify(self) -> Notice:
+        model, serial = self._identity.get("model", ""), self._identity.get("serial", "")
+        if not model and not serial:
+            return Notice("warning", "the monitor says neither model nor system id; nobody can check which one it is")
+        maker = self._identity.get("manufacturer", "")
+        details = {"model": model, "serial": serial, "manufacturer": maker}
+        return Notice("identity", f"{maker} {model}, system id {serial}".strip(), details)
 
     def _keep_alive(self, at: float) -> None:
         if self._associated:
             self._put(PollRequest(self._next(), 0, MDS, SYSTEM_PRODUCTION), at)
 
+    # Polling.
+
+    def _begin_streaming(self, at: float) -> None:
+        self._clear(self._miss_identity)
+        self._pending = None
+        self._streaming = True
+        self._misses = 0
+        self._announcer.add(self._identify())
+        self._ask_numerics(at)
+
+    def _ask_numerics(self, at: float) -> None:
+        number = self._next()
+        if self._extended and self._granted:
+            self._standing.append(number)
+            self._unanswered = number
+            self._put(PollRequest(number, number, period=round(EXTENDED_PERIOD / TICK)), at)
+            self._within(RENEWAL_RETRY, self._ask_numerics, at)
+            if len(self._standing) > 1:
+                return
+        else:
+            self._ask(PollRequest(number, number), at)
+        self._within(ANSWER_TIME, self._miss_answer, at)
+
+    def _miss_answer(self, at: float) -> None:
+        self._misses += 1
+        if not self._standing:
+            self._electrodes.lose(1)
+        elif self._last is None:
+            self._give_up_extended("none came")
+        if self._misses >= MISSES:
+            self._announcer.say("state", "the monitor does not answer; associating anew")
+            self._associate(at)
+        else:
+            self._standing = []
+            self._ask_numerics(at)
+
+    def _give_up_extended(self, why: str) -> None:
+        self._extended = False
+        self._standing = []
+        self._clear(self._ask_numerics)
+        self._announcer.say("state", f"results of an extended poll were asked for and {why}: polling one by one")
+
+    def _refused(self, invoke: int, status: int, at: float) -> None:
+        what = STATUS.get(status, f"status {status}")
+        if invoke in self._standing:
+            self._give_up_extended(f"refused ({what})")
+            self._ask_numerics(at)
+        elif self._pending is not None and self._pending.invoke == invoke:
+            kind, self._pending = self._pending.kind, None
+            self._announcer.warn_once(("error", kind, status), f"the monitor answers a poll with an error: {what}")
+            if kind == MDS:
+                self._begin_streaming(at)
+            else:
+                self._clear(self._miss_answer)
+                self._within(RETRY, self._ask_numerics, at)
+
     def _ask(self, request: PollRequest, at: float) -> None:
-        self._pending, self._parts, self._torn = Poll(request, at), [], False
+        self._pending, self._asked, self._joiner = request, max(at, self._permitted()), Joiner()
         self._put(request, at)
 
     def _next(self) -> int:
-        self._invoke = (self._invoke + 1) & 0xFFFF
-        return self._invoke
-
-    # Receiving.
-
-    def _take(self, message: Message, at: float) -> Iterator[Readings | Notice]:
-        match message:
-            case AssociationAccept(info):
-                yield from self._accepted(info, at)
-            case Refuse():
-                self._put_off(at)
-                self._warn(("refused",), "the monitor refuses the association: does another host talk to it?")
-            case Abort() | ReleaseResponse():
-                if self._associated:
-                    self._put_off(at)
-                    yield Notice("state", "the monitor ended the association")
-            case MdsCreate():
-                yield from self._introduced(message, at)
-            case PollResult():
-                yield from self._answered(message, at)
-            case ErrorResult(invoke, status):
-                self._erred(invoke, status, at)
-            case _:
-                yield Notice("noise", f"a message for the monitor came back: {type(message).__name__}", {"bytes": 0})
-
-    def _put_off(self, at: float) -> None:
-        self._begin_association()
-        self._timers[self._associate] = at + RETRY * self.setup.patience
-
-    def _erred(self, invoke: int, status: int, at: float) -> None:
-        pending = self._pending
-        if pending is None or pending.request.invoke != invoke:
-            return
-        what = STATUS.get(status, f"status {status}")
-        self._warn(("error", pending.request.kind, status), f"the monitor answers a poll with an error: {what}")
-        self._pending = None
-        if self._miss_identity in self._timers:
-            self._begin_streaming(at)
-        elif self._streaming:
-            self._timers.pop(self._miss_answer, None)
-            self._timers[self._ask_numerics] = at + RETRY * self.setup.patience
+        self._number = (self._number + 1) & 0xFFFF
+        return self._number
 
     def _answered(self, result: PollResult, at: float) -> Iterator[Readings | Notice]:
-        pending = self._pending
-        if pending is None or pending.request.invoke != result.invoke:
+        if result.sequence is not None:
+            if result.number not in self._standing:
+                return
+            self._note_standing(result.number, at)
+        elif self._pending is None or self._pending.invoke != result.invoke:
             return
         if result.link is not None:
-            self._add_part(result, result.link[1])
+            self._joiner.add(result, result.link[1])
             self._prolong(at)
             return
-        self._pending = None
-        whole = self._close(result)
-        if result.kind == MDS:
-            if whole is not None:
-                yield from self._read_identity(whole, at)
-            return
+        whole = self._joiner.close(result)
+        if result.sequence is None:
+            self._pending = None
+            if result.kind == MDS:
+                self._read_identity(whole or result, at)
+                return
+            self._clear(self._miss_answer)
+            self._timers[self._ask_numerics] = max(self._asked + self._interval, at)
         self._misses = 0
-        self._timers.pop(self._miss_answer, None)
-        self._timers[self._ask_numerics] = max(pending.asked + self._interval, at)
         if whole is None:
-            self._count_lost()
             yield Notice("noise", "a part of a result is missing", {"bytes": 0})
+            if result.sequence is None:
+                self._electrodes.lose(1)
         else:
             yield from self._samples(whole, at)
+
+    def _note_standing(self, number: int, at: float) -> None:
+        """Once a renewed poll gives results, those of earlier ones are no longer taken."""
+        self._within(EXTENDED_INTERVAL / self.setup.patience * 1.5 + ANSWER_TIME, self._miss_answer, at)
+        del self._standing[: self._standing.index(number)]
+        if self._unanswered == number:
+            self._unanswered = None
+            self._timers[self._ask_numerics] = at + RENEWAL
 
     def _prolong(self, at: float) -> None:
         for step in (self._miss_answer, self._miss_identity):
             if step in self._timers:
-                self._timers[step] = at + ANSWER_TIME * self.setup.patience
+                self._within(ANSWER_TIME, step, at)
 
-    def _add_part(self, result: PollResult, count: int) -> None:
-        if count == len(self._parts) + 1:
-            self._parts.append(result)
-        elif count != len(self._parts):
-            self._torn = True
-
-    def _close(self, result: PollResult) -> PollResult | None:
-        """The whole result of which this is the closing part; None where a part is missing."""
-        parts, self._parts = self._parts, []
-        torn, self._torn = self._torn, False
-        if torn or (len(parts) > 1 and parts[-1].link is not None and parts[-1].link[0] != LAST_PART):
-            return None
-        return replace(result, objects=tuple(each for part in (*parts, result) for each in part.objects))
-
-    def _read_identity(self, result: PollResult, at: float) -> Iterator[Notice]:
-        if self._identified or self._streaming:
-            return
-        for each in result.objects:
-            self._identity |= identity_of(each.attributes)
-        yield from self._identify(at)
-
-    # From objects to samples.
-
-    def _samples(self, result: PollResult, at: float) -> Iterator[Readings | Notice]:
-        offers: dict[int, dict[Source, Numeric]] = {}
-        labels: dict[Source, str] = {}
-        for each in result.objects:
-            source = each.context, each.handle
-            for numeric in each.numerics:
-                if numeric.physio in QUANTITIES:
-                    offers.setdefault(numeric.physio, {})[source] = numeric
-                    labels[source] = each.label
+    def _samples(self, result: PollResult, at: float) -> Iterator[Readings]:
         fresh, self._fresh = self._fresh, False
-        read = self._clock.read(result.time, result.date, at, fresh)
+        if result.date != NO_DATE:
+            self._clock.date(result.time, result.date)
+        read = self._clock.read(result.time, at, fresh)
         if read is None:
             return
-        seconds, base = read
-        for site in self._sites:
-            row = self._row(site, offers, seconds)
-            if row is None:
-                self._note_absence(site, labels)
-                continue
-            self._note_presence(site, at)
-            lost, site.lost = site.lost, 0
-            yield Readings(site.stream.name, *row, np.array([seconds]), base, lost)
-        self._warn_unclaimed(offers, labels)
+        if result.sequence is not None:
+            self._count_missing(result.number, result.sequence, *read)
+        yield from self._electrodes.read(result.objects, *read)
 
-    def _row(
-        self, site: Site, offers: dict[int, dict[Source, Numeric]], seconds: float
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        chosen = {physio: site.choose(physio, offers.get(physio, {})) for physio in QUANTITIES}
-        if not any(chosen.values()):
-            return None
-        values = np.full((1, len(CHANNELS)), np.nan)
-        quality = np.full((1, len(CHANNELS)), Quality.INVALID, dtype=np.uint8)
-        for column, (physio, numeric) in enumerate(chosen.items()):
-            if numeric is not None:
-                values[0, column], quality[0, column] = self._value(site, QUANTITIES[physio], numeric)
-        self._check_site_time(site, float(values[0, 2]), seconds)
-        return values, quality
-
-    def _value(self, site: Site, quantity: Quantity, numeric: Numeric) -> tuple[float, Quality]:
-        quality = quality_of(numeric.state)
-        value = numeric.value
-        if quality & Quality.INVALID or math.isnan(value):
-            return math.nan, quality | Quality.INVALID
-        factor = quantity.factors.get(numeric.unit)
-        what = f"{site.stream.name}: {quantity.label}"
-        if factor is None:
-            self._warn(
-                (site, quantity.label, numeric.unit),
-                f"{what} comes in the unit {numeric.unit:04X}, which is not {quantity.channel.unit}: refused",
-            )
-            return math.nan, quality | Quality.INVALID
-        if numeric.unit == KPA:
-            self._warn((site, quantity.label, KPA), f"{what} comes in kPa and is recorded in mmHg, times {factor}")
-        value *= factor
-        low, high = quantity.channel.low, quantity.channel.high
-        if (low is not None and value < low) or (high is not None and value > high):
-            quality |= Quality.RANGE
-        return value, quality
-
-    def _check_site_time(self, site: Site, minutes: float, seconds: float) -> None:
-        before = site.site_time
-        if math.isnan(minutes):
+    def _count_missing(self, number: int, sequence: int, seconds: float, base: TimeBase) -> None:
+        """Count what an extended poll left out: by its times, and within one request by its numbers too."""
+        last, self._last = self._last, (number, sequence, seconds, base)
+        if last is None:
             return
-        site.site_time = minutes, seconds
-        if before is not None and abs(minutes - before[0]) > SITE_TIME_JUMP + abs(seconds - before[1]) / 60:
-            self._notices.append(
-                Notice(
-                    "warning",
-                    f"{site}: its site time jumped from {before[0]:g} to {minutes:g} min: moved, replugged or swapped? "
-                    "Check that it is still where its name says",
-                )
-            )
-
-    def _note_absence(self, site: Site, labels: dict[Source, str]) -> None:
-        site.absent += 1
-        site.lost += site.seen
-        if site.absent == MISSES:
-            delivered = ", ".join(f"handle {h} {labels[c, h]}".strip() for c, h in sorted(labels)) or "none"
-            self._notices.append(
-                Notice(
-                    "warning",
-                    f"the monitor does not deliver the electrode {site}; electrodes that it does: {delivered}",
-                )
-            )
-
-    def _note_presence(self, site: Site, at: float) -> None:
-        if site.seen and site.absent >= MISSES:
-            self._notices.append(
-                Notice("warning", f"the electrode {site} is back: check that it is still where its name says")
-            )
-        site.seen, site.absent = True, 0
-
-    def _warn_unclaimed(self, offers: dict[int, dict[Source, Numeric]], labels: dict[Source, str]) -> None:
-        for physio, sources in offers.items():
-            for source in sources:
-                if all(site.sources.get(physio) != source for site in self._sites):
-                    name = f"{QUANTITIES[physio].label} {labels[source]}".strip()
-                    self._warn(
-                        (physio, source),
-                        f"{name} also comes from handle {source[1]} (context {source[0]}) and is not recorded: "
-                        "name each electrode with its handle in options.electrodes",
-                    )
-
-    def _count_lost(self) -> None:
-        for site in self._sites:
-            site.lost += site.seen
-
-    # Notices.
-
-    def _warn(self, key: tuple[object, ...], text: str) -> None:
-        """Warn once in a connection."""
-        if key not in self._warned:
-            self._warned.add(key)
-            self._notices.append(Notice("warning", text))
-
-    def _said(self) -> Iterator[Notice]:
-        notices, self._notices = self._notices, []
-        yield from notices
+        if last[3] is not base:
+            self._electrodes.lose(1)
+            return
+        missing = round((seconds - last[2]) / EXTENDED_INTERVAL) - 1
+        if last[0] == number:
+            missing = min(missing, (sequence - last[1] - 1) & 0xFFFF)
+        self._electrodes.lose(max(missing, 0))
 
 
-def _check(electrodes: Sequence[Electrode]) -> None:
+def _check(options: Options) -> None:
+    electrodes = options.electrodes
     names = [electrode.name for electrode in electrodes]
     handles = [handle for electrode in electrodes for handle in (electrode.handle, *electrode.also)]
     if len(set(names)) < len(names):
         raise ValueError("two electrodes have the same name; each needs one of its own")
     if len(set(handles)) < len(handles):
         raise ValueError("two electrodes have the same handle; each needs its own, or their values would be mixed")
+    if options.poll == "extended" and options.interval != EXTENDED_INTERVAL:
+        raise ValueError(f'an extended poll comes every {EXTENDED_INTERVAL:g} s; interval goes with poll = "single"')
 
 
 def _noise(text: str, data: bytes) -> Notice:
@@ -1238,6 +1332,7 @@ QUERIES = (
     _query(ReleaseRequest()),
     _query(MdsCreateResult(0, 0), (*_INVOKE_ID, *_EVENT_TIME)),
     _query(PollRequest(0, 0), (*_INVOKE_ID, *_POLL_NUMBER)),
+    _query(PollRequest(0, 0, period=round(EXTENDED_PERIOD / TICK)), (*_INVOKE_ID, *_POLL_NUMBER)),
     _query(PollRequest(0, 0, MDS, SYSTEM_IDENTIFICATION), _INVOKE_ID),
     _query(PollRequest(0, 0, MDS, SYSTEM_PRODUCTION), _INVOKE_ID),
 )

@@ -245,7 +245,9 @@ class IntelliVueMonitor(Instrument):
         elif not self._options.extended:
             self._say(ErrorResult(request.invoke, 24))
         else:
-            self._poll, self._next, self._sequence = request, at, 0
+            if self._poll is None:
+                self._next = at
+            self._poll, self._sequence = request, 0
             self._until = at + request.period * TICK
             self.advance(at)
 
