@@ -213,9 +213,9 @@ class _Scan:
 
     `sweep` s between two readings of a channel, as measured; `last` reading of each terminal (s of the
     scan); `held`: readings of a sweep that is not whole yet; `index` of the next reading without a
-    stamp; `status`: the sentinel that each terminal carries; `steps` (s, count) summed for the
-    comparison with the configured interval, None when that is done; `broken_off` the host's second of
-    the last reading before the scan was set up anew on the same connection.
+    stamp; `status`: the sentinel that each terminal carries; `least` s between two readings of the first
+    terminal, and `total` s of the `count` steps like it, whose mean is `sweep`; `broken_off` the host's
+    second of the last reading before the scan was set up anew on the same connection.
     """
 
     base: TimeBase
@@ -224,7 +224,10 @@ class _Scan:
     held: Floats = field(default_factory=lambda: np.empty((0, 3)))
     index: int = 0
     status: dict[int, int] = field(default_factory=dict)
-    steps: tuple[float, int] | None = (0.0, 0)
+    least: float = float("inf")
+    total: float = 0.0
+    count: int = 0
+    judged: bool = False
     overflowed: bool = False
     late: bool = False
     broken_off: float | None = None
@@ -388,7 +391,7 @@ class KeysightDaq(Driver):
             return False
         origin = self._at - (now - started).total_seconds()
         self._scan = _Scan(TimeBase(f"{self._serial} {started.isoformat()}", origin), self._interval)
-        self._say("scan", f"the scan that began at {started} (the instrument's clock) goes on; it is resumed")
+        self._say("state", f"the scan that began at {started} (the instrument's clock) goes on; it is resumed")
         return True
 
     def _set_up(self) -> Talk[None]:
@@ -542,27 +545,29 @@ class KeysightDaq(Driver):
             )
 
     def _measure(self, times: Floats) -> None:
-        """Compare the sweep interval with the one that was asked for; the instrument says nothing of it."""
-        steps = np.diff(times)
-        if not len(steps):
+        """Learn the sweep interval, and say once where it is longer than asked for: the instrument itself does not."""
+        scan = self._scan
+        before = scan.last.get(self._terminals[0])
+        steps = np.diff(times if before is None else np.append(before, times))
+        steps = steps[steps > 0]
+        if not len(steps) or not self._model.scans:
             return
-        usual = float(np.median(steps))
-        if usual > 1.5 * self._scan.sweep or len(steps) >= 8:
-            self._scan.sweep = max(usual, 0.001)
-        if self._scan.steps is None or not self._model.scans:
-            return
-        whole = steps[steps < 1.5 * usual]
-        total, count = self._scan.steps[0] + float(whole.sum()), self._scan.steps[1] + len(whole)
-        self._scan.steps = total, count
-        if count >= 20 and total >= 2.0:
-            self._scan.steps = None
-            mean = total / count
-            if mean > 1.01 * self._options.interval:
+        # Missing sweeps only ever lengthen a step.
+        least = float(steps.min())
+        if least < scan.least / 1.5:
+            scan.least, scan.total, scan.count = least, 0.0, 0
+        whole = steps[steps < 1.5 * scan.least]
+        scan.total += float(whole.sum())
+        scan.count += len(whole)
+        scan.sweep = scan.total / scan.count
+        if scan.count >= 20 and scan.total >= 2.0 and not scan.judged:
+            scan.judged = True
+            if scan.sweep > 1.01 * self._options.interval:
                 self._say(
                     "warning",
-                    f"a sweep takes {mean:.4g} s and not the configured {self._options.interval:g} s: too many "
+                    f"a sweep takes {scan.sweep:.4g} s and not the configured {self._options.interval:g} s: too many "
                     "channels or too long an integration; raise options.interval, or lower options.nplc",
-                    measured=mean,
+                    measured=scan.sweep,
                 )
 
     def _report(self, entry: Input, status: int) -> None:

@@ -443,7 +443,7 @@ class KeysightDaqSimulator(Instrument):
         if not parameters:
             count = len(self._memory)
         else:
-            count = integer(parameters, 1, self._memory.depth)
+            count = integer(parameters, 1, self._model.memory)
             if count > len(self._memory) and not fewer:
                 raise Complaint(-222)
         table = self._memory.take(count)

@@ -1,10 +1,30 @@
 """The digitisers' bytes as the programming guides print them, and conversations with the simulated instruments."""
 
+import random
+from datetime import datetime
+
 import numpy as np
 import pytest
 
+from acquisition.driver import Setup
+from acquisition.errors import ConfigurationError
+from acquisition.model import Notice, Quality, Readings
+from drivers.keysight_daq import (
+    Block,
+    Fault,
+    Identity,
+    KeysightDaq,
+    Options,
+    Rows,
+    ScanList,
+    moment,
+    numbers,
+    scan_start,
+)
 from simulators.conversation import converse
-from tests.digitiser import driver, simulator
+from tests.digitiser import FLOWMETER, Room, driver, entry, inputs, simulator
+
+INVALID, RANGE = Quality.INVALID, Quality.RANGE
 
 
 def stream(said, name):
@@ -20,18 +40,481 @@ def stream(said, name):
     )
 
 
-@pytest.mark.parametrize("name", ["daq970a", "34970a", "34972a", "34980a", "34465a"])
-def test_ten_minutes_lose_nothing(name):
-    said = converse(host := driver(name), simulator(name), 600.0, start=7.0)
+def texts(said, kind):
+    return [n.text for n in said.notices if n.kind == kind]
+
+
+def unplugged(host):
+    """A host whose link breaks instead of ending with a farewell."""
+    host.stop = lambda at: None
+    return host
+
+
+# --- bytes of the programming guides -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "payload"),
+    [
+        (b"#10", b""),
+        (b"#228-4.30000000E-08,00000000.370", b"-4.30000000E-08,00000000.370"),
+        (b"#214(@101,102,103)", b"(@101,102,103)"),
+        (b"#247+8.11900000E-03,+5.15000000E-03,-4.30000000E-08", b"+8.11900000E-03,+5.15000000E-03,-4.30000000E-08"),
+    ],
+)
+def test_a_definite_block(answer, payload):
+    assert Block.decode(answer) == Block.decode(answer + b"\n") == Block(payload)
+    assert Block(payload).encode() == answer
+
+
+@pytest.mark.parametrize("answer", [b"", b"#", b"#0", b"#0abc\n", b"#15abc", b"#13abcd", b"+0", b"#2x1", b"#9\n"])
+def test_what_is_no_whole_block_is_refused(answer):
+    with pytest.raises(ValueError, match=r"."):
+        Block.decode(answer)
+
+
+def test_readings_as_fields():
+    assert numbers(b"-4.30000000E-08,00000000.370", 2).tolist() == [[-4.3e-08, 0.37]]
+    assert numbers(b"+9.90000000E+37,-9.90000000E+37,+9.91000000E+37", 1).tolist() == [[9.9e37], [-9.9e37], [9.91e37]]
+    # The width of the relative time varies.
+    narrow = Rows.decode(b"+8.11900000E-03,0.370,101,+5.15000000E-03,123456789.001,102")
+    assert narrow.table.tolist() == [[8.119e-03, 0.37, 101], [5.15e-03, 123456789.001, 102]]
+    rows = Rows(np.array([[8.119e-03, 0.37, 101.0], [-4.3e-08, 0.376, 102.0]]))
+    assert rows.encode() == b"+8.11900000E-03,00000000.370,101,-4.30000000E-08,00000000.376,102"
+    assert Rows.decode(rows.encode()).table.tolist() == rows.table.tolist()
+    for spoilt in (b"+8.1E-03,0.370", b"+8.1E-03,0.370,1x1", b"+8.1E-03,,101", b","):
+        with pytest.raises(ValueError, match=r"."):
+            Rows.decode(spoilt)
+
+
+def test_small_answers():
+    assert ScanList.decode(b"(@101:104)").terminals == (101, 102, 103, 104)
+    assert ScanList.decode(b"(@103,101)").terminals == (101, 103)
+    assert ScanList.decode(b"(@)").terminals == ()
+    assert ScanList((101, 102, 103)).encode() == b"(@101,102,103)"
+    assert Fault.decode(b'+0,"No error"') == Fault(0, "No error")
+    assert Fault.decode(b'-113,"Undefined header"\n') == Fault(-113, "Undefined header")
+    assert Fault(-113, "Undefined header").encode() == b'-113,"Undefined header"'
+    assert scan_start(b"2026,07,14,10,23,45.123") == datetime(2026, 7, 14, 10, 23, 45, 123000)
+    assert moment(b"2026,02,28", b"23,59,59.999") == datetime(2026, 2, 28, 23, 59, 59, 999000)
+    who = Identity.decode(b"Keysight Technologies,DAQ970A,MY58001234,A.02.02-01.00-02.01-00.02-01.00-03-01")
+    assert (who.model, who.serial) == ("DAQ970A", "MY58001234")
+
+
+# --- answers as a byte stream --------------------------------------------------------------------------------
+
+
+ANSWERS = {
+    b"*IDN?\n": b"Keysight Technologies,DAQ970A,MY58001234,A.02.02-01.00\n",
+    b"*ESE?\n": b"+0\n",
+    b"ROUT:SCAN?\n": b"#210(@101,102)\n",
+    b"SYST:CTYP? 100\n": b"Keysight Technologies,DAQM900A,MY58005678,01.00\n",
+    b"SYST:ERR?\n": b'+0,"No error"\n',
+    b"SYST:TIME:SCAN?\n": b"2026,07,14,10,23,45.123\n",
+}
+FETCHED = [
+    b"#10\n",
+    b"#265+4.75000000E-01,00000000.000,101,+2.50000000E+00,00000000.006,102\n",
+    b"#3131+4.76000000E-01,00000000.050,101,+9.91000000E+37,00000000.056,102,"
+    b"+9.90000000E+37,00000000.100,101,-2.50000000E+00,00000000.106,102\n",
+]
+
+
+def play(cut):
+    """Everything that the driver yields when each answer arrives cut by `cut`."""
+    host = driver(wired=inputs()[:2])
+    fetched = list(FETCHED)
+    heard, at = [], 0.0
+    host.start(at)
+    while True:
+        for message in host.to_send():
+            if b"?" not in message:
+                continue
+            if message.startswith(b"R?"):
+                if not fetched:
+                    return heard
+                answer = fetched.pop(0)
+            else:
+                answer = ANSWERS[message]
+            for piece in cut(answer):
+                heard.extend(host.receive(piece, at))
+        if host.deadline() is not None:
+            at = host.deadline()
+            host.poll(at)
+
+
+def plain(items):
+    """Comparable: NaN as text."""
+    return [
+        (i.stream, repr(i.values.tolist()), i.quality.tolist(), i.device_time.tolist(), i.lost, i.base, i.fresh)
+        if isinstance(i, Readings)
+        else (i.kind, i.text)
+        for i in items
+    ]
+
+
+def test_answers_mean_the_same_however_they_are_cut():
+    whole = play(lambda answer: [answer])
+    assert plain(whole) == plain(play(lambda answer: [answer[i : i + 1] for i in range(len(answer))]))
+    for seed in range(20):
+        rng = random.Random(seed)
+
+        def randomly(answer, rng=rng):
+            cuts = sorted(rng.randrange(len(answer) + 1) for _ in range(3))
+            return [answer[a:b] for a, b in zip([0, *cuts], [*cuts, len(answer)], strict=True)]
+
+        assert plain(whole) == plain(play(randomly))
+    flux = [r for r in whole if isinstance(r, Readings) and r.stream == "flux"]
+    light = [r for r in whole if isinstance(r, Readings) and r.stream == "backscatter"]
+    assert np.concatenate([r.values for r in flux])[:, 0] == pytest.approx([475.0, 476.0, np.nan], nan_ok=True)
+    assert np.concatenate([r.quality for r in flux])[:, 0].tolist() == [0, 0, INVALID | RANGE]
+    assert np.concatenate([r.values for r in light])[:, 0] == pytest.approx([50.0, np.nan, np.nan], nan_ok=True)
+    assert np.concatenate([r.quality for r in light])[:, 0].tolist() == [0, INVALID, INVALID]
+    assert [r.device_time.tolist() for r in flux] == [[0.0], [0.05, 0.1]]
+    assert flux[0].base.token == "MY58001234 2026-07-14T10:23:45.123000"
+    assert "alarm" in {i.kind for i in whole if isinstance(i, Notice)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_raises_nothing(seed):
+    rng = random.Random(seed)
+    host = driver()
+    host.start(0.0)
+    at = 0.0
+    for _ in range(300):
+        at += 0.1
+        host.poll(at)
+        host.to_send()
+        shapes = [
+            rng.randbytes(rng.randrange(1, 60)),
+            b"#10\n",
+            b"#3",
+            b"\n",
+            b"+1\n",
+            b"#15+1,2\n\n",
+            rng.randbytes(5) + b"\n",
+        ]
+        for item in host.receive(rng.choice(shapes), at):
+            assert isinstance(item, Notice)
+
+
+# --- conversations -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("daq970a", 600), ("34970a", 60), ("34972a", 60), ("34980a", 60), ("34465a", 600)]
+)
+def test_minutes_lose_nothing(name, seconds):
+    said = converse(host := driver(name), simulator(name), seconds, start=7.0)
     for each in host.streams:
         time, values, quality, lost = stream(said, each.name)
         assert lost == 0
-        assert len(time) in range(11_980, 12_001)
+        assert len(time) in range(20 * seconds - 20, 20 * seconds + 1)
         assert np.diff(time) == pytest.approx(0.05, abs=0.0011)
         assert not quality.any()
         assert np.isfinite(values).all()
     time, flux, *_ = stream(said, "flux")
-    base = said.readings[0].base
-    truth = 100 + 20 * np.sin(time + base.origin)
+    truth = 100 + 20 * np.sin(time + said.readings[0].base.origin)
     assert flux == pytest.approx(truth, abs=1.0)
-    assert {n.kind for n in said.notices} <= {"identity", "warning"}
+    assert all(r.base == said.readings[0].base for r in said.readings)
+    assert not texts(said, "noise")
+
+
+def test_the_scan_is_set_up_in_the_order_that_the_instrument_needs():
+    said = converse(driver(interval=0.025, nplc=0.02, range=10.0), simulator(), 1.0)
+    written = [message.decode().strip() for message in said.written]
+    configured = written.index("CONF:VOLT:DC 10,(@101,102,103)")
+    for later in (
+        "TRIG:TIM 0.025",
+        "TRIG:COUN INF",
+        "FORM:READ:TIME ON",
+        "FORM:READ:TIME:TYPE REL",
+        "FORM:READ:CHAN ON",
+    ):
+        assert written.index(later) > configured
+    assert written.index("INIT") > written.index("SYST:ERR?") > written.index("FORM:READ:ALAR OFF")
+    assert written[written.index("INIT") + 1] == "SYST:TIME:SCAN?"
+    assert "*RST" not in written
+    assert written[-1] == "ABOR"
+    assert written.count("STAT:QUES:COND?") in (0, 1)
+
+
+def test_polls_are_dithered_and_stretched_with_the_clock():
+    for patience in (1.0, 100.0):
+        host = KeysightDaq(Setup("daq970a", Options(), inputs(), patience))
+        instrument = simulator()
+        said = converse(host, instrument, 60.0 * patience, latency=1e-4)
+        assert len(stream(said, "flux")[0]) > 1150 * patience
+        waits = []
+        host.setup.random.seed(1)
+        talk = host._stream()
+        host._at, host._heard = 0.0, 0.0
+        step = next(talk)
+        for _ in range(50):
+            host._at += 0.001
+            step = talk.send(b"+0\n" if b"QUES" in step else b"#10\n")
+            if isinstance(step, float):
+                waits.append(step)
+                step = next(talk)
+        assert 0.1 * patience <= min(waits) < 0.15 * patience < 0.2 * patience < max(waits) <= 0.25 * patience
+
+
+def test_a_scan_that_runs_is_resumed_without_init_and_nothing_is_lost():
+    instrument = simulator()
+    before = converse(unplugged(driver()), instrument, 10.0, start=100.0)
+    after = converse(driver(), instrument, 10.0, start=140.0)
+    assert b"INIT\n" not in after.written
+    assert b"*CLS\n" not in after.written
+    assert before.readings[0].base.token == after.readings[0].base.token
+    assert after.readings[0].base.origin == pytest.approx(before.readings[0].base.origin, abs=0.01)
+    time = np.concatenate([stream(before, "flux")[0], stream(after, "flux")[0]])
+    assert np.diff(time) == pytest.approx(0.05, abs=0.0011)
+    assert time[-1] == pytest.approx(50.0, abs=0.5)
+    fresh = [r.fresh for r in after.readings if r.stream == "flux"]
+    assert fresh[0] is False
+    assert fresh.index(True) == 30 * 60 // 399
+    assert all(fresh[fresh.index(True) :])
+    assert "it is resumed" in texts(after, "state")[0]
+
+
+def test_another_configuration_sets_the_scan_up_anew():
+    instrument = simulator()
+    converse(unplugged(driver()), instrument, 5.0)
+    said = converse(driver(interval=0.1), instrument, 5.0, start=20.0)
+    assert b"INIT\n" in said.written
+    assert np.diff(stream(said, "flux")[0]) == pytest.approx(0.1)
+
+
+def test_a_scan_that_was_ended_by_the_farewell_is_set_up_anew():
+    instrument = simulator()
+    first = converse(driver(), instrument, 5.0)
+    second = converse(driver(), instrument, 5.0, start=20.0)
+    assert first.readings[0].base.token != second.readings[0].base.token
+    assert len(stream(second, "flux")[0]) > 90
+
+
+def test_power_lost_between_connections_is_noticed():
+    instrument = simulator()
+    first = converse(unplugged(driver()), instrument, 5.0)
+    instrument.reset(10.0)
+    second = converse(driver(), instrument, 5.0, start=20.0)
+    assert b"INIT\n" in second.written
+    assert first.readings[0].base.token != second.readings[0].base.token
+
+
+def test_power_lost_on_an_open_link_starts_another_scan_and_counts_the_hole():
+    instrument = simulator()
+
+    def strike(message, at, done=[]):  # noqa: B006
+        if at > 10.0 and not done:
+            done.append(at)
+            instrument.reset(at)
+        return message
+
+    said = converse(driver(), instrument, 30.0, tamper=strike)
+    bases = list(dict.fromkeys(r.base for r in said.readings))
+    assert len(bases) == 2
+    time, _, _, lost = stream(said, "flux")
+    assert len(time) + lost == pytest.approx(600, abs=12)
+    assert 20 < lost < 60
+    assert any("set up anew" in text for text in texts(said, "warning"))
+
+
+def test_an_overflow_is_said_once_and_its_readings_are_counted_as_lost():
+    said = converse(driver(), simulator(memory=7), 60.0)
+    assert len(texts(said, "overflow")) == 1
+    for name in ("flux", "backscatter", "cuff_pressure"):
+        time, values, _, lost = stream(said, name)
+        assert len(values) + lost == round((time[-1] - time[0]) / 0.05) + 1
+        assert lost > 100
+
+
+def test_an_overflow_while_the_link_was_away_is_said_and_shows_in_the_stamps():
+    instrument = simulator(memory=600)
+    before = converse(unplugged(driver()), instrument, 10.0)
+    after = converse(driver(), instrument, 10.0, start=60.0)
+    assert len(texts(after, "overflow")) == 1
+    hole = stream(after, "flux")[0][0] - stream(before, "flux")[0][-1]
+    assert hole == pytest.approx(40.0, abs=0.5)
+
+
+def test_the_steady_sampler_sets_up_anew_after_an_overflow():
+    said = converse(driver("34465a"), simulator("34465a", memory=3), 10.0)
+    assert texts(said, "overflow")
+    assert len({r.base.token for r in said.readings}) > 1
+    assert stream(said, "flux")[3] > 0
+
+
+def test_another_model_is_left_alone():
+    said = converse(driver(), simulator(model="34972A"), 20.0)
+    assert said.written == [b"*IDN?\n", b"ABOR\n"][: len(said.written)]
+    assert not said.readings
+    assert [n.details["model"] for n in said.notices if n.kind == "identity"] == ["34972A"]
+    assert "a 34972A answers" in texts(said, "warning")[0]
+
+
+def test_daq973a_is_served_too():
+    assert converse(driver(), simulator(model="DAQ973A"), 2.0).readings
+
+
+def test_low_backscatter_condemns_the_flux_of_its_own_sweep():
+    class Lifted(Room):
+        def values(self, signal, t):
+            if signal == "backscatter":
+                return np.where((t >= 10.03) & (t < 12.0), -50.0, 60.0)
+            return super().values(signal, t)
+
+    said = converse(driver(), simulator(bench=Lifted()), 20.0)
+    time, flux, quality, lost = stream(said, "flux")
+    origin = 0.022 - 0.004
+    light = stream(said, "backscatter")
+    assert (light[2] == INVALID).sum() in (39, 40)
+    assert np.array_equal(quality == INVALID, light[2] == INVALID)
+    assert np.array_equal(np.isnan(flux), quality == INVALID)
+    assert time[quality == INVALID][0] + origin == pytest.approx(10.03, abs=0.06)
+    assert not stream(said, "cuff_pressure")[2].any()
+    assert texts(said, "alarm") == ["backscatter: low backscatter", "backscatter: a value again after low backscatter"]
+    assert lost == 0
+
+
+def test_two_flowmeters_each_have_their_own_companion():
+    class Pair:
+        def values(self, signal, t):
+            return 100 + 0 * t
+
+    wired = (
+        entry(101, "flux", name="toe"), entry(102, "backscatter", name="toe_light"),
+        entry(103, "flux", name="calf"), entry(104, "backscatter", name="calf_light"),
+    )  # fmt: skip
+    terminals = [
+        {"input": 101, "signal": "flux", "profile": FLOWMETER},
+        {"input": 102, "signal": "backscatter", "profile": FLOWMETER},
+        {"input": 103, "signal": "flux", "profile": FLOWMETER},
+    ]
+    from msgspec import convert
+
+    from simulators.keysight_daq import Terminal
+
+    class Lit(Pair):
+        def values(self, signal, t):
+            return (60.0 if signal == "backscatter" else 100.0) + 0 * t
+
+    said = converse(
+        driver(wired=wired), simulator(bench=Lit(), terminals=convert(terminals, tuple[Terminal, ...])), 5.0
+    )
+    # Nothing is wired to 104: 0 V says that no probe is there.
+    assert not stream(said, "toe")[2].any()
+    assert (stream(said, "calf")[2] == INVALID).all()
+
+
+def test_a_sweep_that_takes_longer_than_asked_is_said():
+    said = converse(driver(interval=0.02), simulator(card="DAQM901A"), 20.0)
+    warnings = texts(said, "warning")
+    assert len(warnings) == 2
+    assert "armature relays of the DAQM901A" in warnings[0]
+    assert "a sweep takes 0.0483" in warnings[1]
+    assert "s and not the configured 0.02 s" in warnings[1]
+    time, _, _, lost = stream(said, "flux")
+    assert lost == 0
+    assert len(time) > 400
+
+
+def test_the_instrument_s_own_errors_are_passed_on():
+    instrument = simulator()
+    instrument._scpi._handlers.pop("TRIG:COUN")
+    said = converse(driver(), instrument, 5.0)
+    assert texts(said, "warning")[0] == "the instrument reports -113, Undefined header"
+
+
+def test_overload_and_a_missing_probe_carry_no_value():
+    instrument = simulator()
+    instrument.fault("out-of-range", True)
+    said = converse(unplugged(driver()), instrument, 5.0)
+    assert (stream(said, "flux")[2] == INVALID | RANGE).all()
+    instrument.fault("out-of-range", False)
+    instrument.fault("detached", True)
+    said = converse(driver(), instrument, 5.0, start=10.0)
+    quality, flux = stream(said, "flux")[2], stream(said, "flux")[1]
+    assert (quality[-50:] == INVALID).all()
+    assert np.isnan(flux[-50:]).all()
+    assert "flux: no probe" in texts(said, "alarm")
+
+
+def test_a_recording_is_read_row_by_row_and_each_row_once():
+    class Tape:
+        channels = ("flux",)
+
+        def rows(self, first, count, signal):
+            if signal != "flux":
+                raise KeyError(signal)
+            return np.arange(300, dtype=float)[first : first + count]
+
+        def values(self, signal, t):
+            raise AssertionError
+
+    instrument = simulator(bench=Tape())
+    first = converse(driver(), instrument, 5.0)
+    second = converse(driver(), instrument, 20.0, start=30.0)
+    rows = np.concatenate([stream(first, "flux")[1], stream(second, "flux")[1]])
+    steps = np.diff(rows)
+    # The rows between the last answer and the farewell stay in the instrument.
+    assert (steps >= 1 - 1e-6).all()
+    assert (steps > 1.5).sum() <= 1
+    assert rows[0] == pytest.approx(0.0, abs=0.11)
+    assert rows[-1] == pytest.approx(299.0, abs=0.11)
+
+
+def test_the_ledger_holds_what_was_sent():
+    rows = []
+    said = converse(driver(), simulator(ledger=rows.append), 10.0)
+    for name in ("flux", "backscatter", "cuff_pressure"):
+        sent = [r for r in rows if r["stream"] == name]
+        time, values, *_ = stream(said, name)
+        assert [r["values"][0] for r in sent][: len(values)] == values.tolist()
+        assert [r["device_time"] for r in sent][: len(values)] == time.tolist()
+
+
+@pytest.mark.parametrize("drift", [-80.0, 80.0])
+def test_stamps_are_the_instrument_s_own(drift):
+    said = converse(driver(), simulator(drift=drift), 600.0)
+    time = stream(said, "flux")[0]
+    assert time[-1] - time[0] == pytest.approx((len(time) - 1) * 0.05 * (1 + drift * 1e-6), abs=0.0011)
+
+
+# --- configuration -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "wired", "options", "words"),
+    [
+        ("daq970a", (), {}, "no input is configured"),
+        ("daq970a", (entry(401, "flux"),), {}, "has no input 401"),
+        ("daq970a", (entry("A", "flux"),), {}, "has no input A"),
+        ("34980a", (entry(101, "flux"),), {}, "has no input 101"),
+        ("34465a", (entry(101, "flux"),), {}, "has no input 101"),
+        ("daq970a", inputs(), {"nplc": 0.5}, "integration time"),
+        ("daq970a", inputs(), {"range": 5.0}, "no range"),
+        ("daq970a", inputs(), {"interval": 0.0505}, "steps of 1 ms"),
+        ("daq970a", inputs(), {"nplc": 10.0}, "at least 0.5 s"),
+    ],
+)
+def test_what_the_instrument_cannot_do_is_refused(name, wired, options, words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        driver(name, wired, **options)
+    assert caught.value.where
+    assert caught.value.remedy
+
+
+def test_only_the_declared_messages_pass():
+    host = driver()
+    for allowed in (b"*IDN?\n", b"R? 399\n", b"INIT\n", b"TRIG:TIM 0.05\n"):
+        assert any(query.fullmatch(allowed) for query in host.queries)
+    for other in (
+        b"*RST\n",
+        b"R? 400\n",
+        b"ROUT:SCAN (@104)\n",
+        b"*IDN?\n*RST\n",
+        b"TRIG:TIM 0.050\n",
+        b"TRIG:TIM 0x05\n",
+    ):
+        assert not any(query.fullmatch(other) for query in host.queries)
