@@ -62,7 +62,9 @@ class Simulator:
             text=True,
         )
         line = self.process.stdout.readline()
-        assert line, f"the simulator {name} did not start"
+        if not line:
+            self.end()
+            raise AssertionError(f"the simulator {name} did not start")
         self.listen = json.loads(line)["listen"]
         self.address = self.listen.get("resource") or self.listen.get("path") or self.listen["url"]
 
