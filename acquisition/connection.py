@@ -218,7 +218,8 @@ class Connection:
             return
         level = logging.WARNING if notice.kind in ("alarm", "overflow", "warning") else logging.INFO
         log.log(level, "%s: %s", self._expected.device, notice.text)
-        self._say(notice.kind, notice.text, arrived, **dict(notice.details))
+        kind = "instrument" if notice.kind == "state" else notice.kind
+        self._say(kind, notice.text, arrived, **dict(notice.details))
         if notice.kind == "identity":
             self._check_identity(notice)
 

@@ -111,7 +111,8 @@ class Readings:
 class Notice:
     """What a driver has to say beside samples: `kind` is noise, alarm, identity, state, overflow or warning.
 
-    An identity carries `model` and `serial` in `details`; noise carries `bytes`, how many were skipped.
+    An identity carries `model` and `serial` in `details`; noise carries `bytes`, how many were skipped. A state is the
+    instrument's own (the belt stopped): it is recorded as kind `instrument`, since the kind `state` is the device's.
     """
 
     kind: str

@@ -65,7 +65,7 @@ def test_garbage_on_the_line_is_counted_and_survived(bench, name):
     bench.write()
     daemon = bench.run()
     daemon.until(bench.store, streaming, timeout=5)
-    time.sleep(max(0.0, 5.5))
+    time.sleep(8.5)
     seen = daemon.until(bench.store, streaming, timeout=10)
     time.sleep(1.0)
     assert daemon.stop() == 0
