@@ -36,6 +36,7 @@ for command in (
     configuration.config,
     daemon.run,
     instruments.devices,
+    record.backup,
     record.query,
     record.verify,
     watching.watch,

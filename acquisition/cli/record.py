@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import heapq
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,7 +19,8 @@ from rich.table import Table
 
 from acquisition.errors import PerfusionError
 from acquisition.model import Quality
-from acquisition.store import Block, Store, StreamInfo, check
+from acquisition.store import Block, Overview, Report, Store, StreamInfo, check
+from acquisition.store import backup as copy_record
 
 ROWS = 4096
 PATH = click.argument("path", metavar="DIR-OR-FILE", type=click.Path(path_type=Path))
@@ -35,6 +38,7 @@ PATH = click.argument("path", metavar="DIR-OR-FILE", type=click.Path(path_type=P
 @click.option(
     "--quality", type=click.Choice(["row", "each"]), default="row", help="One quality a row, or one a channel."
 )
+@click.option("--every", help="With --csv: the means of each such time (500ms, 10s, 1m, 1h).")
 @click.option("--local", is_flag=True, help="Times in this machine's zone.")
 def query(
     path: Path,
@@ -46,10 +50,14 @@ def query(
     as_csv: bool,
     as_json: bool,
     quality: str,
+    every: str | None,
     local: bool,
 ) -> int:
     """Show what a record holds: the streams, or with --csv their samples."""
     begin, end = _parse(start, "--from"), _parse(stop, "--to")
+    interval = None if every is None else _interval(every)
+    if interval is not None and not as_csv:
+        raise click.UsageError("--every needs --csv")
     with Store(path) as store:
         streams = [
             info
@@ -61,7 +69,9 @@ def query(
         if (device or stream or channels) and not streams:
             held = ", ".join(f"{i.device}/{i.stream}" for i in store.streams()) or "nothing"
             raise PerfusionError("the record has no such stream", str(path), "a typing error", f"it holds: {held}")
-        if as_csv:
+        if as_csv and interval is not None:
+            _write_means(store, streams, channels, begin, end, interval, quality == "each", local)
+        elif as_csv:
             _write_csv(store, streams, channels, begin, end, quality == "each", local)
         elif as_json:
             click.echo(json.dumps([_describe(info, local) for info in streams], indent=2, ensure_ascii=False))
@@ -73,9 +83,30 @@ def query(
 @click.command()
 @PATH
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def verify(path: Path, as_json: bool) -> int:
+@click.option(
+    "--head",
+    is_flag=False,
+    flag_value="",
+    metavar="[N:HASH]",
+    help="Show the newest event's number and hash, or compare the record with one that was noted earlier.",
+)
+def verify(path: Path, as_json: bool, head: str | None) -> int:
     """Check sequence, order, keys, gap records and integrity of a record; exit 5 where one fails."""
-    report = check(path)
+    return _tell(check(path, _witness(head) if head else None), as_json, head is not None)
+
+
+@click.command()
+@click.argument("source", metavar="DIR-OR-FILE", type=click.Path(path_type=Path))
+@click.argument("target", metavar="NEW-DIR-OR-FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The verdict on the copy as JSON.")
+def backup(source: Path, target: Path, as_json: bool) -> int:
+    """Copy a record, also while a daemon writes it, and verify the copy; exit 5 where it is damaged."""
+    report = copy_record(source, target)
+    click.echo(f"copied to {report.path}", err=True)
+    return _tell(report, as_json, True)
+
+
+def _tell(report: Report, as_json: bool, head: bool) -> int:
     if as_json:
         click.echo(json.dumps(report.document(), indent=2, ensure_ascii=False))
     else:
@@ -83,9 +114,25 @@ def verify(path: Path, as_json: bool) -> int:
         for each in report.streams:
             missing = "unknown" if each.missing is None else each.missing
             click.echo(f"{each.device}/{each.stream}: {each.samples} samples, {each.gaps} gaps, missing {missing}")
+        if head:
+            click.echo(f"head {report.events}:{report.head}")
         for problem in report.problems:
             click.echo(f"problem: {problem}", err=True)
     return 0 if report.ok else 5
+
+
+def _witness(text: str) -> tuple[int, str]:
+    number, _, digest = text.partition(":")
+    if not number.isdigit() or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise click.BadParameter(f"{text!r} is no event such as 1207:9f2c… (64 hex digits)", param_hint="--head")
+    return int(number), digest
+
+
+def _interval(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)", text)
+    if match is None or float(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is no time such as 10s, 500ms, 1m or 1h", param_hint="--every")
+    return round(float(match[1]) * {"ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9}[match[2]])
 
 
 def _parse(text: str | None, option: str) -> int | None:
@@ -167,18 +214,68 @@ def _write_csv(
     each: bool,
     local: bool,
 ) -> None:
-    names = list(
-        dict.fromkeys(c.name for info in streams for c in info.header.stream.channels if not wanted or c.name in wanted)
-    )
+    names = _names(streams, wanted)
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(["time", "device", *names, *([f"quality_{name}" for name in names] if each else ["quality"])])
+    out.writerow(_header(names, each))
     rows = [_rows(store, info, names, start, stop, each, local) for info in streams]
     if len(rows) == 1:
         out.writerows(row for _, row in rows[0])
         return
-    import heapq
-
     out.writerows(row for _, row in heapq.merge(*rows, key=lambda pair: pair[0]))
+
+
+def _write_means(
+    store: Store,
+    streams: Sequence[StreamInfo],
+    wanted: Sequence[str],
+    start: int | None,
+    stop: int | None,
+    interval: int,
+    each: bool,
+    local: bool,
+) -> None:
+    """A row per device and interval that has values: their means, and every flag met."""
+    names = _names(streams, wanted)
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(_header(names, each))
+    firsts = [info.first for info in streams if info.first is not None]
+    lasts = [info.last for info in streams if info.last is not None]
+    if not firsts:
+        return
+    begin = min(firsts) // interval * interval if start is None else start
+    end = max(lasts) + 1 if stop is None else min(stop, max(lasts) + 1)
+    devices = {info.device: _names([i for i in streams if i.device == info.device], wanted) for info in streams}
+    while begin < end:
+        points = max(min(ROWS, (end - begin) // interval), 1)
+        until = min(begin + points * interval, end)
+        drawn = {name: store.overview(name, own, begin, until, points, exact=True) for name, own in devices.items()}
+        for point in range(points):
+            for name, shown in drawn.items():
+                if shown.count[point].any():
+                    out.writerow(_mean(name, shown, point, names, each, local))
+        begin = until
+
+
+def _mean(device: str, shown: Overview, point: int, names: Sequence[str], each: bool, local: bool) -> list[str]:
+    own = {name: column for column, name in enumerate(shown.channels)}
+    cells = [
+        f"{shown.mean[point, own[name]]:.6g}" if name in own and shown.count[point, own[name]] else "" for name in names
+    ]
+    flags = shown.quality[point]
+    if each:
+        words = [_words(int(flags[own[name]])) if name in own else "" for name in names]
+    else:
+        words = [_words(int(np.bitwise_or.reduce(flags)))]
+    return [_time(int(shown.edges[point]), local) or "", device, *cells, *words]
+
+
+def _names(streams: Sequence[StreamInfo], wanted: Sequence[str]) -> list[str]:
+    held = (c.name for info in streams for c in info.header.stream.channels)
+    return list(dict.fromkeys(name for name in held if not wanted or name in wanted))
+
+
+def _header(names: Sequence[str], each: bool) -> list[str]:
+    return ["time", "device", *names, *([f"quality_{name}" for name in names] if each else ["quality"])]
 
 
 def _rows(

@@ -1,7 +1,10 @@
 """The embedded record: one file of samples and events that survives what the machine does not."""
 
+from acquisition.store.backup import backup
 from acquisition.store.check import Report, StreamReport, check
+from acquisition.store.overview import Overview
 from acquisition.store.reader import Block, Columns, Cursor, Recorded, Store, StreamInfo
+from acquisition.store.retention import Retention
 from acquisition.store.rows import Samples
 from acquisition.store.writer import LastSample, Stats, StoreWriter
 
@@ -10,13 +13,16 @@ __all__ = [
     "Columns",
     "Cursor",
     "LastSample",
+    "Overview",
     "Recorded",
     "Report",
+    "Retention",
     "Samples",
     "Stats",
     "Store",
     "StoreWriter",
     "StreamInfo",
     "StreamReport",
+    "backup",
     "check",
 ]

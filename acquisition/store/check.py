@@ -153,12 +153,14 @@ class _Check:
     stream: str
     problems: list[str]
     gaps: dict[int, _Gap] = field(default_factory=dict)
+    expired: list[tuple[int, int]] = field(default_factory=list)
     following: int = 0
     key: int | None = None
 
     def run(self) -> StreamReport:
         where, samples = f"{self.device}/{self.stream}", 0
         self._read_gaps(where)
+        self._read_expired()
         widths = tiers.widths(tiers.headers(self.connection, self.number))
         for row in tiers.walk(self.connection, self.number, widths, -tiers.MANY):
             at = f"{where}, {row.name} (samples from {row.first})"
@@ -197,10 +199,35 @@ class _Check:
                 self.problems.append(f"{where}: two gap records after sample {after}")
             self.gaps[after] = gap
 
+    def _read_expired(self) -> None:
+        """Ranges of samples that retention removed: they and the holes among them are accounted for."""
+        query = "SELECT body FROM event WHERE kind = 'expired' AND device = ? AND stream = ?"
+        for (text,) in self.connection.execute(query, (self.device, self.stream)):
+            for first, following in json.loads(text)["details"]["ranges"]:
+                self.expired.append((first, following))
+        self.expired.sort()
+        for after, gap in self.gaps.items():
+            gap.met = any(
+                first <= after < following or first < gap.before < following for first, following in self.expired
+            )
+
+    def _pass_expired(self, first: int) -> None:
+        """Move on over what retention removed before sample `first`, and over the holes beside it."""
+        for begin, following in self.expired:
+            if begin > first:
+                return
+            gap = self.gaps.get(self.following - 1)
+            if gap is not None and gap.before == begin:
+                gap.met, self.following = True, begin
+            if begin <= self.following < following:
+                self.following, self.key = following, None
+
     def _follow(self, row: Stored) -> Iterator[str]:
         data = row.samples
         assert data is not None
         first, start, stop = data.first, int(data.time[0]), int(data.time[-1])
+        if first > self.following:
+            self._pass_expired(first)
         gap = self.gaps.get(self.following - 1)
         if gap is not None and gap.before == first:
             gap.met = True

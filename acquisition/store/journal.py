@@ -14,6 +14,8 @@ from acquisition.model import Chunk, Event, Gap, Header, Instant
 from acquisition.store import rows, schema
 from acquisition.store.chain import Chain
 
+LONGEST = 8192
+"""Samples that are merged into one row at most: what waited through an outage becomes rows of a sane size."""
 EVENTS = 0
 """The stream number that stands for the events in the table `cursor`."""
 
@@ -109,7 +111,7 @@ class Journal:
                 continue
             key = item.header.key
             group = groups.get(key)
-            if group is not None and rows.follows(group[-1], item):
+            if group is not None and item.first - group[0].first < LONGEST and rows.follows(group[-1], item):
                 group.append(item)
                 continue
             groups[key] = group = [item]

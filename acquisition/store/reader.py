@@ -15,8 +15,9 @@ import numpy as np
 
 from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
-from acquisition.store import rows, schema, tiers
+from acquisition.store import overview, rows, schema, tiers
 from acquisition.store.journal import EVENTS, cursor_checksum
+from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
 
 When = int | datetime | None
@@ -224,18 +225,46 @@ class Store:
 
     def columns(self, device: str, stream: str, channel: str, start: int, stop: int, points: int) -> Columns:
         """The channel's least and greatest value in each of `points` equal bins of [start, stop) ns."""
-        edges = np.linspace(start, stop, points + 1).astype(np.int64)
-        low, high = np.full(points, np.nan), np.full(points, np.nan)
-        block = _join([channel], list(self.blocks(device, stream, [channel], start, stop)))
-        values = block.values[:, 0]
-        finite = np.isfinite(values)
-        values, time = values[finite], block.time[finite]
-        if len(time):
-            bins = np.searchsorted(edges, time, side="right") - 1
-            heads = np.flatnonzero(np.diff(bins, prepend=-1))
-            low[bins[heads]] = np.minimum.reduceat(values, heads)
-            high[bins[heads]] = np.maximum.reduceat(values, heads)
-        return Columns(edges, low, high)
+        drawn = self.overview(device, [channel], start, stop, points, stream)
+        return Columns(drawn.edges, drawn.low[:, 0], drawn.high[:, 0])
+
+    def overview(
+        self,
+        device: str,
+        channels: Sequence[str],
+        start: When,
+        stop: When,
+        points: int = 1000,
+        stream: str | None = None,
+        exact: bool = False,
+    ) -> Overview:
+        """Channels of a device drawn from `points` equal bins of [start, stop): the cost hardly grows with the span.
+
+        With `exact` no bin reaches over its edges, which costs a look at the samples around each edge.
+        """
+        begin, end = _key(start), _key(stop)
+        if begin is None or end is None or end <= begin or points < 1:
+            raise ValueError("an overview needs a start, a later stop and at least one point")
+        edges = begin + np.linspace(0, end - begin, points + 1).astype(np.int64)
+        shape = (points, len(channels))
+        count, quality = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
+        low, high, mean = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+        for number, name in list(self._connection.execute("SELECT id, name FROM stream WHERE device = ?", (device,))):
+            headers = self.headers(number)
+            held = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
+            own = [i for i, each in enumerate(channels) if any(each in names for names in held.values())]
+            if not own or (stream is not None and name != stream):
+                continue
+            picks = {
+                run: [names.index(channels[i]) if channels[i] in names else -1 for i in own]
+                for run, names in held.items()
+            }
+            drawn = overview.draw(self._connection, number, picks, tiers.widths(headers), edges, exact)
+            if drawn is not None:
+                bins = np.ix_(np.searchsorted(edges, drawn.start, side="right") - 1, np.array(own))
+                count[bins], low[bins], high[bins] = drawn.count, drawn.low, drawn.high
+                mean[bins], quality[bins] = drawn.mean, drawn.quality
+        return Overview(tuple(channels), edges, count, low, high, mean, quality)
 
     def gaps(self, device: str | None = None, stream: str | None = None) -> list[Gap]:
         """The gap records, in order of time."""

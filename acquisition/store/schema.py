@@ -88,6 +88,7 @@ CREATE TABLE overview (
     level INTEGER NOT NULL,      -- resolution, see overview.py
     first INTEGER NOT NULL,      -- sequence number of the first sample it covers
     following INTEGER NOT NULL,  -- sequence number after the last one
+    run INTEGER NOT NULL,
     start INTEGER NOT NULL,      -- time keys of both
     stop INTEGER NOT NULL,
     body BLOB NOT NULL,

@@ -104,6 +104,17 @@ def row_before(connection: apsw.Connection, stream: int, time: int) -> int:
     return max(found, default=0)
 
 
+def row_behind(connection: apsw.Connection, stream: int, time: int) -> int:
+    """The sequence number after the last row that begins before the time key `time`."""
+    query = "SELECT first + n FROM {} WHERE stream = ? AND start < ? ORDER BY start DESC LIMIT 1"
+    found = [
+        following
+        for tier in ("chunk", "block")
+        for (following,) in connection.execute(query.format(tier), (stream, time))
+    ]
+    return max(found, default=0)
+
+
 def end(connection: apsw.Connection, device: str, stream: str) -> tuple[int, Samples] | None:
     """The next sequence number of a stream, never one that was in use, and its last intact row."""
     identifier = number(connection, device, stream)

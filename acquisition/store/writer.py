@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -16,8 +17,10 @@ from acquisition.clock import Clock
 from acquisition.errors import StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
 from acquisition.store import rows, schema, tiers, wal
+from acquisition.store.compaction import EVERY, Compactor, Housekeeper
 from acquisition.store.journal import Advance, Journal, Stored
 from acquisition.store.lock import Lock
+from acquisition.store.retention import Expiry, Retention
 from acquisition.store.ring import Ring
 from acquisition.store.upkeep import Step
 
@@ -58,7 +61,8 @@ class StoreWriter:
     them. Where the disk does not take them, the batch is kept, the file is reopened and the batch
     written again; meanwhile up to `ring` bytes wait. Beyond that new samples are dropped, counted, and
     the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, and None when
-    it is over; it may be called on any thread.
+    it is over; it may be called on any thread. Every `compact` seconds old rows are compressed, and what
+    `retention` lets go is removed.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class StoreWriter:
         ring: int = 256 << 20,
         witness: Witness | None = None,
         on_trouble: Callable[[str | None], None] | None = None,
+        compact: float | None = EVERY,
+        retention: Retention | None = None,
         retry: float = RETRY,
         vfs: str = "",
     ) -> None:
@@ -88,6 +94,7 @@ class StoreWriter:
         self._advances: dict[str, Advance] = {}
         self._advances_lock = threading.Lock()
         self._upkeep: deque[Step] = deque()
+        self._housekeeper = self._make_housekeeper(compact, retention)
         self._wake = threading.Event()
         self._closing = False
         self._done = threading.Condition()
@@ -156,6 +163,8 @@ class StoreWriter:
             ) from error
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
+        if self._housekeeper is not None:
+            self._housekeeper.start()
         return run
 
     def last(self, device: str, stream: str) -> LastSample | None:
@@ -189,6 +198,13 @@ class StoreWriter:
             self._advances.setdefault(cursor, Advance()).take(positions, event)
             self._advance_count += 1
 
+    def submit(self, step: Step) -> None:
+        """Queue a step of upkeep; it is done after the samples that wait, or not at all when the record closes."""
+        self._upkeep.append(step)
+        self._wake.set()
+        if self._closing:
+            self._refuse_upkeep()
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Commit all that was put and advanced so far; False where that takes longer."""
         target, advances = self._ring.put_count, self._advance_count
@@ -201,12 +217,16 @@ class StoreWriter:
 
     def close(self, timeout: float = 5.0) -> None:
         """Commit what waits and release the record."""
+        if self._housekeeper is not None:
+            self._housekeeper.stop()
         if self._thread is not None:
             self._ring.farewell()
         self._closing = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+            if self._housekeeper is not None:
+                self._housekeeper.join(timeout)
             if self._thread.is_alive():
                 log.critical("the record's writer did not end; %d items were not committed", len(self._ring))
                 return
@@ -227,11 +247,14 @@ class StoreWriter:
                 closing = self._closing
                 self._write_what_waits()
                 self._keep_up()
+            self._refuse_upkeep()
         except BaseException as error:
             self.failed = error
             log.critical("the record's writer died", exc_info=error)
             if self._on_trouble is not None:
                 self._on_trouble(f"the writer died: {error}")
+            self._closing = True
+            self._refuse_upkeep()
             with self._done:
                 self._done.notify_all()
 
@@ -319,6 +342,20 @@ class StoreWriter:
             step.finish(False)
         else:
             step.finish(True)
+
+    def _refuse_upkeep(self) -> None:
+        while self._upkeep:
+            with contextlib.suppress(IndexError):
+                self._upkeep.popleft().finish(False)
+
+    def _make_housekeeper(self, every: float | None, retention: Retention | None) -> Housekeeper | None:
+        if every is None:
+            return None
+        chores = [Compactor(self._file, self.submit, vfs=self._vfs).run_once]
+        if retention is not None:
+            expiry = Expiry(self._file, retention, lambda: self._clock.now().utc, self.submit, vfs=self._vfs)
+            chores.append(expiry.run_once)
+        return Housekeeper(tuple(chores), every)
 
     def _say_trouble(self, text: str | None) -> None:
         with self._trouble_lock:

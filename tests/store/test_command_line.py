@@ -152,3 +152,81 @@ def test_verify_on_a_record_cut_short_exits_5(directory, call):
     file = directory / "record.db"
     file.write_bytes(file.read_bytes()[:-8192])
     assert call("verify", directory)[0] == 5
+
+
+def test_every_gives_the_means_of_each_interval(directory, call):
+    _, out = call("query", directory, "--csv", "--device", "ldf", "--every", "100ms")
+    lines = table(out)
+    with Store(directory) as store:
+        block = store.read("ldf")
+    expected = {}
+    for time, value in zip(block.time.tolist(), block.values[:, 0].tolist(), strict=True):
+        expected.setdefault((time - T0) // 100_000_000, []).append(value)
+    assert [line["time"] for line in lines] == [
+        (np.datetime64(T0 + k * 100_000_000, "ns").astype("datetime64[us]").item()).isoformat(timespec="microseconds")
+        + "Z"
+        for k in expected
+    ]
+    assert [float(line["flux"]) for line in lines] == pytest.approx(
+        [np.nanmean(v) for v in expected.values()], rel=1e-5
+    )
+    assert {line["quality"] for line in lines} == {"GOOD", "INVALID"}
+
+
+def test_every_counts_from_the_start_that_was_asked_for_and_stops_at_the_end(directory, call):
+    arguments = ("--from", "2026-01-01T00:00:00.050Z", "--to", "2026-01-01T00:00:00.225Z", "--every", "100ms")
+    _, out = call("query", directory, "--csv", "--device", "ldf", "--quality", "each", *arguments)
+    lines = table(out)
+    with Store(directory) as store:
+        values = store.read("ldf").values[:, 0]
+    assert [line["time"][-8:] for line in lines] == [".050000Z", ".150000Z"]
+    assert float(lines[0]["flux"]) == pytest.approx(np.nanmean(values[2:6]), rel=1e-5)
+    assert float(lines[1]["flux"]) == pytest.approx(np.nanmean(values[6:9]), rel=1e-5)
+    assert "quality_backscatter" in lines[0]
+
+
+def test_every_says_what_it_takes(directory, call):
+    with pytest.raises(Exception, match="no time such as 10s"):
+        call("query", directory, "--csv", "--every", "often")
+    with pytest.raises(Exception, match="--every needs --csv"):
+        call("query", directory, "--every", "10s")
+
+
+def test_the_head_is_shown_and_compared_with_one_noted_earlier(directory, call):
+    _, out = call("verify", directory, "--head")
+    noted = out.splitlines()[-1].removeprefix("head ")
+    with Store(directory) as store:
+        number, digest = store.head()
+    assert noted == f"{number}:{digest}"
+    assert call("verify", directory, "--head", noted)[0] == 0
+    assert call("verify", directory, "--head", f"{number}:{'0' * 64}")[0] == 5
+    assert call("verify", directory, "--head", f"{number + 1}:{digest}")[0] == 5
+    assert json.loads(call("verify", directory, "--json")[1])["head"] == digest
+    with pytest.raises(Exception, match="no event such as"):
+        call("verify", directory, "--head", "latest")
+
+
+def test_a_backup_taken_while_the_record_is_written_is_whole(tmp_path, call):
+    source = Source()
+    with Recording(tmp_path / "record") as writer:
+        for k in range(20):
+            writer.put(source.chunk(100))
+            assert writer.flush()
+            if k == 9:
+                code, out = call("backup", tmp_path / "record", tmp_path / "copy")
+    assert code == 0
+    assert out.splitlines()[:2] == ["ok", "ldf/flux: 1000 samples, 0 gaps, missing 0"]
+    assert [p.name for p in (tmp_path / "copy").iterdir()] == ["record.db"]
+    with Store(tmp_path / "copy") as copy, Store(tmp_path / "record") as record:
+        assert copy.read("ldf").values.tobytes() == record.read("ldf").values[:1000].tobytes()
+    with pytest.raises(Exception, match="there is a record already"):
+        call("backup", tmp_path / "record", tmp_path / "copy")
+
+
+def test_a_backup_can_be_written_on(directory, tmp_path, call):
+    assert call("backup", directory, tmp_path / "other" / "copy.db")[0] == 0
+    (tmp_path / "other" / "copy.db").rename(tmp_path / "other" / "record.db")
+    with Recording(tmp_path / "other") as writer:
+        last = writer.last("ldf", "flux")
+        writer.put(Source(run=2, first=last.next, start=last.key + STEP).chunk(10, lost=-1))
+    assert call("verify", tmp_path / "other")[0] == 0

@@ -184,6 +184,16 @@ def test_many_chunks_share_a_commit(tmp_path):
     assert rows == [("ldf", "flux", 0, 400)]
 
 
+def test_what_waited_long_becomes_rows_of_a_sane_size(tmp_path):
+    source = Source()
+    rows = []
+    with Recording(tmp_path, flush=30.0, witness=rows.extend) as writer:
+        for _ in range(30):
+            writer.put(source.chunk(1000))
+    assert [n for *_, n in rows] == [9000, 9000, 9000, 3000]
+    assert check(tmp_path).ok
+
+
 def test_numbers_and_last_values_are_known_in_the_next_run(tmp_path):
     source = Source()
     chunk = source.chunk(9)

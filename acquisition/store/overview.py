@@ -1,0 +1,270 @@
+"""Traces of any length from a thousand points: least, greatest and mean values kept at several resolutions.
+
+Level 1 has a bucket for every 256 samples of a block; each further level has one for four of the level
+below, and sixteen of them to a row. What no level covers yet, or what is damaged, is taken from the level
+below and in the end from the samples themselves.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import apsw
+import numpy as np
+
+from acquisition.model import Flags, Floats, Nanoseconds
+from acquisition.store import rows, tiers
+from acquisition.store.rows import Samples
+
+BUCKET = 256
+FAN = 4
+ROW = 16
+FINE = 4
+"""A point of a trace is made of buckets at most a quarter as long as itself."""
+INSERT = "INSERT INTO overview VALUES (?,?,?,?,?,?,?,?,?)"
+_FIXED = struct.Struct("<7q")
+_SHAPE = struct.Struct("<2I")
+
+OverviewRow = tuple[int, int, int, int, int, int, int, bytes, int]
+"""stream, level, first, following, run, start, stop, body, crc: sequence numbers and time keys of what it covers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Stretches of consecutive samples.
+
+    start, stop (b,) ns: time keys of the first and the last sample; per channel (b, c): the count of values,
+    the least, the greatest and their mean (NaN where there is none), and every quality flag met.
+    """
+
+    start: Nanoseconds
+    stop: Nanoseconds
+    count: Nanoseconds
+    low: Floats
+    high: Floats
+    mean: Floats
+    quality: Flags
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A trace of equal bins.
+
+    edges (points + 1,) ns; per channel (points, c): the count of values, the least, the greatest and their
+    mean (NaN where there is none), and every quality flag met. Where it is drawn from stored buckets, a bin
+    may reach over its edge by a quarter of its length.
+    """
+
+    channels: tuple[str, ...]
+    edges: Nanoseconds
+    count: Nanoseconds
+    low: Floats
+    high: Floats
+    mean: Floats
+    quality: Flags
+
+
+def summarise(samples: Samples) -> Buckets:
+    """The level 1 buckets of a block."""
+    heads = np.arange(0, len(samples), BUCKET)
+    return merge(single(samples), heads)
+
+
+def single(samples: Samples) -> Buckets:
+    """A bucket for each sample."""
+    finite = np.isfinite(samples.values)
+    values = np.where(finite, samples.values, np.nan)
+    return Buckets(samples.time, samples.time, finite.astype(np.int64), values, values, values, samples.quality)
+
+
+def merge(buckets: Buckets, heads: Any) -> Buckets:
+    """Join buckets into one for each group that begins at an index of `heads`."""
+    count = np.add.reduceat(buckets.count, heads, axis=0)
+    total = np.add.reduceat(np.where(buckets.count > 0, buckets.mean * buckets.count, 0.0), heads, axis=0)
+    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    last = np.append(heads[1:], len(buckets)) - 1
+    return Buckets(
+        buckets.start[heads],
+        buckets.stop[last],
+        count,
+        np.fmin.reduceat(buckets.low, heads, axis=0),
+        np.fmax.reduceat(buckets.high, heads, axis=0),
+        mean,
+        np.bitwise_or.reduceat(buckets.quality, heads, axis=0),
+    )
+
+
+def pack(stream: int, level: int, first: int, following: int, run: int, buckets: Buckets) -> OverviewRow:
+    """A row of the table `overview`."""
+    shape = buckets.low.shape
+    body = b"".join(
+        (
+            _SHAPE.pack(*shape),
+            buckets.start.astype("<i8").tobytes(),
+            buckets.stop.astype("<i8").tobytes(),
+            buckets.count.astype("<u4").tobytes(),
+            buckets.low.astype("<f8").tobytes(),
+            buckets.high.astype("<f8").tobytes(),
+            buckets.mean.astype("<f4").tobytes(),
+            buckets.quality.tobytes(),
+        )
+    )
+    fixed = (stream, level, first, following, run, int(buckets.start[0]), int(buckets.stop[-1]))
+    return (*fixed, body, _checksum(fixed, body))
+
+
+def unpack(row: OverviewRow) -> Buckets | None:
+    """The buckets of a row; None where it is damaged."""
+    try:
+        if _checksum(row[:7], row[7]) != row[8]:
+            return None
+    except (TypeError, struct.error):  # a flipped bit turned a column into another type
+        return None
+    body = row[7]
+    b, c = _SHAPE.unpack_from(body)
+    at = _SHAPE.size
+    parts = []
+    for kind, n in (
+        ("<i8", b),
+        ("<i8", b),
+        ("<u4", b * c),
+        ("<f8", b * c),
+        ("<f8", b * c),
+        ("<f4", b * c),
+        ("u1", b * c),
+    ):
+        parts.append(np.frombuffer(body, kind, n, at))
+        at += parts[-1].nbytes
+    count, low, high, mean, quality = (part.reshape(b, c) for part in parts[2:])
+    return Buckets(parts[0], parts[1], count.astype(np.int64), low, high, mean.astype(np.float64), quality)
+
+
+def concatenate(parts: Sequence[Buckets]) -> Buckets:
+    """Buckets one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Buckets(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Buckets)))
+
+
+def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
+    """The rows of higher levels that become complete with a fresh row of level 1."""
+    query = """SELECT * FROM overview WHERE stream = ?1 AND level = ?2 AND run = ?3 AND first >=
+               coalesce((SELECT max(following) FROM overview WHERE stream = ?1 AND level = ?2 + 1), 0)
+               ORDER BY first DESC LIMIT ?4"""
+    made: list[OverviewRow] = []
+    while True:
+        stream, level, _, following, run = fresh[:5]
+        below = [fresh, *connection.execute(query, (stream, level, run, FAN - 1))][::-1]
+        parts = [part for part in map(unpack, below) if part is not None]
+        if len(parts) < FAN:
+            return made  # not yet, or a damaged row: this stretch stays at the lower level
+        buckets = concatenate(parts)
+        share = -(-len(buckets) // ROW)
+        folded = merge(buckets, np.arange(0, len(buckets), share))
+        fresh = pack(stream, level + 1, below[0][2], following, run, folded)
+        made.append(fresh)
+
+
+def draw(
+    connection: apsw.Connection,
+    stream: int,
+    columns: dict[int, list[int]],
+    widths: dict[int, int],
+    edges: Nanoseconds,
+    exact: bool,
+) -> Buckets | None:
+    """The stream's samples within `edges` as one bucket per bin that has any; None where there are none.
+
+    `columns` says which columns to take in a run, -1 for a channel that the run has not; `exact` bins hold
+    no sample from beyond their edges.
+    """
+    begin, end = int(edges[0]), int(edges[-1])
+    with connection:  # one snapshot
+        top = connection.execute("SELECT max(level) FROM overview WHERE stream = ?", (stream,))
+        level = max((n for (n,) in top if n is not None), default=0)
+        first, following = tiers.row_before(connection, stream, begin), tiers.row_behind(connection, stream, end)
+        cover = _Cover(connection, stream, columns, widths, edges, exact)
+        parts = [part for part in cover.walk(level, first, following) if len(part)]
+    if not parts:
+        return None
+    buckets = concatenate(parts)
+    bins = np.searchsorted(edges, buckets.start, side="right") - 1
+    return merge(buckets, np.flatnonzero(np.diff(bins, prepend=-1)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    connection: apsw.Connection
+    stream: int
+    columns: dict[int, list[int]]
+    widths: dict[int, int]
+    edges: Nanoseconds
+    exact: bool
+
+    def walk(self, level: int, first: int, following: int) -> Iterator[Buckets]:
+        """Buckets over the samples from `first` to before `following`, from this level and where need be from below."""
+        if first >= following:
+            return
+        if level == 0:
+            yield from self._samples(first, following)
+            return
+        query = "SELECT * FROM overview WHERE stream = ? AND level = ? AND first < ? AND following > ? ORDER BY first"
+        at = first
+        for row in list(self.connection.execute(query, (self.stream, level, following, first))):
+            if row[2] > at:
+                yield from self.walk(level - 1, at, row[2])
+            buckets = unpack(row) if row[4] in self.columns else None
+            if buckets is None or not self._fit(buckets):
+                yield from self.walk(level - 1, max(at, row[2]), min(row[3], following))
+            else:
+                yield self._select(buckets, row[4])
+            at = max(at, row[3])
+        yield from self.walk(level - 1, at, following)
+
+    def _fit(self, buckets: Buckets) -> bool:
+        if self.exact:
+            left, right = (np.searchsorted(self.edges, times, side="right") for times in (buckets.start, buckets.stop))
+            return bool((left == right).all())
+        bin_length = int(self.edges[-1] - self.edges[0]) // (len(self.edges) - 1)
+        return int((buckets.stop - buckets.start).max()) <= bin_length // FINE
+
+    def _samples(self, first: int, following: int) -> Iterator[Buckets]:
+        start = tiers.row_at(self.connection, self.stream, first)
+        for row in tiers.walk(self.connection, self.stream, self.widths, start):
+            if isinstance(row.first, int) and row.first >= following:
+                return
+            if row.samples is not None:
+                samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)
+                if len(samples):
+                    yield self._select(single(samples), samples.run)
+
+    def _select(self, buckets: Buckets, run: int) -> Buckets:
+        pick = self.columns[run]
+        keep = slice(*np.searchsorted(buckets.start, self.edges[[0, -1]]))
+        none = [index for index, column in enumerate(pick) if column < 0]
+
+        def select(array: Any, missing: float) -> Any:
+            picked = array[keep][:, pick]
+            picked[:, none] = missing
+            return picked
+
+        return Buckets(
+            buckets.start[keep],
+            buckets.stop[keep],
+            select(buckets.count, 0),
+            select(buckets.low, np.nan),
+            select(buckets.high, np.nan),
+            select(buckets.mean, np.nan),
+            select(buckets.quality, 0),
+        )
+
+
+def _checksum(fixed: Sequence[int], body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(_FIXED.pack(*fixed)))

@@ -1,0 +1,156 @@
+"""How long a record keeps its samples: by age, by size, and never less than what was delivered or is to be kept."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from acquisition.model import Event
+from acquisition.store import schema
+from acquisition.store.journal import EVENTS, Journal, cursor_checksum
+from acquisition.store.upkeep import Step
+
+SECOND = 1_000_000_000
+_UNITS = {"h": 3600 * SECOND, "d": 86400 * SECOND, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_PART = re.compile(r"(\d+) ?(h|d|MB|GB|TB)")
+AT_ONCE = 200
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What may go: samples older than `age` ns, and the oldest ones while the record is larger than `size` bytes."""
+
+    age: int | None = None
+    size: int | None = None
+
+
+def parse(text: str) -> Retention:
+    """Read "90 d", "20 GB" or both, "90 d, 20 GB"; ValueError says what is allowed."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        match = _PART.fullmatch(part.strip())
+        key = "" if match is None else "age" if match[2] in "hd" else "size"
+        if match is None or key in found or int(match[1]) == 0:
+            raise ValueError("an age (h, d), a size (MB, GB, TB), or both: 90 d, 20 GB")
+        found[key] = int(match[1]) * _UNITS[match[2]]
+    return Retention(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    id: int
+    stream: int
+    first: int
+    following: int
+    start: int
+    stop: int
+    size: int
+
+
+class Expiry:
+    """Removes blocks that a retention lets go, oldest first, and leaves an event `expired` that accounts for them.
+
+    Kept in any case: rows that are not yet compressed; what a cursor has not acknowledged; what an event
+    `keep` (details: `from` and `to`, time keys, `to` absent for an open end) covers.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        retention: Retention,
+        now: Callable[[], int],
+        submit: Callable[[Step], None],
+        *,
+        vfs: str = "",
+    ) -> None:
+        self._file = file
+        self._retention = retention
+        self._now = now
+        self._submit = submit
+        self._vfs = vfs
+
+    def run_once(self, stopped: threading.Event | None = None) -> int:
+        """Remove all that may go; answers how many blocks went."""
+        gone = 0
+        while stopped is None or not stopped.is_set():
+            connection = schema.open_reader(self._file, vfs=self._vfs)
+            try:
+                with connection:
+                    due = list(self._due(connection))[:AT_ONCE]
+            finally:
+                connection.close()
+            if not due or not self._remove(due):
+                break
+            gone += len(due)
+        return gone
+
+    def _due(self, connection: apsw.Connection) -> Iterable[_Block]:
+        oldest = None if self._retention.age is None else self._now() - self._retention.age
+        excess = 0
+        if self._retention.size is not None:
+            pages = connection.pragma("page_count") - connection.pragma("freelist_count")
+            excess = pages * connection.pragma("page_size") - self._retention.size
+        if excess <= 0 and oldest is None:
+            return
+        acknowledged, kept = _acknowledged(connection), _kept(connection)
+        query = "SELECT id, stream, first, first + n, start, stop, length(body) FROM block ORDER BY stop"
+        for block in (_Block(*row) for row in connection.execute(query)):
+            if excess <= 0 and (oldest is None or block.stop >= oldest):
+                return
+            held = any(block.following > each.get(block.stream, 0) for each in acknowledged)
+            if held or any(block.stop >= start and block.start <= stop for start, stop in kept):
+                continue
+            excess -= block.size
+            yield block
+
+    def _remove(self, due: list[_Block]) -> bool:
+        now = self._now()
+
+        def remove(connection: apsw.Connection, journal: Journal) -> None:
+            names = {number: key for key, number in journal.streams.items()}
+            ranges: dict[int, list[list[int]]] = {}
+            for block in due:
+                connection.execute("DELETE FROM block WHERE id = ? AND first = ?", (block.id, block.first))
+                connection.execute(
+                    "DELETE FROM overview WHERE stream = ? AND first < ? AND following > ?",
+                    (block.stream, block.following, block.first),
+                )
+                known = ranges.setdefault(block.stream, [])
+                if known and known[-1][1] == block.first:
+                    known[-1][1] = block.following
+                else:
+                    known.append([block.first, block.following])
+            for number, gone in ranges.items():
+                device, stream = names[number]
+                text = f"{sum(b - a for a, b in gone)} samples were removed, as the retention says"
+                journal.append(Event("expired", now, device, text, {"stream": stream, "ranges": gone}))
+
+        step = Step(remove)
+        self._submit(step)
+        return step.wait(PATIENCE)
+
+
+def _acknowledged(connection: apsw.Connection) -> list[dict[int, int]]:
+    found: dict[str, dict[int, int]] = {}
+    for name, stream, following, crc in connection.execute("SELECT * FROM cursor"):
+        positions = found.setdefault(name, {})
+        if stream != EVENTS and cursor_checksum(name, stream, following) == crc:
+            positions[stream] = following
+    return list(found.values())
+
+
+def _kept(connection: apsw.Connection) -> list[tuple[int, int]]:
+    kept = []
+    for (body,) in connection.execute("SELECT body FROM event WHERE kind = 'keep'"):
+        details: dict[str, Any] = json.loads(body).get("details", {})
+        until = details.get("to")
+        kept.append((int(details.get("from", 0)), 2**62 if until is None else int(until)))
+    return kept

@@ -1,0 +1,349 @@
+"""Rows become blocks without a reader, a check or a remote noticing, killed at any moment or not."""
+
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+
+import apsw
+import numpy as np
+import pytest
+
+from acquisition.store import Store, check, compaction, overview
+from acquisition.store.compaction import Compactor
+from tests.store.records import STEP, T0, Recording, Source, header
+from tests.store.test_cursors import deliver
+
+SMALL = 64
+
+
+def compress(writer, samples=SMALL):
+    return Compactor(writer._file, writer.submit, samples=samples, vfs=writer._vfs).run_once()
+
+
+def tiers(directory):
+    connection = apsw.Connection(str(directory / "record.db"))
+    try:
+        return [next(iter(connection.execute(f"SELECT count(*) FROM {each}")))[0] for each in ("chunk", "block")]
+    finally:
+        connection.close()
+
+
+def fill(writer, source, rows=100, each=10):
+    chunks = []
+    for k in range(rows):
+        chunk = source.chunk(each, lost={30: 5, 50: -1, 70: 0}.get(k), device_time=k > 80)
+        chunks.append(chunk)
+        writer.put(chunk)
+        if k % 3 == 0:
+            assert writer.flush()
+    assert writer.flush()
+    return chunks
+
+
+def everything(directory):
+    with Store(directory) as store:
+        block = store.read("ldf")
+        parts = deliver(store, 1, limit=37)
+        arrived = np.concatenate([p.arrived for p in parts])
+        assert not store.damaged
+        assert np.concatenate([p.time for p in parts]).tobytes() == block.time.tobytes()
+        return block.time.tobytes(), block.values.tobytes(), block.quality.tobytes(), arrived.tobytes(), store.ends()
+
+
+def test_readers_remotes_and_check_see_the_same_before_and_after(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        chunks = fill(writer, Source())
+        before, report = everything(tmp_path), check(tmp_path)
+        rows = tiers(tmp_path)[0]
+        assert compress(writer) > 5
+        assert tiers(tmp_path)[0] < rows / 4
+        after = everything(tmp_path)
+        assert after[:3] == before[:3]
+        assert after[0] == np.concatenate([c.time for c in chunks]).tobytes()
+        assert after[4] == before[4]
+        assert check(tmp_path).problems == ()
+        assert check(tmp_path).streams == report.streams
+        with Store(tmp_path) as store:
+            info = store.streams()[0]
+            assert (info.samples, info.first, info.last) == (1000, T0, int(chunks[-1].time[-1]))
+        assert compress(writer) == 0
+        assert writer.last("ldf", "flux").next == 1000 + 5 + 1
+
+
+def test_arrivals_are_the_same_ones_after_compression(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        chunks = [source.chunk(8) for _ in range(40)]
+        for chunk in chunks:
+            writer.put(chunk)
+        writer.flush()
+        for chunk in (more := [source.chunk(8) for _ in range(4)]):
+            writer.put(chunk)
+        writer.flush()
+        assert compress(writer) == 1
+    with Store(tmp_path) as store:
+        arrived = np.concatenate([p.arrived for p in deliver(store, 1)])
+    expected = [[8, c.arrived.monotonic, c.arrived.utc] for c in [*chunks, *more]]
+    summed = {}
+    for n, monotonic, utc in arrived.tolist():
+        summed[monotonic, utc] = summed.get((monotonic, utc), 0) + n
+    assert [[n, *key] for key, n in summed.items()] == expected
+
+
+def test_a_block_spans_no_hole_connection_or_change_of_clock(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source())
+        compress(writer, 10_000)
+        assert tiers(tmp_path)[1] == 0
+        compress(writer, 300)
+    connection = apsw.Connection(str(tmp_path / "record.db"))
+    spans = list(connection.execute("SELECT first, n, connection FROM block ORDER BY first"))
+    connection.close()
+    assert [(first, n) for first, n, _ in spans] == [(0, 300), (305, 200), (506, 200)]
+    assert len({c for *_, c in spans}) == len(spans)
+    assert check(tmp_path).ok
+
+
+def test_a_hole_of_nothing_on_one_connection_closes_a_block_too(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        for k in range(30):
+            chunk = source.chunk(10, lost=0 if k == 13 else None)
+            object.__setattr__(chunk, "connection", 1)
+            writer.put(chunk)
+            writer.flush()
+        compress(writer, 200)
+        assert tiers(tmp_path)[1] == 1
+    assert check(tmp_path).problems == ()
+
+
+def test_damaged_rows_stay_for_verify_and_the_rest_is_compressed(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        for _ in range(40):
+            writer.put(source.chunk(10))
+            writer.flush()
+    connection = apsw.Connection(str(tmp_path / "record.db"))
+    connection.execute("UPDATE chunk SET vals = zeroblob(length(vals)) WHERE id IN (7, 8)")
+    connection.close()
+    with Recording(tmp_path, compact=None) as writer:
+        assert compress(writer) == 5
+    report = check(tmp_path)
+    assert [p.split("(")[0] for p in report.problems] == ["ldf/flux, row 7 ", "ldf/flux, row 8 "]
+    assert report.streams[0].samples == 380
+    with Store(tmp_path) as store:
+        assert sum(len(p) for p in deliver(store, 1)) == 380
+
+
+def test_a_block_that_would_not_come_back_is_not_made(tmp_path, monkeypatch, caplog):
+    broken = compaction.blocks.encode
+
+    def encode(samples):
+        values = samples.values.copy()
+        values[3, 0] += 0.1
+        return broken(type(samples)(*(values if f == "values" else getattr(samples, f) for f in samples.__slots__)))
+
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source())
+        before = everything(tmp_path)
+        monkeypatch.setattr(compaction.blocks, "encode", encode)
+        assert compress(writer) == 0
+    assert everything(tmp_path) == before
+    assert "does not come back bit for bit" in caplog.text
+
+
+def test_a_reader_never_misses_a_sample_while_rows_move(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source(), rows=400)
+        with Store(tmp_path) as store:
+            moved = threading.Thread(target=compress, args=(writer,))
+            parts, sequence = [], 0
+            while (samples := store.after(1, sequence, 11)) is not None:
+                parts.append(samples)
+                sequence = samples.following
+                if len(parts) == 20:
+                    moved.start()
+            moved.join()
+            blocks = list(store.blocks("ldf", "flux", ["flux"]))
+    times = np.concatenate([p.time for p in parts])
+    assert len(times) == 4000
+    assert (np.diff(times) > 0).all()
+    assert np.concatenate([b.time for b in blocks]).tobytes() == times.tobytes()
+    assert tiers(tmp_path)[1] > 30
+
+
+def test_a_walk_through_the_record_is_not_confused_by_rows_that_move_between_its_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("acquisition.store.tiers.PAGE", 3)
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source())
+        with Store(tmp_path) as store:
+            times = []
+            for k, block in enumerate(store.blocks("ldf", "flux", ["flux"])):
+                times.append(block.time)
+                if k == 1:
+                    compress(writer)
+    assert len(np.concatenate(times)) == 1000
+    assert (np.diff(np.concatenate(times)) > 0).all()
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_kill_in_the_middle_leaves_the_rows_or_the_block(tmp_path, step):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        for _ in range(20):
+            writer.put(source.chunk(10))
+            writer.flush()
+        before = everything(tmp_path)
+    program = """
+import os, signal, sys
+from pathlib import Path
+import apsw
+from acquisition.clock import Clock
+from acquisition.model import Instant
+from acquisition.store import StoreWriter
+from acquisition.store.compaction import Compactor
+left = int(sys.argv[2])
+def trace(event):
+    global left
+    if event["code"] == apsw.SQLITE_TRACE_STMT and armed:
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+armed = False
+writer = StoreWriter(Path(sys.argv[1]), clock=Clock(), compact=None)
+writer.open()
+writer._connection.trace_v2(apsw.SQLITE_TRACE_STMT, trace)
+writer.begin_run(Instant(0, 1), 2 * 10**18, {})
+armed = True
+Compactor(writer._file, writer.submit, samples=64).run_once()
+os._exit(9)
+"""
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path, str(step)], check=False)
+    assert killed.returncode in (-9, 9)
+    assert everything(tmp_path)[:3] == before[:3]
+    assert check(tmp_path).problems == ()
+    with Recording(tmp_path, compact=None) as writer:
+        compress(writer)
+    assert tiers(tmp_path) == [6, 2]
+    assert everything(tmp_path)[:3] == before[:3]
+
+
+def test_the_writer_compresses_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction.Compactor.__init__, "__kwdefaults__", {"samples": SMALL, "vfs": ""})
+    done = threading.Event()
+    finish = compaction.Step.finish
+
+    def finished(step, outcome):
+        finish(step, outcome)
+        done.set()
+
+    monkeypatch.setattr(compaction.Step, "finish", finished)
+    with Recording(tmp_path, compact=0.01) as writer:
+        source = Source()
+        for _ in range(30):
+            writer.put(source.chunk(10))
+            writer.flush()
+        assert done.wait(10)
+    assert tiers(tmp_path)[1] >= 1
+    assert check(tmp_path).ok
+
+
+def drawn(values, quality, edges, time):
+    """The overview computed the slow way."""
+    result = []
+    for left, right in pairwise(edges):
+        inside = (time >= left) & (time < right)
+        part = values[inside]
+        finite = part[np.isfinite(part)]
+        flags = int(np.bitwise_or.reduce(quality[inside])) if inside.any() else 0
+        result.append(
+            (len(finite), *((finite.min(), finite.max(), finite.mean()) if len(finite) else [None] * 3), flags)
+        )
+    return result
+
+
+@pytest.fixture
+def long(tmp_path):
+    """1.5 h at 40 Hz in blocks of several levels, with a hole, and a tail of rows."""
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source(header(channels=("flux", "backscatter")))
+        for k in range(54):
+            writer.put(source.chunk(4096, lost=9000 if k == 25 else None))
+            writer.flush()
+        writer.put(source.chunk(3000))
+        writer.flush()
+        compress(writer, 4096)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("span", "points"), [((0, 1.0), 50), ((0.1, 0.9), 7), ((0.31, 0.33), 300), ((0.45, 0.55), 40)])
+def test_an_overview_shows_every_extreme_within_a_quarter_of_a_bin(long, span, points):
+    with Store(long) as store:
+        block = store.read("ldf")
+        first, last = int(block.time[0]), int(block.time[-1])
+        start, stop = (first + int((last - first) * share) for share in span)
+        shown = store.overview("ldf", ["backscatter", "flux"], start, stop, points)
+    reach = (stop - start) // points // 4
+    for column, name in enumerate(shown.channels):
+        values, quality = block.values[:, block.channels.index(name)], block.quality[:, block.channels.index(name)]
+        for k in range(points):
+            left, right = shown.edges[k], shown.edges[k + 1]
+            inner = values[(block.time >= left + reach) & (block.time < right)]
+            outer = values[(block.time >= left) & (block.time < right + reach)]
+            if np.isfinite(inner).any():
+                assert np.nanmin(outer) <= shown.low[k, column] <= np.nanmin(inner)
+                assert np.nanmax(inner) <= shown.high[k, column] <= np.nanmax(outer)
+                assert np.nanmin(outer) <= shown.mean[k, column] <= np.nanmax(outer)
+                flags = np.bitwise_or.reduce(quality[(block.time >= left + reach) & (block.time < right)])
+                assert shown.quality[k, column] & flags == flags
+            elif not len(outer):
+                assert np.isnan(shown.low[k, column])
+                assert shown.count[k, column] == 0
+    inside = (block.time >= start) & (block.time < stop)
+    margin = 2 * reach // STEP + 2
+    assert abs(int(shown.count[:, 1].sum()) - int(np.isfinite(block.values[inside, 0]).sum())) <= margin
+
+
+def test_an_overview_finer_than_the_buckets_is_exact(long):
+    with Store(long) as store:
+        block = store.read("ldf")
+        start = int(block.time[50_000])
+        shown = store.overview("ldf", ["flux"], start, start + 2000 * STEP, 100)
+    expected = drawn(block.values[:, 0], block.quality[:, 0], shown.edges, block.time)
+    assert shown.count[:, 0].tolist() == [e[0] for e in expected]
+    assert shown.low[:, 0].tolist() == [e[1] for e in expected]
+    assert shown.high[:, 0].tolist() == [e[2] for e in expected]
+    assert shown.mean[:, 0] == pytest.approx([e[3] for e in expected])
+    assert shown.quality[:, 0].tolist() == [e[4] for e in expected]
+
+
+def test_an_overview_reads_few_rows(long):
+    connection = apsw.Connection(str(long / "record.db"))
+    levels = dict(connection.execute("SELECT level, count(*) FROM overview GROUP BY level"))
+    connection.close()
+    assert levels == {1: 54, 2: 13, 3: 3}
+
+
+def test_a_damaged_overview_is_drawn_from_the_level_below(long):
+    with Store(long) as store:
+        block = store.read("ldf")
+        span = int(block.time[0]), int(block.time[-1]) + 1
+        before = store.overview("ldf", ["flux"], *span, 20)
+    connection = apsw.Connection(str(long / "record.db"))
+    connection.execute("UPDATE overview SET body = zeroblob(length(body)) WHERE level > 1 OR first < 90000")
+    connection.close()
+    with Store(long) as store:
+        after = store.overview("ldf", ["flux"], *span, 20)
+    expected = drawn(block.values[:, 0], block.quality[:, 0], after.edges, block.time)
+    assert np.isnan(after.low).tolist() == np.isnan(before.low).tolist()
+    assert after.count[:5, 0].tolist() == [e[0] for e in expected[:5]]
+    assert after.low[:5, 0].tolist() == [e[1] for e in expected[:5]]
+
+
+def test_a_bucket_is_found_by_its_bytes(long):
+    connection = apsw.Connection(str(long / "record.db"))
+    row = next(iter(connection.execute("SELECT * FROM overview LIMIT 1")))
+    connection.close()
+    assert overview.unpack(row) is not None
+    assert overview.unpack((*row[:3], row[3] + 1, *row[4:])) is None
