@@ -14,6 +14,7 @@ from acquisition.analog import Input, Profile
 from acquisition.driver import Driver, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.registry import drivers
+from acquisition.store import retention
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
@@ -32,7 +33,7 @@ class Site(Table, frozen=True):
 
 
 class Record(Table, frozen=True):
-    """The store: its folder (relative to this file) and how long data are kept."""
+    """The store: its folder (relative to this file) and how long data are kept ("90 d", "20 GB", or both)."""
 
     path: str = "record"
     retention: str | None = None
@@ -147,6 +148,12 @@ def load(path: Path) -> Config:
     """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed."""
     path = path.absolute()
     tables = strict.convert(strict.read(path), Tables, path)
+    if tables.store.retention is not None:
+        try:
+            retention.parse(tables.store.retention)
+        except ValueError as error:
+            value = tables.store.retention
+            raise strict.fault(path, "$.store.retention", "no retention", str(error), value) from None
     if not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     seen: dict[str, int] = {}

@@ -30,7 +30,7 @@ from acquisition.ports import Port
 from acquisition.ports.serial import SerialPort
 from acquisition.ports.tcp import TcpPort
 from acquisition.ports.visa import VisaPort
-from acquisition.store import StoreWriter
+from acquisition.store import StoreWriter, retention
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from acquisition.supervisor import Device, Patience, State, Supervisor
 from acquisition.tape import TapeWriter
@@ -79,6 +79,7 @@ class Service:
         store = StoreWriter(
             self._config.store,
             flush=tables.store.flush,
+            retention=None if tables.store.retention is None else retention.parse(tables.store.retention),
             clock=self._clock,
             witness=self._witnessed if self._witness else None,
             on_trouble=lambda text: _threadsafe(loop, self._say_trouble, text),

@@ -57,6 +57,7 @@ def test_a_good_file_is_resolved(tmp_path):
         ('name = "box"', 'name = "box"\nsilence = -1', ("$.device[0].silence", "value -1", "more than 0")),
         ('name = "box"', 'name = "box"\ncontrol = true', ("$.device[0].control", "only reads", "allowed: false")),
         ("[site]", "[page]\nport = 70000\n[site]", ("$.page.port", "value 70000", "at most 65535")),
+        ("[site]", '[store]\nretention = "soon"\n[site]', ("$.store.retention", "value 'soon'", "allowed: an age")),
         ("[site]", "[site", ("no valid TOML", "typing error")),
     ],
 )
