@@ -19,6 +19,8 @@ from acquisition.store import retention
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
 NetworkPort = Annotated[int, Meta(ge=0, le=65535)]
+NETWORK_PORTS = {"socket": "tcp", "udp": "udp"}
+PORTS = "a path, socket://host:port or udp://host:port"
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -127,7 +129,8 @@ class DeviceConfig:
 
     def setup(self, patience: float = 1.0, **more: Any) -> Setup:
         """What the driver is built from."""
-        return Setup(self.table.driver, self.options, self.inputs, patience, self.table.control, **more)
+        datagrams = (self.table.port or "").startswith("udp://")
+        return Setup(self.table.driver, self.options, self.inputs, patience, self.table.control, datagrams, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +208,23 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
             path,
             f"{key}.port",
             "the device has neither port nor resource" if table.port is None else f"the device has both {which}",
-            "one of them: port (a serial device or socket://host:port), or resource (a VISA resource)",
+            "one of them: port (a serial device, socket://host:port or udp://host:port), or resource (a VISA resource)",
         )
     if table.port is not None:
-        if table.port.startswith("socket://"):
-            host, _, number = table.port.removeprefix("socket://").rpartition(":")
+        kind, separator, rest = table.port.partition("://")
+        if separator and kind not in NETWORK_PORTS:
+            raise strict.fault(path, f"{key}.port", "unknown kind of port", PORTS, table.port)
+        if separator:
+            host, _, number = rest.rpartition(":")
             if not host or not number.isdigit() or not 0 < int(number) < 65536:
-                raise strict.fault(path, f"{key}.port", "no TCP address", "socket://host:port", table.port)
-        elif "://" in table.port:
-            raise strict.fault(path, f"{key}.port", "unknown kind of port", "a path or socket://host:port", table.port)
-        if not links & {"serial", "tcp"}:
+                what = f"no {NETWORK_PORTS[kind].upper()} address"
+                raise strict.fault(path, f"{key}.port", what, f"{kind}://host:port", table.port)
+        if not links & {"serial", "tcp", "udp"}:
             raise strict.fault(
                 path, f"{key}.port", f"{table.driver} is reached by VISA", "resource instead of port", table.port
             )
+        if kind == "udp" and separator and "udp" not in links:
+            raise strict.fault(path, f"{key}.port", f"{table.driver} does not speak UDP", PORTS, table.port)
     elif not links & {"hislip", "socket", "vxi11", "gpib"}:
         raise strict.fault(
             path, f"{key}.resource", f"{table.driver} is no VISA instrument", "port instead of resource", table.resource

@@ -83,7 +83,8 @@ class Setup:
     `name`: which of its names the configuration used; `options`: an instance of the driver's Options;
     `inputs`: the analog inputs of a digitiser. `patience` stretches time-outs where the clock is
     accelerated: a reply time-out of s seconds is due after s * patience. `control`: whether the
-    configuration lets the driver write its `commands`.
+    configuration lets the driver write its `commands`. `datagrams`: whether the link carries whole
+    messages (UDP) and no stream of bytes.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Setup:
     inputs: tuple[Input, ...] = ()
     patience: float = 1.0
     control: bool = False
+    datagrams: bool = False
     random: random.Random = field(default_factory=lambda: random.Random(0))
 
 

@@ -29,6 +29,7 @@ from acquisition.model import Event, Header, Stream
 from acquisition.ports import Port
 from acquisition.ports.serial import SerialPort
 from acquisition.ports.tcp import TcpPort
+from acquisition.ports.udp import UdpPort
 from acquisition.ports.visa import VisaPort
 from acquisition.store import StoreWriter, retention
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
@@ -272,9 +273,11 @@ def _port(port: str | None, visa: str | None, line: Serial | None, clock: Clock)
     if visa is not None:
         return VisaPort(visa, clock)
     assert port is not None
-    if port.startswith("socket://"):
-        host, _, number = port.removeprefix("socket://").rpartition(":")
-        return TcpPort(host.strip("[]"), int(number), clock)
+    kind, separator, rest = port.partition("://")
+    if separator:
+        host, _, number = rest.rpartition(":")
+        network = UdpPort if kind == "udp" else TcpPort
+        return network(host.strip("[]"), int(number), clock)
     return SerialPort(port, line or Serial(9600), clock)
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
@@ -978,7 +979,7 @@ class IntelliVue(Driver):
     about: ClassVar[About] = About(
         {"intellivue": "Philips IntelliVue X2, MP and MX monitors with a transcutaneous gas measurement"},
         "TcPO2 monitor",
-        ("serial", "tcp"),
+        ("serial", "tcp", "udp"),
         "documented",
         GUIDE,
         (
@@ -998,7 +999,8 @@ class IntelliVue(Driver):
         self.streams = self._electrodes.streams
         self.silence = max(10.0, 5 * options.interval)
         self.serial = Serial(115200)
-        self.queries = QUERIES
+        self._framed = not setup.datagrams
+        self.queries = _queries(self._framed)
         self._cutter = Cutter(cut_frame, FRAME_LIMIT)
         self._clock = MonitorClock()
         self._timers: dict[Callable[[float], None], float] = {}
@@ -1025,7 +1027,7 @@ class IntelliVue(Driver):
         """End the association in order."""
         farewell = ReleaseRequest() if self._associated else Abort()
         self._reset()
-        self.send(frame(farewell.encode()))
+        self.send(self._wrap(farewell))
 
     def deadline(self) -> float | None:
         """The nearest step, or when the pace allows the next frame."""
@@ -1036,12 +1038,12 @@ class IntelliVue(Driver):
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take bytes; yield one reading for each electrode and result."""
-        for item in self._cutter.feed(data):
+        for item in self._cutter.feed(data) if self._framed else (data,):
             if isinstance(item, Skipped):
                 yield _noise("bytes outside of frames", item.data)
                 continue
             try:
-                yield from self._take(decode(unframe(item)), at)
+                yield from self._take(decode(unframe(item) if self._framed else item), at)
             except Malformed as error:
                 yield _noise(str(error), item)
         self._release(at)
@@ -1071,8 +1073,11 @@ class IntelliVue(Driver):
 
     # Sending: at most four frames in 128 ms.
 
+    def _wrap(self, message: Message) -> bytes:
+        return frame(message.encode()) if self._framed else message.encode()
+
     def _put(self, message: Message, at: float) -> None:
-        self._waiting.append(frame(message.encode()))
+        self._waiting.append(self._wrap(message))
         self._release(at)
 
     def _release(self, at: float) -> None:
@@ -1315,24 +1320,31 @@ def _noise(text: str, data: bytes) -> Notice:
     return Notice("noise", text, {"bytes": len(data)})
 
 
-def _query(message: Message, free: Iterable[int] = ()) -> re.Pattern[bytes]:
-    """The frames of a message that may differ in the bytes at `free` of its payload, and so in the check sequence."""
-    payload = message.encode()
-    anything = rb"(?:[^\x7d\xc0\xc1]|\x7d[\xe0\xe1\x5d])"
-    wild = set(free)
-    literal = [re.escape(escape(payload[i : i + 1])) if i not in wild else anything for i in range(len(payload))]
-    head = re.escape(escape(struct.pack(">BBH", 0x11, 0x01, len(payload))))
-    return re.compile(BOF + head + b"".join(literal) + anything * 2 + EOF, re.DOTALL)
-
-
 _INVOKE_ID, _POLL_NUMBER, _EVENT_TIME = (8, 9), (28, 29), (20, 21, 22, 23)
-QUERIES = (
-    _query(AssociationRequest()),
-    _query(Abort()),
-    _query(ReleaseRequest()),
-    _query(MdsCreateResult(0, 0), (*_INVOKE_ID, *_EVENT_TIME)),
-    _query(PollRequest(0, 0), (*_INVOKE_ID, *_POLL_NUMBER)),
-    _query(PollRequest(0, 0, period=round(EXTENDED_PERIOD / TICK)), (*_INVOKE_ID, *_POLL_NUMBER)),
-    _query(PollRequest(0, 0, MDS, SYSTEM_IDENTIFICATION), _INVOKE_ID),
-    _query(PollRequest(0, 0, MDS, SYSTEM_PRODUCTION), _INVOKE_ID),
+_WRITTEN: tuple[tuple[Message, tuple[int, ...]], ...] = (
+    (AssociationRequest(), ()),
+    (Abort(), ()),
+    (ReleaseRequest(), ()),
+    (MdsCreateResult(0, 0), _INVOKE_ID + _EVENT_TIME),
+    (PollRequest(0, 0), _INVOKE_ID + _POLL_NUMBER),
+    (PollRequest(0, 0, period=round(EXTENDED_PERIOD / TICK)), _INVOKE_ID + _POLL_NUMBER),
+    (PollRequest(0, 0, MDS, SYSTEM_IDENTIFICATION), _INVOKE_ID),
+    (PollRequest(0, 0, MDS, SYSTEM_PRODUCTION), _INVOKE_ID),
 )
+"""Every message that is ever written, and which of its bytes vary."""
+
+
+@cache
+def _queries(framed: bool) -> tuple[re.Pattern[bytes], ...]:
+    """Patterns of `_WRITTEN` as they go out; in a frame the check sequence varies too, and flags are escaped."""
+    patterns = []
+    for message, free in _WRITTEN:
+        payload = message.encode()
+        anything = rb"(?:[^\x7d\xc0\xc1]|\x7d[\xe0\xe1\x5d])" if framed else b"."
+        bytewise = [escape(payload[i : i + 1]) if framed else payload[i : i + 1] for i in range(len(payload))]
+        body = b"".join(anything if i in free else re.escape(each) for i, each in enumerate(bytewise))
+        if framed:
+            head = escape(struct.pack(">BBH", 0x11, 0x01, len(payload)))
+            body = BOF + re.escape(head) + body + anything * 2 + EOF
+        patterns.append(re.compile(body, re.DOTALL))
+    return tuple(patterns)

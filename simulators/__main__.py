@@ -26,6 +26,7 @@ from simulators.registry import simulators
 from simulators.replay import load
 from simulators.runner import Runner, ScenarioClock
 from simulators.scenarios import SCENARIOS
+from simulators.udp import UdpCable
 
 INTERRUPTED = 130
 
@@ -60,6 +61,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     "--pty", is_flag=True, help="Serve a pseudo-terminal; the default where the instrument has a serial line."
 )
 @click.option("--tcp", callback=_address, metavar="HOST:PORT", help="Serve TCP; port 0 takes a free one.")
+@click.option("--udp", callback=_address, metavar="HOST:PORT", help="Serve UDP; port 0 takes a free one.")
 @click.option("--hislip", callback=_address, metavar="HOST:PORT", help="Serve VISA over HiSLIP.")
 @click.option("--vxi11", callback=_address, metavar="HOST:PORT", help="Serve VISA over VXI-11.")
 @click.option("--link", metavar="PATH", help="Symbolic link to the pseudo-terminal: its stable name.")
@@ -97,7 +99,13 @@ def simulate(name: str | None, **given: Any) -> int:
     bench: Bench = load(given["replay"], participant) if given["replay"] else participant
     ledger = LedgerFile(given["ledger"]) if given["ledger"] else no_ledger
     plan = Plan(
-        name, faults.bench(bench), _options(found, given["options"]), given["seed"], max(given["speed"], 1.0), ledger
+        name,
+        faults.bench(bench),
+        _options(found, given["options"]),
+        given["seed"],
+        max(given["speed"], 1.0),
+        ledger,
+        datagrams=given["udp"] is not None,
     )
     instrument = found(plan)
     cable = _cable(instrument, given)
@@ -114,7 +122,7 @@ def _options(found: type[Instrument], text: str) -> msgspec.Struct:
 
 
 def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
-    chosen = [kind for kind in ("pty", "tcp", "hislip", "vxi11") if given[kind]]
+    chosen = [kind for kind in ("pty", "tcp", "udp", "hislip", "vxi11") if given[kind]]
     if len(chosen) > 1:
         raise click.UsageError(f"one link at a time, not {' and '.join('--' + kind for kind in chosen)}")
     if given["link"] and chosen not in ([], ["pty"]):
@@ -122,6 +130,8 @@ def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
     match chosen:
         case ["tcp"]:
             return TcpCable(*given["tcp"])
+        case ["udp"]:
+            return UdpCable(*given["udp"])
         case ["hislip"]:
             return _visa("simulators.hislip", "HislipCable", given["hislip"])
         case ["vxi11"]:

@@ -31,7 +31,7 @@ def no_ledger(_: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a simulated instrument is built from; `patience` stretches its time-outs as a driver's."""
+    """All that a simulated instrument is built from; `patience` and `datagrams` are as in a driver's Setup."""
 
     name: str
     bench: Bench
@@ -39,6 +39,7 @@ class Plan:
     seed: int = 0
     patience: float = 1.0
     ledger: Ledger = field(default=no_ledger)
+    datagrams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class IntelliVueMonitor(Instrument):
     serial = Serial(115200)
     not_modelled = (
         "waves, alarms, patient data and settings",
-        "the autospeed variant of the serial protocol",
+        "the autospeed variant of the serial protocol, and the connect indication that a network is told",
         "the delay with which a real monitor answers",
     )
 
@@ -149,11 +149,11 @@ class IntelliVueMonitor(Instrument):
     def receive(self, data: bytes, at: float) -> None:
         """Answer the host's messages; damaged ones are passed over."""
         self.advance(at)
-        for item in self._cutter.feed(data):
+        for item in (data,) if self.plan.datagrams else self._cutter.feed(data):
             if isinstance(item, Skipped):
                 continue
             try:
-                message = decode(unframe(item))
+                message = decode(item if self.plan.datagrams else unframe(item))
             except Malformed:
                 continue
             self._answer(message, at)
@@ -206,7 +206,7 @@ class IntelliVueMonitor(Instrument):
     # The dialogue.
 
     def _say(self, message: Message) -> None:
-        self.send(frame(message.encode()))
+        self.send(message.encode() if self.plan.datagrams else frame(message.encode()))
 
     def _answer(self, message: Message, at: float) -> None:
         if self._associated:
