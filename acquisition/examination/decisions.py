@@ -1,0 +1,276 @@
+"""What may happen next in a session: each request becomes an event, or is refused with what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from acquisition.errors import Refused
+from acquisition.examination import observation, participant
+from acquisition.examination.protocol import MarkRule, Protocol
+from acquisition.examination.session import Book, Item, Session
+from acquisition.model import Event
+
+SECOND = 1_000_000_000
+ABOUT = ("subject", "visit", "limb")
+"""What of a session's start may be corrected."""
+
+
+def start(
+    book: Book, now: int, name: str, protocol: Protocol, about: Mapping[str, Any], pattern: str = participant.DEFAULT
+) -> Event:
+    """Begin a session; refused while another goes on."""
+    if book.current is not None:
+        raise Refused(
+            f"the session {book.current.id} goes on", "session start", remedy="perfusion session stop, then start"
+        )
+    participant.check(str(about["subject"]), pattern)
+    key = book.next_id
+    details = {
+        "do": "start",
+        "session": key,
+        "phase": protocol.phase[0].name,
+        "about": {**about, "protocol": name, "version": protocol.version, "content": msgspec.to_builtins(protocol)},
+    }
+    return Event("session", now, "", f"session {key} started: {name}", details)
+
+
+def mark(
+    book: Book, now: int, name: str, at: int | None = None, value: str | None = None, by: str = "", early: str = ""
+) -> Event:
+    """Set a mark, now or at an earlier time key; it opens the phase that its rule names."""
+    session, protocol = _current(book, "mark")
+    rule = _rule(session, protocol, name)
+    moment = _moment(session, now, at)
+    if rule.values and value not in rule.values:
+        said = "needs a value" if value is None else f"cannot be {value!r}"
+        raise Refused(f"the mark {name} {said}", "mark", remedy=f"one of: {', '.join(rule.values)}")
+    if not rule.values and value is not None:
+        raise Refused(f"the mark {name} takes no value", "mark")
+    if session.marks(name) and not rule.again:
+        number = session.marks(name)[0].number
+        raise Refused(
+            f"{name} is already marked", f"session {session.id}, entry {number}",
+            remedy=f"perfusion session correct {number} --at …, or --strike",
+        )  # fmt: skip
+    if rule.opens:
+        _check_length(session, protocol, moment, early)
+    fields = {"name": name, "at": moment, **({"value": value} if value is not None else {})}
+    extra = {"opens": rule.opens} if rule.opens else {}
+    return _entry(session, now, "mark", rule.say, fields, by, early=early, **extra)
+
+
+def note(book: Book, now: int, text: str, by: str = "", session: str | None = None) -> Event:
+    """Write a remark; it may follow the session's end."""
+    if not text.strip():
+        raise Refused("the note is empty", "note")
+    found = _named(book, session, "note")
+    return _entry(found, now, "note", text, {"text": participant.check_text(text, "note")}, by)
+
+
+def observe(book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None) -> Event:
+    """Enter what a person measured or saw; it may follow the session's end."""
+    found = _named(book, session, "observe")
+    try:
+        entry = observation.parse(fields)
+    except ValueError as error:
+        raise Refused(str(error), f"observe {fields.get('what', '')}".strip()) from None
+    plain = msgspec.to_builtins(entry)
+    return _entry(found, now, "observation", f"{plain['what']} entered", plain, by)
+
+
+def advance(book: Book, now: int, early: str = "", by: str = "") -> Event:
+    """Go on to the next phase; before its least time only with a reason."""
+    session, protocol = _current(book, "session next")
+    following = protocol.after(session.phase)
+    if following is None:
+        raise Refused(f"{session.phase} is the last phase", "session next", remedy="perfusion session stop")
+    opener = next((rule for rule in protocol.mark if rule.opens == following.name), None)
+    if opener is not None:
+        raise Refused(
+            f"{following.name} begins with the mark {opener.name}", "session next",
+            remedy=f"perfusion session mark {opener.name}",
+        )  # fmt: skip
+    _check_length(session, protocol, now, early)
+    details = {"do": "next", "session": session.id, "phase": following.name, "by": by}
+    return Event("session", now, "", following.say, {**details, **({"early": early} if early else {})})
+
+
+def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
+    """End the session: completed in its last phase with its required marks, else aborted, which needs a reason."""
+    session, protocol = _current(book, "session stop")
+    lacking = [rule.name for rule in protocol.mark if rule.required and not session.marks(rule.name)]
+    phases = [phase.name for phase in protocol.phase]
+    left = phases[phases.index(session.phase) + 1 :]
+    short = _remaining(session, protocol, now)
+    if (lacking or left or short > 0) and len(reason.strip()) < 3:
+        why = [f"the marks {', '.join(lacking)}"] if lacking else []
+        why += [f"the phases {', '.join(left)}"] if left else []
+        why += [f"{short:.0f} s of {session.phase}"] if short > 0 else []
+        raise Refused(
+            f"the protocol is not complete: it lacks {' and '.join(why)}", f"session {session.id}",
+            remedy="say why: perfusion session stop --reason …",
+        )  # fmt: skip
+    complete = not (lacking or left or short > 0)
+    details = {
+        "do": "stop", "session": session.id, "outcome": "completed" if complete else "aborted",
+        "reason": participant.check_text(reason, "reason"), "lacking": lacking, "by": by,
+    }  # fmt: skip
+    return Event("session", now, "", f"session {session.id} {details['outcome']}", details)
+
+
+def resume(book: Book, now: int) -> Event | None:
+    """Say that a session goes on after the service was away, None where none was open."""
+    session = book.current
+    if session is None:
+        return None
+    away = (now - session.last) / SECOND
+    details = {"do": "resume", "session": session.id, "phase": session.phase, "since": session.last}
+    return Event("session", now, "", f"session {session.id} goes on, {away:.0f} s after its last entry", details)
+
+
+def correct(
+    book: Book, now: int, number: int | None, field: str, new: Any, reason: str, by: str = "",
+    session: str | None = None, pattern: str = participant.DEFAULT,
+) -> Event:  # fmt: skip
+    """Change one field of an item, or of the session where `number` is None; the first value stays in the record.
+
+    Field `struck` takes an item back. A reason is mandatory.
+    """
+    found = _named(book, session, "correct")
+    if len(reason.strip()) < 3:
+        raise Refused("a correction needs a reason", "correct", remedy="--reason …")
+    participant.check_text(reason, "reason")
+    if number is None:
+        if field not in ABOUT:
+            raise Refused(f"{field} of a session cannot be corrected", "correct", remedy=f"one of: {', '.join(ABOUT)}")
+        if field == "subject":
+            participant.check(str(new), pattern)
+        old = found.about.get(field)
+    else:
+        old = _check_amendment(found, _item(found, number), field, new, now)
+    if old == new:
+        raise Refused(f"{field} is {new!r} already", "correct")
+    details = {"session": found.id, "n": number, "field": field, "old": old, "new": new, "reason": reason, "by": by}
+    text = f"{field} of {'the session' if number is None else f'entry {number}'} corrected: {reason}"
+    return Event("correction", now, "", text, {k: v for k, v in details.items() if k != "n" or v is not None})
+
+
+def protocol_of(session: Session) -> Protocol:
+    """The protocol as it was when the session began, whatever its file says now."""
+    return msgspec.convert(session.about["content"], Protocol)
+
+
+def _check_amendment(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
+    if item.struck:
+        raise Refused(f"entry {item.number} is struck", f"session {session.id}")
+    if field == "struck":
+        opened = any(stage.by_mark == item.number for stage in session.stages)
+        if opened and session.stages[-1].by_mark != item.number:
+            raise Refused(
+                f"entry {item.number} opened a phase that another has followed", f"session {session.id}",
+                remedy="correct its time instead",
+            )  # fmt: skip
+        return False
+    if item.kind == "mark":
+        _check_mark(session, item, field, new, now)
+    elif item.kind == "observation":
+        try:
+            observation.parse({**item.fields, field: new})
+        except ValueError as error:
+            raise Refused(str(error), f"correct {item.number}") from None
+        if field == "what":
+            raise Refused("an entry of another kind is another entry", f"correct {item.number}", remedy="--strike")
+    elif field != "text":
+        raise Refused("a note has only its text", f"correct {item.number}")
+    else:
+        participant.check_text(str(new), "note")
+    return item.fields.get(field)
+
+
+def _check_mark(session: Session, item: Item, field: str, new: Any, now: int) -> None:
+    rule = next(rule for rule in protocol_of(session).mark if rule.name == item.name)
+    if field == "value":
+        if new not in rule.values:
+            raise Refused(f"{new!r} is no value of {item.name}", "correct", remedy=", ".join(rule.values) or "none")
+    elif field == "at":
+        _moment(session, now, int(new))
+        opened = next((k for k, stage in enumerate(session.stages) if stage.by_mark == item.number), None)
+        if opened is not None:
+            before = session.stages[opened - 1].start if opened else session.start
+            later = session.stages[opened + 1].start if opened + 1 < len(session.stages) else (session.stop or now)
+            if not before <= int(new) <= later:
+                raise Refused("the phases would be out of order", f"session {session.id}, entry {item.number}")
+    else:
+        raise Refused(f"{field} of a mark cannot be corrected", "correct", remedy="one of: at, value; or --strike")
+
+
+def _current(book: Book, where: str) -> tuple[Session, Protocol]:
+    session = book.current
+    if session is None:
+        raise Refused("no session goes on", where, remedy="perfusion session start --protocol … --subject …")
+    return session, protocol_of(session)
+
+
+def _named(book: Book, key: str | None, where: str) -> Session:
+    if key is None:
+        if book.current is None:
+            raise Refused("no session goes on", where, remedy="name one: --session s1 (perfusion session list)")
+        return book.current
+    session = book.sessions.get(key)
+    if session is None:
+        raise Refused(f"there is no session {key}", where, remedy=f"known: {', '.join(book.sessions) or 'none'}")
+    return session
+
+
+def _item(session: Session, number: int) -> Item:
+    item = session.item(number)
+    if item is None:
+        raise Refused(f"the session {session.id} has no entry {number}", "correct", remedy="perfusion session show")
+    return item
+
+
+def _rule(session: Session, protocol: Protocol, name: str) -> MarkRule:
+    allowed = protocol.marks_in(session.phase)
+    for rule in allowed:
+        if rule.name == name:
+            return rule
+    known = any(rule.name == name for rule in protocol.mark)
+    raise Refused(
+        f"{name} cannot be marked in the phase {session.phase}" if known else f"the protocol has no mark {name}",
+        f"session {session.id}",
+        remedy=f"now: {', '.join(rule.name for rule in allowed) or 'none'}",
+    )
+
+
+def _moment(session: Session, now: int, at: int | None) -> int:
+    moment = now if at is None else at
+    if moment > now:
+        raise Refused("that moment has not come yet", f"session {session.id}")
+    if moment < session.start:
+        raise Refused("that was before the session began", f"session {session.id}")
+    return moment
+
+
+def _check_length(session: Session, protocol: Protocol, moment: int, early: str) -> None:
+    left = _remaining(session, protocol, moment)
+    if moment < session.stages[-1].start:
+        raise Refused(f"that was before the phase {session.phase} began", f"session {session.id}")
+    if left > 0 and len(early.strip()) < 3:
+        raise Refused(
+            f"the phase {session.phase} has {left:.0f} s to go", f"session {session.id}",
+            remedy="wait, or say why: --early …",
+        )  # fmt: skip
+
+
+def _remaining(session: Session, protocol: Protocol, moment: int) -> float:
+    """Seconds until the present phase has lasted its least."""
+    return protocol.phase_named(session.phase).least - (moment - session.stages[-1].start) / SECOND
+
+
+def _entry(session: Session, now: int, kind: str, text: str, fields: Mapping[str, Any], by: str, **extra: Any) -> Event:
+    number = len(session.items) + 1
+    details = {"session": session.id, "n": number, "fields": dict(fields), "by": by}
+    return Event(kind, now, "", text, {**details, **{k: v for k, v in extra.items() if v}})

@@ -1,0 +1,154 @@
+"""What a person measures or sees: pain, ulcer, pressures, what was not done and what happened, each usable later."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from acquisition.examination.participant import check_text
+from acquisition.signals.clinical import LINE
+from acquisition.signals.result import Result
+from acquisition.signals.wound import area_by_outline, area_by_ruler
+
+Side = Literal["left", "right"]
+Posture = Literal["supine", "sitting", "standing"]
+Pressure = Annotated[float, Meta(ge=0, le=350)]
+Millimetres = Annotated[float, Meta(ge=0, le=500)]
+Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="what", omit_defaults=False):
+    """Something entered by a person."""
+
+    def check(self) -> None:
+        """Refuse texts that identify a person and values that contradict each other (ValueError)."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                check_text(value, name)
+
+
+class Vas(Entry, frozen=True, tag="vas"):
+    """Pain on a visual analogue scale: `mark` along a line of `line` mm, and what was asked."""
+
+    mark: Annotated[float, Meta(ge=0)]
+    line: Annotated[float, Meta(gt=0)] = LINE
+    question: Literal["now", "rest", "worst-24h", "mean-24h", "walking"] = "now"
+    scale: Literal["paper", "screen", "spoken"] = "paper"
+    side: Side | None = None
+
+    def check(self) -> None:
+        """Refuse a mark beyond the end of the line."""
+        Entry.check(self)
+        if self.mark > self.line:
+            raise ValueError(f"a mark at {self.mark:g} is off a line of {self.line:g}")
+
+
+class Ulcer(Entry, frozen=True, tag="ulcer"):
+    """One ulcer, the same `ulcer` at every visit: its extents in mm, or an outline in pixels with its scale.
+
+    `epithelialised_days`: for how long it has been closed, as far as anybody knows.
+    """
+
+    side: Side
+    site: str
+    ulcer: Code = "index"
+    length: Millimetres | None = None
+    width: Millimetres | None = None
+    method: Literal["ellipse", "rectangle", "kundin"] = "ellipse"
+    outline: tuple[tuple[float, float], ...] = ()
+    mm_per_pixel: tuple[Annotated[float, Meta(gt=0)], ...] = ()
+    epithelialised_days: Annotated[float, Meta(ge=0)] | None = None
+    photograph: str = ""
+
+    def check(self) -> None:
+        """Refuse an ulcer without an area."""
+        Entry.check(self)
+        by_ruler = self.length is not None and self.width is not None
+        if by_ruler == bool(self.outline):
+            raise ValueError("an ulcer needs either length and width, or an outline with its scale")
+        if self.outline and not self.mm_per_pixel:
+            raise ValueError("an outline needs its scale, mm_per_pixel")
+        if self.length is not None and self.width is not None and self.width > self.length:
+            raise ValueError("the width is the longest extent across the length, and cannot exceed it")
+
+    def area(self) -> Result:
+        """The area in cm2."""
+        if self.outline:
+            return area_by_outline(self.outline, self.mm_per_pixel)[0]
+        return area_by_ruler(self.length or 0.0, self.width or 0.0, self.method)
+
+    def perimeter(self) -> float | None:
+        """The perimeter in cm where an outline was traced, None else."""
+        return area_by_outline(self.outline, self.mm_per_pixel)[1].value if self.outline else None
+
+
+class Abi(Entry, frozen=True, tag="abi"):
+    """Systolic pressures of one leg and both arms, mmHg; 0 means looked for and not found, none not measured."""
+
+    side: Side
+    dorsalis_pedis: Pressure | None = None
+    posterior_tibial: Pressure | None = None
+    brachial_left: Pressure | None = None
+    brachial_right: Pressure | None = None
+    toe: Pressure | None = None
+    position: Posture = "supine"
+    method: Literal["doppler", "oscillometric", "photoplethysmograph", "laser-doppler"] = "doppler"
+    moment: Literal["rest", "after-exercise"] = "rest"
+
+    def check(self) -> None:
+        """Refuse an entry that gives no index."""
+        Entry.check(self)
+        if self.dorsalis_pedis is None and self.posterior_tibial is None and self.toe is None:
+            raise ValueError("no pressure of the leg: dorsalis_pedis, posterior_tibial or toe")
+        if not self.brachial_left and not self.brachial_right:
+            raise ValueError("no pressure of an arm: brachial_left or brachial_right")
+
+
+class ArmPressure(Entry, frozen=True, tag="pressure"):
+    """Blood pressure of an arm, mmHg: vascular conductance needs it."""
+
+    systolic: Pressure
+    diastolic: Pressure
+    mean: Pressure | None = None
+    arm: Side = "left"
+    position: Posture = "supine"
+
+    def check(self) -> None:
+        """Refuse pressures out of order."""
+        Entry.check(self)
+        if not self.diastolic < self.systolic:
+            raise ValueError(f"a diastolic of {self.diastolic:g} is not below a systolic of {self.systolic:g}")
+        if self.mean is not None and not self.diastolic <= self.mean <= self.systolic:
+            raise ValueError("the mean lies between diastolic and systolic")
+
+
+class NotDone(Entry, frozen=True, tag="not-done"):
+    """A measurement that was planned and not made; missing with a reason is not the same as forgotten."""
+
+    measurement: Code
+    reason: Annotated[str, Meta(min_length=3)]
+
+
+class Happening(Entry, frozen=True, tag="event"):
+    """Something that happened: to the participant, to an instrument, or against the protocol."""
+
+    kind: Literal["adverse", "instrument", "deviation"]
+    text: Annotated[str, Meta(min_length=3)]
+
+
+Observation = Vas | Ulcer | Abi | ArmPressure | NotDone | Happening
+KINDS = {kind.__struct_config__.tag: kind for kind in (Vas, Ulcer, Abi, ArmPressure, NotDone, Happening)}
+"""Each kind by its word."""
+
+
+def parse(fields: Any) -> Observation:
+    """Return the checked entry of plain values, `what` among them; ValueError says what does not fit."""
+    try:
+        entry: Observation = msgspec.convert(fields, Observation)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+    entry.check()
+    return entry

@@ -1,0 +1,129 @@
+"""Protocols of examinations as data: phases, marks and the signals that they need; read from TOML, strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from acquisition import assets, strict
+from acquisition.errors import ConfigurationError
+
+KIND = "protocols"
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Key = Annotated[str, Meta(pattern=r"^[a-z0-9]?$")]
+Seconds = Annotated[float, Meta(ge=0)]
+Measures = Literal["porh", "heating", "flowmotion", "tcpo2", "oxygen", "walking"]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of a protocol; keys that it does not name are errors."""
+
+
+class Need(Table, frozen=True):
+    """A signal that the examination is about: the channel's name and, where several have it, the stream's."""
+
+    role: Name
+    channel: Name
+    stream: str = ""
+    optional: bool = False
+    many: bool = False
+    """Every channel of that name which no other role has taken."""
+
+
+class Phase(Table, frozen=True):
+    """A part of the examination; `seconds` as planned, `least` before which going on needs a reason."""
+
+    name: Name
+    say: str
+    seconds: Seconds | None = None
+    least: Seconds = 0.0
+
+
+class MarkRule(Table, frozen=True):
+    """Something that happens at a moment: in which phases it may, and which phase it opens.
+
+    `values`: what must be said with it, such as the reason of a stop. `again`: it may happen more than once.
+    """
+
+    name: Name
+    say: str
+    phases: tuple[Name, ...] = ()
+    opens: Name | None = None
+    values: tuple[str, ...] = ()
+    key: Key = ""
+    again: bool = False
+    required: bool = False
+
+
+class Protocol(Table, frozen=True):
+    """One protocol. `version` grows with every change that matters: results of different ones are not compared.
+
+    `belt` names the treadmill's table; `settings` go to the analysis and are stored with its results.
+    """
+
+    title: str
+    version: Annotated[int, Meta(ge=1)]
+    measures: Measures
+    source: str
+    phase: Annotated[tuple[Phase, ...], Meta(min_length=1)]
+    need: tuple[Need, ...] = ()
+    mark: tuple[MarkRule, ...] = ()
+    belt: str | None = None
+    position: str = "supine"
+    settings: dict[str, bool | float | str] = {}
+
+    def phase_named(self, name: str) -> Phase:
+        """The phase of that name; KeyError where there is none."""
+        return next(phase for phase in self.phase if phase.name == name)
+
+    def after(self, name: str) -> Phase | None:
+        """The phase that follows, None after the last."""
+        names = [phase.name for phase in self.phase]
+        following = names.index(name) + 1
+        return self.phase[following] if following < len(self.phase) else None
+
+    def marks_in(self, phase: str) -> tuple[MarkRule, ...]:
+        """The marks that may be set during a phase."""
+        return tuple(rule for rule in self.mark if not rule.phases or phase in rule.phases)
+
+
+def load(name: str, beside: Path | None = None) -> Protocol:
+    """Read the protocol of that name, beside a configuration or among the shipped ones; ConfigurationError else."""
+    path = assets.find(KIND, name, beside)
+    if path is None:
+        raise ConfigurationError(
+            f"there is no protocol {name!r}",
+            str(beside or assets.shipped()),
+            "a typing error",
+            f"known: {', '.join(assets.names(KIND, beside)) or 'none'}",
+        )
+    return read(path)
+
+
+def read(path: Path) -> Protocol:
+    """Read and check one protocol; ConfigurationError names the key."""
+    protocol = strict.convert(strict.read(path), Protocol, path)
+    phases = [phase.name for phase in protocol.phase]
+    _unique(path, "phase", phases)
+    _unique(path, "mark", [rule.name for rule in protocol.mark])
+    _unique(path, "need", [need.role for need in protocol.need])
+    _unique(path, "mark", [rule.key for rule in protocol.mark if rule.key], "key")
+    for index, rule in enumerate(protocol.mark):
+        for word in (*rule.phases, *([rule.opens] if rule.opens else [])):
+            if word not in phases:
+                raise strict.fault(path, f"$.mark[{index}]", f"no phase {word!r}", ", ".join(phases))
+        if rule.opens and any(phases.index(phase) >= phases.index(rule.opens) for phase in rule.phases):
+            raise strict.fault(path, f"$.mark[{index}].opens", "a mark opens a later phase only", value=rule.opens)
+    for index, phase in enumerate(protocol.phase):
+        if phase.seconds is not None and phase.least > phase.seconds:
+            raise strict.fault(path, f"$.phase[{index}].least", "longer than the phase", f"up to {phase.seconds:g}")
+    return protocol
+
+
+def _unique(path: Path, table: str, words: list[str], key: str = "name") -> None:
+    for index, word in enumerate(words):
+        if word in words[:index]:
+            raise strict.fault(path, f"$.{table}[{index}]", f"the {key} {word!r} is taken", "each its own")

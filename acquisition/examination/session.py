@@ -1,0 +1,228 @@
+"""Sessions as they follow from their events: what was started, marked, said, measured, corrected and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from acquisition.model import Event
+
+KINDS = frozenset({"session", "mark", "note", "observation", "correction"})
+"""The kinds of events that sessions are made of."""
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One change of one field: both values, why, by whom and when (time key)."""
+
+    field: str
+    old: Any
+    new: Any
+    reason: str
+    by: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A mark, note or observation: `number` in its session, `entered` when it was said (time key).
+
+    `fields` hold the present values; the first ones are in `corrections` for ever. A struck item is
+    kept and does not count.
+    """
+
+    number: int
+    kind: str
+    entered: int
+    fields: Mapping[str, Any]
+    phase: str = ""
+    by: str = ""
+    struck: bool = False
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is: the mark's name, the observation's word, or the note's text."""
+        return str(self.fields.get("name") or self.fields.get("what") or self.fields.get("text", ""))
+
+    @property
+    def at(self) -> int:
+        """When it took place (time key); a mark may be set later than that."""
+        return int(self.fields.get("at", self.entered))
+
+    def first(self, name: str) -> Any:
+        """The value of a field before any correction."""
+        return next((c.old for c in self.corrections if c.field == name), self.fields.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A phase that was entered: when (time key), by which mark, and why early where it was."""
+
+    phase: str
+    start: int
+    by_mark: int | None = None
+    early: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One examination of one participant. Time keys are ns on the record's axis.
+
+    `about` holds what was said at the start: protocol, its version and content, subject, visit,
+    limb, operator, bindings (role -> channels).
+    """
+
+    id: str
+    start: int
+    about: Mapping[str, Any]
+    stages: tuple[Stage, ...]
+    items: tuple[Item, ...] = ()
+    stop: int | None = None
+    outcome: str = ""
+    reason: str = ""
+    last: int = 0
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether it goes on."""
+        return self.stop is None
+
+    @property
+    def phase(self) -> str:
+        """The present phase."""
+        return self.stages[-1].phase
+
+    @property
+    def valid(self) -> tuple[Item, ...]:
+        """The items that count."""
+        return tuple(item for item in self.items if not item.struck)
+
+    def marks(self, name: str | None = None) -> tuple[Item, ...]:
+        """The marks that count, in the order in which they took place."""
+        found = [i for i in self.valid if i.kind == "mark" and (name is None or i.name == name)]
+        return tuple(sorted(found, key=lambda item: item.at))
+
+    def observations(self, what: str | None = None) -> tuple[Item, ...]:
+        """The observations that count, in the order of entry."""
+        return tuple(i for i in self.valid if i.kind == "observation" and (what is None or i.name == what))
+
+    def item(self, number: int) -> Item | None:
+        """The item of that number, struck or not."""
+        return next((item for item in self.items if item.number == number), None)
+
+    def window(self, phase: str) -> tuple[int, int | None] | None:
+        """From when until when a phase lasted (time keys), None where it was never entered."""
+        starts = [stage.start for stage in self.stages]
+        for k, stage in enumerate(self.stages):
+            if stage.phase == phase:
+                return stage.start, starts[k + 1] if k + 1 < len(starts) else self.stop
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Every session of a record, by id in order of start."""
+
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Session | None:
+        """The session that goes on, None where none does."""
+        return next((s for s in reversed(list(self.sessions.values())) if s.open), None)
+
+    @property
+    def next_id(self) -> str:
+        """What the next session is called."""
+        return f"s{len(self.sessions) + 1}"
+
+    def after(self, event: Event) -> Book:
+        """The book once an event has happened; other kinds of events change nothing."""
+        if event.kind not in KINDS or "session" not in event.details:
+            return self
+        key = str(event.details["session"])
+        session = _evolve(self.sessions.get(key), event)
+        return self if session is None else Book({**self.sessions, key: session})
+
+
+def replay(events: Iterable[Event]) -> Book:
+    """The book that events lead to: what was known before a crash is known after it."""
+    book = Book()
+    for event in events:
+        book = book.after(event)
+    return book
+
+
+def _evolve(session: Session | None, event: Event) -> Session | None:
+    details = event.details
+    if session is None:
+        return _begun(event) if details.get("do") == "start" else None
+    session = replace(session, last=event.time)
+    match event.kind:
+        case "session":
+            return _moved(session, event)
+        case "correction":
+            return _corrected(session, event)
+    session = replace(session, items=(*session.items, _item(session, event)))
+    if details.get("opens"):
+        fields = session.items[-1]
+        stage = Stage(str(details["opens"]), fields.at, fields.number, str(details.get("early", "")))
+        return replace(session, stages=(*session.stages, stage))
+    return session
+
+
+def _begun(event: Event) -> Session:
+    details = event.details
+    stage = Stage(str(details["phase"]), event.time)
+    return Session(str(details["session"]), event.time, dict(details["about"]), (stage,), last=event.time)
+
+
+def _moved(session: Session, event: Event) -> Session:
+    details = event.details
+    if details.get("do") == "next":
+        stage = Stage(str(details["phase"]), event.time, early=str(details.get("early", "")))
+        return replace(session, stages=(*session.stages, stage))
+    if details.get("do") == "stop":
+        return replace(session, stop=event.time, outcome=str(details["outcome"]), reason=str(details.get("reason", "")))
+    return session
+
+
+def _item(session: Session, event: Event) -> Item:
+    details = event.details
+    return Item(
+        int(details["n"]), event.kind, event.time, dict(details.get("fields", _EMPTY)), session.phase,
+        str(details.get("by", "")),
+    )  # fmt: skip
+
+
+def _corrected(session: Session, event: Event) -> Session:
+    details = event.details
+    correction = Correction(
+        str(details["field"]), details.get("old"), details.get("new"), str(details["reason"]),
+        str(details.get("by", "")), event.time,
+    )  # fmt: skip
+    number = details.get("n")
+    if number is None:
+        about = {**session.about, correction.field: correction.new}
+        return replace(session, about=about, corrections=(*session.corrections, correction))
+    items = tuple(_amended(item, correction) if item.number == number else item for item in session.items)
+    session = replace(session, items=items)
+    amended = session.item(int(number))
+    if amended is not None and correction.field == "at":
+        # A phase begins when its mark took place.
+        stages = tuple(replace(s, start=amended.at) if s.by_mark == amended.number else s for s in session.stages)
+        return replace(session, stages=stages)
+    if amended is not None and correction.field == "struck":
+        return replace(session, stages=tuple(s for s in session.stages if s.by_mark != amended.number))
+    return session
+
+
+def _amended(item: Item, correction: Correction) -> Item:
+    if correction.field == "struck":
+        return replace(item, struck=True, corrections=(*item.corrections, correction))
+    fields = {**item.fields, correction.field: correction.new}
+    return replace(item, fields=fields, corrections=(*item.corrections, correction))

@@ -1,0 +1,72 @@
+"""Entries by hand carry what makes them usable, and refuse what cannot be."""
+
+import math
+
+import pytest
+
+from acquisition.errors import Refused
+from acquisition.examination.observation import KINDS, parse
+
+
+def test_there_is_an_entry_for_each_thing_that_people_measure():
+    assert set(KINDS) == {"vas", "ulcer", "abi", "pressure", "not-done", "event"}
+
+
+GOOD = {
+    "vas": {"mark": 62},
+    "ulcer": {"side": "left", "site": "hallux", "length": 32, "width": 18},
+    "abi": {"side": "left", "dorsalis_pedis": 80, "brachial_left": 125},
+    "pressure": {"systolic": 130, "diastolic": 80},
+    "not-done": {"measurement": "tcpo2", "reason": "electrode broken"},
+    "event": {"kind": "adverse", "text": "dizzy on the belt"},
+}
+
+
+@pytest.mark.parametrize("what", GOOD)
+def test_an_entry_is_taken_with_its_defaults(what):
+    assert isinstance(parse({"what": what, **GOOD[what]}), KINDS[what])
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "message"),
+    [
+        ("vas", {"mark": -1}, ">= 0"),
+        ("vas", {"mark": 101}, "off a line"),
+        ("vas", {"question": "often"}, "Invalid enum value 'often'"),
+        ("ulcer", {"width": 40}, "cannot exceed"),
+        ("ulcer", {"width": None}, "either length and width"),
+        ("ulcer", {"side": "both"}, "Invalid enum value"),
+        ("ulcer", {"outline": [[0, 0], [1, 0], [0, 1]]}, "either length and width"),
+        ("ulcer", {"length": None, "outline": [[0, 0], [1, 0], [0, 1]]}, "needs its scale"),
+        ("abi", {"dorsalis_pedis": None}, "no pressure of the leg"),
+        ("abi", {"brachial_left": None}, "no pressure of an arm"),
+        ("abi", {"dorsalis_pedis": 400}, "<= 350"),
+        ("pressure", {"diastolic": 140}, "not below"),
+        ("pressure", {"mean": 70}, "between"),
+        ("not-done", {"reason": "x"}, "length >= 3"),
+        ("event", {"kind": "gossip"}, "Invalid enum value"),
+        ("vas", {"colour": "red"}, "unknown field"),
+    ],
+)
+def test_what_cannot_be_is_refused(what, change, message):
+    with pytest.raises(ValueError, match=message):
+        parse({"what": what, **GOOD[what], **change})
+
+
+def test_an_entry_of_no_kind_is_refused():
+    with pytest.raises(ValueError, match="Invalid value 'pulse'"):
+        parse({"what": "pulse"})
+
+
+def test_no_text_identifies_a_person():
+    with pytest.raises(Refused, match="e-mail"):
+        parse({"what": "event", "kind": "adverse", "text": "told a@b.example"})
+
+
+def test_an_ulcer_gives_its_area_by_ruler_or_outline():
+    ruler = parse({"what": "ulcer", **GOOD["ulcer"]})
+    assert ruler.area().value == pytest.approx(math.pi / 4 * 5.76)
+    assert ruler.perimeter() is None
+    traced = {"side": "left", "site": "heel", "outline": [[0, 0], [100, 0], [100, 50], [0, 50]], "mm_per_pixel": [0.1]}
+    outline = parse({"what": "ulcer", **traced})
+    assert (outline.area().value, outline.perimeter()) == (pytest.approx(0.5), pytest.approx(3.0))
