@@ -11,7 +11,7 @@ from msgspec import Meta
 from acquisition import assets, strict
 from acquisition.errors import ConfigurationError
 
-KIND = "protocols"
+KIND = "examinations"
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Key = Annotated[str, Meta(pattern=r"^[a-z0-9]?$")]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -61,7 +61,8 @@ class MarkRule(Table, frozen=True):
 class Protocol(Table, frozen=True):
     """One protocol. `version` grows with every change that matters: results of different ones are not compared.
 
-    `belt` names the treadmill's table; `settings` go to the analysis and are stored with its results.
+    `belt` names the treadmill's own protocol, a table of speeds and grades; `settings` go to the analysis and
+    are stored with its results.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Treadmill protocols as tables of speed and grade, and whether a belt has followed one."""
+"""A treadmill protocol as a table of speed and grade, and whether a belt has followed it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
 from acquisition.signals.result import Result, Trace
-
-MILE = 1.609344
-"""km."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +23,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class BeltProtocol:
-    """Stages in order of time; `cap` s, the end, None where pain alone ends it."""
+    """Stages in order of time; the last one lasts."""
 
     name: str
-    source: str
     stages: tuple[Stage, ...]
-    cap: float | None = None
 
     def __post_init__(self) -> None:
         starts = [stage.start for stage in self.stages]
@@ -45,30 +40,6 @@ class BeltProtocol:
         speeds = np.array([stage.speed for stage in self.stages])
         grades = np.array([stage.grade for stage in self.stages])
         return speeds[k], grades[k]
-
-
-def constant(speed: float, grade: float, name: str, source: str, cap: float | None = None) -> BeltProtocol:
-    """Return a protocol of one load."""
-    return BeltProtocol(name, source, (Stage(0.0, speed, grade),), cap)
-
-
-def graded(speed: float, step: float, every: float, name: str, source: str, top: float, cap: float) -> BeltProtocol:
-    """Return a protocol of constant speed whose grade rises by `step` % each `every` s up to `top` %."""
-    count = round(top / step) + 1
-    return BeltProtocol(name, source, tuple(Stage(k * every, speed, k * step) for k in range(count)), cap)
-
-
-GARDNER_SKINNER = graded(
-    3.2, 2.0, 120.0, "gardner-skinner", "Gardner, Skinner: Med Sci Sports Exerc 1991;23:402", 18.0, 1200.0
-)
-HIATT = graded(3.2, 3.5, 180.0, "hiatt", "Hiatt 1988; Chaudhry 1997, doi 10.1177/1358863X9700200204", 21.0, 1260.0)
-CONSTANT_10 = constant(3.2, 10.0, "constant-3.2-10", "Abraham 2003; Chaudhry 1997", 900.0)
-CONSTANT_12 = constant(3.0, 12.0, "constant-3.0-12", "Cachovan 1997, Eur J Vasc Endovasc Surg 14:238", 1200.0)
-SLOW_10 = constant(2.0, 10.0, "constant-2.0-10", "slow variant for very short walkers; the same limit of DROP", 900.0)
-SINGLE_STAGE = constant(1.5 * MILE, 7.5, "gardner-single-stage", "Gardner: Med Sci Sports Exerc 1992", 1200.0)
-
-KNOWN = {p.name: p for p in (GARDNER_SKINNER, HIATT, CONSTANT_10, CONSTANT_12, SLOW_10, SINGLE_STAGE)}
-"""Protocols by name. The caps are settings of a laboratory, not of the papers."""
 
 
 def adherence(

@@ -12,14 +12,7 @@ from acquisition.signals.live_walking import WalkMeter
 from acquisition.signals.result import Status, Trace, table
 from acquisition.signals.walking import Course, StopReason, Walk, belt_start, belt_stop, distances, recovery_time
 from acquisition.signals.walking_cost import energy_rate, estimated_mets, mets, oxygen_uptake, vertical_work
-from acquisition.signals.walking_protocols import (
-    CONSTANT_10,
-    GARDNER_SKINNER,
-    KNOWN,
-    BeltProtocol,
-    Stage,
-    adherence,
-)
+from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
 from tests.signals.oxygen import pieces
 
 
@@ -218,20 +211,31 @@ def test_work_is_weight_times_height():
     assert vertical_work(0.0, 100.0, 10.0).reason == "mass_missing"
 
 
-def test_gardner_skinner_rises_by_two_per_cent_every_two_minutes():
-    speeds, grades = GARDNER_SKINNER.at([0.0, 119.9, 120.0, 700.0, 5000.0])
+GRADED = BeltProtocol("walk-gs", tuple(Stage(120.0 * k, 3.2, 2.0 * k) for k in range(10)))
+CONSTANT = BeltProtocol("walk-constant", (Stage(0.0, 3.2, 10.0),))
+
+
+def test_a_protocol_says_speed_and_grade_at_every_moment():
+    speeds, grades = GRADED.at([-5.0, 0.0, 119.9, 120.0, 700.0, 5000.0])
     assert np.all(speeds == 3.2)
-    assert grades.tolist() == [0.0, 0.0, 2.0, 10.0, 18.0]
-    assert set(KNOWN) >= {"gardner-skinner", "hiatt", "constant-3.2-10", "constant-3.0-12"}
+    assert grades.tolist() == [0.0, 0.0, 0.0, 2.0, 10.0, 18.0]
     with pytest.raises(ValueError, match="follow"):
-        BeltProtocol("odd", "none", (Stage(0.0, 3.0, 0.0), Stage(0.0, 3.0, 2.0)))
+        BeltProtocol("odd", (Stage(0.0, 3.0, 0.0), Stage(0.0, 3.0, 2.0)))
+
+
+def test_a_graded_belt_is_judged_stage_by_stage():
+    trace = belt(stop=900.0, seconds=950.0)
+    follows = Trace.of(trace.time, 2.0 * np.floor(np.maximum(trace.time - 10.0, 0.0) / 120.0))
+    assert adherence(trace, follows, GRADED, 10.0, 900.0).value == 100.0
+    stays = Trace.of(trace.time, np.zeros(len(trace)))
+    assert adherence(trace, stays, GRADED, 10.0, 900.0).value == pytest.approx(13.6, abs=1.0)
 
 
 def test_a_belt_that_leaves_its_protocol_is_reported():
     trace = belt()
     grade = Trace.of(trace.time, np.full(len(trace), 10.0))
-    assert adherence(trace, grade, CONSTANT_10, 10.0, 400.0).value == 100.0
-    assert adherence(trace, None, CONSTANT_10, 10.0, 400.0).reason == "grade_not_recorded"
+    assert adherence(trace, grade, CONSTANT, 10.0, 400.0).value == 100.0
+    assert adherence(trace, None, CONSTANT, 10.0, 400.0).reason == "grade_not_recorded"
     steep = Trace.of(trace.time, np.full(len(trace), 12.0))
-    assert adherence(trace, steep, CONSTANT_10, 10.0, 400.0).reason == "protocol_not_followed"
-    assert adherence(trace, grade, CONSTANT_10, 900.0, 990.0).reason == "belt_not_recorded"
+    assert adherence(trace, steep, CONSTANT, 10.0, 400.0).reason == "protocol_not_followed"
+    assert adherence(trace, grade, CONSTANT, 900.0, 990.0).reason == "belt_not_recorded"
