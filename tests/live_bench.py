@@ -18,15 +18,17 @@ TICK = 0.05
 
 FLUX = Stream("ldf", (Channel("flux", "[arb'U]", 0, 1000), Channel("backscatter", "[arb'U]", 0, 1000)), 40.0)
 TCPO2 = Stream("tcpo2", (Channel("chest", "mm[Hg]", 0, 800), Channel("calf", "mm[Hg]", 0, 800)), 1.0)
+CUFF = Stream("cuff", (Channel("pressure", "mm[Hg]", 0, 300, stale_after=60.0),))
 BELT = Stream("belt", (Channel("speed", "km/h", 0, 25), Channel("grade", "%", -10, 25)), 1.0)
 
 
 def headers(simulated=True):
-    """The streams of the bench."""
+    """The streams of the bench; the cuff comes only where it is asked for."""
     return (
         Header("ldf", FLUX, "daq970a", "unconfirmed scale", "test", simulated, placement={"site": "hallux"}),
         Header("tcpo2", TCPO2, "intellivue", "documented", "test", simulated),
         Header("treadmill", BELT, "trackmaster", "documented", "test", simulated),
+        Header("cuff", CUFF, "cuff", "documented", "test", simulated),
     )
 
 
@@ -37,6 +39,8 @@ def wave(header, time_s):
         return np.stack([flux, 160 + 8 * np.sin(2 * np.pi * 0.25 * time_s)], axis=1)
     if header.stream is TCPO2:
         return np.stack([68 + np.sin(time_s / 40), 38 + 3 * np.sin(time_s / 25)], axis=1)
+    if header.stream is CUFF:
+        return 120 + 0 * time_s[:, None]
     return np.stack([3.2 + 0 * time_s, np.floor(time_s / 60 % 5) * 2.0], axis=1)
 
 
@@ -48,7 +52,8 @@ class LiveBench:
 
     def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, values=wave):
         self.clock = Clock()
-        self.headers = [h for h in headers(simulated) if which is None or h.device in which]
+        which = which or ("ldf", "tcpo2", "treadmill")
+        self.headers = [h for h in headers(simulated) if h.device in which]
         self.headers += [replace(h, device=f"{h.device}{n}") for n in range(2, copies + 1) for h in self.headers]
         self.values = values
         self.quality = 0
@@ -141,7 +146,7 @@ class LiveBench:
                 self._publish_stream(header)
 
     def _publish_stream(self, header):
-        key, interval = header.key, int(SECOND / header.stream.rate)
+        key, interval = header.key, int(SECOND / (header.stream.rate or 0.5))
         now = self.key_now()
         n = (now - self._at[key]) // interval
         if n <= 0:
