@@ -27,7 +27,7 @@ from drivers.keysight_daq import (
     Rows,
     ScanList,
 )
-from simulators.instrument import Instrument, Plan, no_ledger
+from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
 
 EPOCH = datetime(2025, 1, 1)
@@ -124,6 +124,11 @@ class KeysightDaqSimulator(Instrument):
         "settling, noise and crosstalk of the inputs",
         "service requests",
     )
+
+    @classmethod
+    def example(cls, name: str) -> Example:
+        """What is wired to it by default."""
+        return Example(inputs=tuple(_wiring(each) for each in _usual(name)))
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,13 @@ CYCLES = 5
 """Cycles of a repeating scenario whose after-effects still show."""
 
 
-@dataclass(frozen=True, slots=True)
 class Levels:
     """Curves of t (n,) s since the scenario began -> (n,), before sensors and noise."""
 
-    scenario: Scenario
-    subject: Subject
+    def __init__(self, scenario: Scenario, subject: Subject) -> None:
+        self.scenario = scenario
+        self.subject = subject
+        self._stop = math.inf if scenario.walk is None else subject.stops(scenario.walk)
 
     def flux(self, t: Floats) -> Floats:
         """Skin blood flow, PU."""
@@ -72,19 +72,19 @@ class Levels:
     def speed(self, t: Floats) -> Floats:
         """Speed of the belt, km/h."""
         walk = self.scenario.walk
-        return np.zeros(len(t)) if walk is None else walk.belt(self._within(t), self.subject.stops(walk))
+        return np.zeros(len(t)) if walk is None else walk.belt(self._within(t), self._stop)
 
     def grade(self, t: Floats) -> Floats:
         """Grade of the belt, %."""
         walk = self.scenario.walk
-        return np.zeros(len(t)) if walk is None else walk.tilt(self._within(t), self.subject.stops(walk))
+        return np.zeros(len(t)) if walk is None else walk.tilt(self._within(t), self._stop)
 
     def pain(self, t: Floats) -> Floats:
         """Claudication pain, 1 none, 2 onset, 3 mild, 4 moderate, 5 maximal."""
         walk, subject = self.scenario.walk, self.subject
         if walk is None or not math.isfinite(subject.acd):
             return np.ones(len(t))
-        u, stop = self._within(t), subject.stops(walk)
+        u, stop = self._within(t), self._stop
         walked = walk.distance(np.minimum(u, stop))
         share = (walked - subject.icd) / (subject.acd - subject.icd)
         felt = np.where(share >= 0, 2 + np.floor(np.minimum(3 * share + 1e-6, 3)), 1.0)
@@ -152,7 +152,7 @@ class Levels:
         """How much of the full change of a walk's TcPO2 is reached."""
         walk = self.scenario.walk
         assert walk is not None
-        turn = self.subject.stops(walk) + self.subject.lag
+        turn = self._stop + self.subject.lag
         grown = -np.expm1(-np.maximum(np.minimum(u, turn) - walk.start - 30, 0) / 60)
         return np.asarray(grown * np.exp(-np.maximum(u - turn, 0) / 200))
 
@@ -196,7 +196,7 @@ class Levels:
         }
 
     def _walk(self, walk: Walk) -> dict[str, Any]:
-        subject, stop = self.subject, self.subject.stops(walk)
+        subject, stop = self.subject, self._stop
         t = np.arange(walk.start - 120, stop + 600, 0.5)
         change = [
             self.po2(site, fall, t) - self.po2(site, 0.0, t)

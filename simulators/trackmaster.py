@@ -39,7 +39,7 @@ from drivers.trackmaster.frames import (
     UNKNOWN_STATUS,
     Frame,
 )
-from simulators.instrument import Instrument, Plan
+from simulators.instrument import Example, Instrument, Plan
 
 SILENCE = 0.5
 """Seconds without a byte after which a watched belt stops (TMX manual, command A0)."""
@@ -106,6 +106,11 @@ class Trackmaster(Instrument):
         "the times, energy and protocol that the older counters show; of them only the distance counts",
     )
     serial = LINE
+
+    @classmethod
+    def example(cls, name: str) -> Example:  # noqa: ARG003
+        """A belt in miles per hour."""
+        return Example({"unit": "mph"}, simulator={"unit": "mph"})
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)

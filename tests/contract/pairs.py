@@ -1,0 +1,34 @@
+"""Every driver and the simulator that is its other end, as the registries find them."""
+
+import msgspec
+
+from acquisition.driver import Setup
+from acquisition.registry import drivers
+from simulators.instrument import Plan, no_ledger
+from simulators.physiology import Participant
+from simulators.registry import simulators
+
+NAMES = sorted(drivers())
+PAIRS = [name for name in NAMES if name in simulators()]
+DRIVERS = {driver: name for name, driver in reversed(drivers().items())}
+"""Each driver once, with one of its names."""
+DISTINCT = [name for name in PAIRS if DRIVERS[drivers()[name]] == name]
+"""A name for each pair that differs by more than its name."""
+
+
+def example(name):
+    return simulators()[name].example(name)
+
+
+def driver(name):
+    """A driver as its simulator's example configures it."""
+    kind = drivers()[name]
+    given = example(name)
+    return kind(Setup(name, msgspec.convert(given.driver, kind.Options), given.inputs))
+
+
+def simulator(name, ledger=no_ledger, seed=3, scenario="tour"):
+    """A simulator as its own example configures it, with a claudicant on the bench."""
+    kind = simulators()[name]
+    options = msgspec.convert(example(name).simulator, kind.Options)
+    return kind(Plan(name, Participant("claudicant", scenario, seed), options, seed, ledger=ledger))
