@@ -33,6 +33,8 @@ class Status(StrEnum):
 
 
 _ORDER = list(Status)
+_SLACK = 1e-3
+"""Of an interval: what rounding of times may do, far from the origin of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,13 @@ class Trace:
 
     @property
     def rate(self) -> float:
-        """Samples per second by the median interval; NaN with fewer than two samples."""
-        return float(1.0 / np.median(np.diff(self.time))) if len(self) > 1 else math.nan
+        """Samples per second: by the mean interval where there is no gap, else by the median; NaN below two."""
+        if len(self) < 2:
+            return math.nan
+        steps = np.diff(self.time)
+        usual = float(np.median(steps))
+        whole = float(steps.max()) < 1.5 * usual
+        return (len(self) - 1) / float(self.time[-1] - self.time[0]) if whole else 1.0 / usual
 
     @property
     def valid(self) -> Mask:
@@ -200,7 +207,7 @@ class Trace:
         if not len(self):
             return self
         rate = self.rate if rate is None else rate
-        count = math.floor((self.time[-1] - self.time[0]) * rate + 1e-6) + 1 if len(self) > 1 else 1
+        count = math.floor((self.time[-1] - self.time[0]) * rate + _SLACK) + 1 if len(self) > 1 else 1
         grid = self.time[0] + np.arange(count) / (rate if len(self) > 1 else 1.0)
         use = self.valid
         known, numbers = self.time[use], self.values[use]
@@ -208,7 +215,7 @@ class Trace:
         if not len(known):
             quality[:] = Quality.INVALID
             return Trace(grid, np.full(count, np.nan), quality)
-        tolerance = 1e-6 / rate if len(self) > 1 else 0.0
+        tolerance = _SLACK / rate if len(self) > 1 else 0.0
         right = np.searchsorted(known, grid - tolerance, side="left")
         exact = (right < len(known)) & (np.abs(known[np.minimum(right, len(known) - 1)] - grid) <= tolerance)
         inside = (right > 0) & (right < len(known))
