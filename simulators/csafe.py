@@ -1,0 +1,289 @@
+"""A CSAFE treadmill: framing, status and state table of a console's slave, with what varies as options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from drivers.csafe import (
+    BEGIN,
+    END,
+    EXTENDED,
+    FIRST_SHORT,
+    GET_STATUS,
+    GRADE,
+    HORIZONTAL,
+    KMH,
+    LINE,
+    METRES,
+    PERCENT,
+    SERIAL,
+    SPEED,
+    TIME,
+    VERSION,
+    Previous,
+    Reply,
+    State,
+    decode,
+    encode,
+)
+from simulators.instrument import Instrument, Plan
+
+FRAME_WITHIN = 0.15
+"""Seconds from a frame's first flag to its last (Matrix slave)."""
+PAUSED_FOR = 220.0
+"""Seconds from Paused to Finished (Concept2)."""
+
+_R, _I, _H, _U, _P, _F = State.READY, State.IDLE, State.HAVE_ID, State.IN_USE, State.PAUSED, State.FINISHED
+MOVES: dict[int, tuple[frozenset[State], State | None]] = {
+    0x81: (frozenset(State), _R),
+    0x82: (frozenset({_R, _I, _H, _F}), _I),
+    0x83: (frozenset({_I}), _H),
+    0x85: (frozenset({_I, _H, _U, _P}), _U),
+    0x86: (frozenset({_U, _P}), _F),
+    0x87: (frozenset({_R, _I, _H, _F}), _R),
+    0x88: (frozenset({_H}), None),
+}
+"""State commands: in which states they are accepted and where they lead (slave table of a Matrix console)."""
+CONFIGURE = frozenset({0x10, 0x11, 0x12, 0x13})
+PRESETS = frozenset({*range(0x20, 0x2E), 0x30, 0x33, 0x35, 0x36, *range(0x40, 0x45)})
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs between consoles.
+
+    `speed_unit`, `grade_unit`, `distance_unit`: unit codes. `toggles`: the status flips with each accepted
+    frame. `offline`: whether data are answered in Offline and Manual. `unsolicited`: a status frame at
+    power-up and at each local change of state. `combined`: several commands in a frame are accepted.
+    `unsupported`: commands that are dropped without a word. `reject_unsupported`: they are rejected instead.
+    `status_block`: GETSTATUS is answered by a block too. `wrong_count`: every reply ends with a block that
+    has a byte more than it says (Life Fitness D2). `local`: a walk of the bench is Offline and not In Use.
+    `not_ready_every`: each so-manieth frame is answered with Not Ready. `delay` s before a reply.
+    """
+
+    speed_unit: Literal[16, 17, 18, 19, 48, 49, 50, 51, 82] = 49
+    grade_unit: Literal[74, 75, 76] = 76
+    distance_unit: Literal[1, 2, 3, 4, 33, 34, 35, 36, 37] = 36
+    toggles: bool = True
+    offline: Literal["suppress", "answer"] = "suppress"
+    unsolicited: bool = False
+    combined: bool = True
+    unsupported: tuple[int, ...] = ()
+    reject_unsupported: bool = False
+    status_block: bool = False
+    wrong_count: bool = False
+    local: bool = False
+    not_ready_every: Annotated[int, Meta(ge=0)] = 0
+    delay: Annotated[float, Meta(ge=0)] = 0.003
+    serial: str = "SIM000001"
+
+
+class Csafe(Instrument):
+    """The belt follows the bench's `belt_speed` (km/h) and `belt_grade` (%); no host can move it.
+
+    A walk puts the console In Use, its end Paused and then Finished; a host's state commands act by the
+    table in any other state. The console counts distance and time of the walk. The ledger gets a row
+    for each reply with a speed (stream `belt`: speed km/h, grade, running) and for each with a distance
+    (stream `console`: distance m, elapsed s), as sent, None for what was left out.
+    """
+
+    names = ("csafe",)
+    Options = Options
+    not_modelled = (
+        "programs, goals and the list of workouts: their commands are accepted and forgotten",
+        "the time-out from Have ID to Idle, and the console's keys",
+        "extended frames with addresses",
+    )
+    serial = LINE
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._options: Options = plan.options if isinstance(plan.options, Options) else Options()
+        self._state = State.READY
+        self._toggle = False
+        self._incoming = b""
+        self._begun = 0.0
+        self._pending: tuple[Reply, float] | None = None
+        self._frames = 0
+        self._at = 0.0
+        self._speed = self._grade = self._metres = self._seconds = 0.0
+        self._paused_at: float | None = None
+
+    @property
+    def state(self) -> State:
+        """The console's state."""
+        return self._state
+
+    def connect(self, at: float) -> None:
+        """Say that it is there, where the firmware does."""
+        if self._options.unsolicited:
+            self._status(at)
+
+    def receive(self, data: bytes, at: float) -> None:
+        """Take frames; each is answered after the delay, a bad one with its own status."""
+        self.advance(at)
+        for byte in data:
+            if byte in (BEGIN, EXTENDED):
+                self._incoming, self._begun = bytes((byte,)), at
+            elif self._incoming:
+                self._incoming += bytes((byte,))
+                if byte == END:
+                    frame, self._incoming = self._incoming, b""
+                    self._frame(frame, at)
+
+    def advance(self, at: float) -> None:
+        """Follow the bench, send the reply that is due, and give up a frame that does not end."""
+        self._settle(at)
+        if self._pending is not None and self._pending[1] <= at:
+            reply, self._pending = self._pending[0], None
+            self.send(encode(reply.contents()))
+            self._enter_in_ledger(reply, at)
+        if self._incoming and at >= self._begun + FRAME_WITHIN:
+            self._incoming = b""
+            self._answer(Previous.BAD, {}, at)
+
+    def deadline(self) -> float | None:
+        """The next reply, or the end of patience with a frame."""
+        due = [self._pending[1]] if self._pending is not None else []
+        if self._incoming:
+            due.append(self._begun + FRAME_WITHIN)
+        if self._options.unsolicited:
+            due.append(self._at + 0.25)
+        return min(due, default=None)
+
+    def reset(self, at: float) -> None:
+        """Lose power and come back Ready."""
+        self._incoming, self._pending = b"", None
+        self._state, self._toggle, self._metres, self._seconds = State.READY, False, 0.0, 0.0
+        self.connect(at)
+
+    def _frame(self, frame: bytes, at: float) -> None:
+        contents = decode(frame)
+        if contents is None or frame[0] == EXTENDED:
+            self._answer(Previous.BAD, {}, at)
+            return
+        if self._options.toggles:
+            self._toggle = not self._toggle
+        self._frames += 1
+        every = self._options.not_ready_every
+        if every and self._frames % every == 0:
+            self._answer(Previous.NOT_READY, {}, at)
+            return
+        commands = _commands(contents)
+        if commands is None or (len(commands) > 1 and not self._options.combined):
+            self._answer(Previous.REJECTED, {}, at)
+            return
+        blocks: dict[int, bytes] = {}
+        verdict = Previous.OK
+        for code in commands:
+            verdict = max(verdict, self._obey(code, blocks))
+        self._answer(verdict, blocks, at)
+
+    def _obey(self, code: int, blocks: dict[int, bytes]) -> Previous:
+        if code in self._options.unsupported:
+            return Previous.REJECTED if self._options.reject_unsupported else Previous.OK
+        if code in MOVES:
+            accepted, leads_to = MOVES[code]
+            if self._state not in accepted:
+                return Previous.REJECTED
+            if code == 0x81:
+                self._toggle = False
+            if leads_to in (State.READY, State.IDLE):
+                self._metres = self._seconds = 0.0
+            self._state = leads_to or self._state
+            return Previous.OK
+        if code in CONFIGURE:
+            return Previous.OK if self._state is State.READY else Previous.REJECTED
+        if code in PRESETS:
+            fits = self._state in (State.READY, State.IDLE, State.HAVE_ID)
+            return Previous.OK if fits else Previous.REJECTED
+        data = self._data(code)
+        if data is not None:
+            blocks[code] = data
+        return Previous.OK
+
+    def _data(self, code: int) -> bytes | None:
+        options = self._options
+        hidden = options.offline == "suppress" and self._state in (State.OFFLINE, State.MANUAL)
+        if hidden and (0xA0 <= code <= 0xA9 or code == 0xAC):
+            return None
+        minutes, seconds = divmod(int(self._seconds), 60)
+        answers = {
+            VERSION: bytes((2, 1, 7, 1, 4)),
+            SERIAL: options.serial.encode("ascii"),
+            TIME: bytes((minutes // 60, minutes % 60, seconds)),
+            HORIZONTAL: _number(self._metres / METRES[options.distance_unit], options.distance_unit),
+            SPEED: _number(self._speed / KMH.get(options.speed_unit, 1.0), options.speed_unit),
+            GRADE: _number(self._grade / PERCENT[options.grade_unit], options.grade_unit),
+        }
+        if code == GET_STATUS and options.status_block:
+            return bytes((self._status_byte(Previous.OK),))
+        return answers.get(code)
+
+    def _answer(self, verdict: Previous, blocks: dict[int, bytes], at: float) -> None:
+        rest = b"\xd2\x0fCT5HRT" + bytes(10) if self._options.wrong_count and blocks else b""
+        self._pending = (Reply(self._status_byte(verdict), blocks, rest), at + self._options.delay)
+
+    def _status_byte(self, verdict: Previous) -> int:
+        return self._toggle << 7 | verdict << 4 | self._state
+
+    def _status(self, at: float) -> None:
+        """Send a status frame unasked."""
+        self._settle(at)
+        self.send(encode(Reply(self._status_byte(Previous.OK), {}).contents()))
+
+    def _settle(self, at: float) -> None:
+        seconds = max(at - self._at, 0.0)
+        self._at = max(at, self._at)
+        before, now = self._speed, np.array([self._at])
+        self._speed = float(self.plan.bench.values("belt_speed", now)[0])
+        self._grade = float(self.plan.bench.values("belt_grade", now)[0])
+        state = self._state
+        if self._speed > 0.0:
+            if state in (State.READY, State.IDLE, State.HAVE_ID, State.FINISHED):
+                self._metres = self._seconds = 0.0
+            self._metres += (before + self._speed) / 2 * seconds / 3.6
+            self._seconds += seconds
+            self._state = State.OFFLINE if self._options.local else State.IN_USE
+        elif state is State.IN_USE and before > 0.0:
+            self._state, self._paused_at = State.PAUSED, self._at
+        elif state is State.OFFLINE:
+            self._state = State.READY
+        elif state is State.PAUSED and self._paused_at is not None and self._at >= self._paused_at + PAUSED_FOR:
+            self._state = State.FINISHED
+        if self._state is not state and self._options.unsolicited:
+            self.send(encode(Reply(self._status_byte(Previous.OK), {}).contents()))
+
+    def _enter_in_ledger(self, reply: Reply, at: float) -> None:
+        if SPEED in reply.blocks:
+            speed, grade = reply.quantity(SPEED, KMH), reply.quantity(GRADE, PERCENT)
+            running = float(reply.state == State.IN_USE or bool(speed))
+            self.plan.ledger({"stream": "belt", "device_time": at, "values": [speed, grade, running]})
+        if HORIZONTAL in reply.blocks:
+            clock = reply.blocks.get(TIME)
+            elapsed = None if clock is None else clock[0] * 3600.0 + clock[1] * 60.0 + clock[2]
+            metres = reply.quantity(HORIZONTAL, METRES)
+            self.plan.ledger({"stream": "console", "device_time": at, "values": [metres, elapsed]})
+
+
+def _commands(contents: bytes) -> list[int] | None:
+    """The codes of a request's commands; None where one is cut short."""
+    found: list[int] = []
+    position = 0
+    while position < len(contents):
+        code = contents[position]
+        found.append(code)
+        if code >= FIRST_SHORT:
+            position += 1
+        elif position + 1 < len(contents):
+            position += 2 + contents[position + 1]
+        else:
+            return None
+    return found if position == len(contents) else None
+
+
+def _number(value: float, unit: int) -> bytes:
+    return min(round(value), 0xFFFF).to_bytes(2, "little") + bytes((unit,))
