@@ -79,7 +79,10 @@ class SampleClock:
     BLOCKS = 64
     JUMP = 0.25
 
-    def __init__(self, origin: float | None = None, slew: float = 5e-4, block: float = 10.0) -> None:
+    def __init__(
+        self, origin: float | None = None, slew: float = 5e-4, block: float = 10.0, jump: float = JUMP
+    ) -> None:
+        self._jump = jump
         self._offset = origin
         self._slew = slew
         self._block = block
@@ -129,7 +132,7 @@ class SampleClock:
         recent = [y for _, y in self._minima[-3:]]
         if len(recent) < 3:
             return
-        if self._offset is not None and min(recent) - self._offset > self.JUMP and self._line is not None:
+        if self._offset is not None and min(recent) - self._offset > self._jump and self._line is not None:
             # Three blocks that are all late: the source skipped samples without saying so, or was set.
             del self._minima[:-3]
             self._offset, self._line = min(recent), None

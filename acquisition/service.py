@@ -165,7 +165,7 @@ class Service:
         driver = device.driver(device.setup(self._clock.speed))
         if table.silence is not None:
             driver.silence = table.silence
-        clocks = InstrumentClocks()
+        clocks = InstrumentClocks(self._clock.speed)
         patience = driver.silence * driver.setup.patience
         confirmed = {each.name: each for each in device.inputs}
 

@@ -22,16 +22,20 @@ class Last:
 
 
 class InstrumentClocks:
-    """The maps from an instrument's own time to the host's: one per time base, kept over reconnections."""
+    """The maps from an instrument's own time to the host's: one per time base, kept over reconnections.
 
-    def __init__(self) -> None:
+    At a `speed` other than 1 the delays between both are so many times as long.
+    """
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self._jump = SampleClock.JUMP * speed
         self._token: str | None = None
         self._clock = SampleClock()
 
     def clock(self, base: TimeBase) -> SampleClock:
         """The map of this time base; a new token begins a new map."""
         if base.token != self._token:
-            self._token, self._clock = base.token, SampleClock(base.origin)
+            self._token, self._clock = base.token, SampleClock(base.origin, jump=self._jump)
         return self._clock
 
 
