@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import msgspec
 
-from acquisition.errors import Refused
+from acquisition.errors import ConfigurationError, LinkLost, PerfusionError, Refused
+
+log = logging.getLogger(__name__)
 
 NAME = "control.sock"
 LINE = 65536
@@ -23,12 +26,23 @@ DEADLINE = 5.0
 Answer = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
-class ControlSocket:
-    """Serves requests `{"do": "snapshot"}`; every answer is `{"ok": …}` or `{"error": …}` on one line."""
+class NoDaemon(Refused):
+    """Nobody listens on the socket: no daemon runs on this record."""
 
-    def __init__(self, directory: Path, snapshot: Callable[[], Any]) -> None:
+
+class ControlSocket:
+    """Serves requests `{"do": "snapshot"}`; every answer is `{"ok": …}` or `{"error": …}` on one line.
+
+    `answers` are further requests by the word in `do`; what they raise as a PerfusionError is told to whoever
+    asked, and stops nothing.
+    """
+
+    def __init__(
+        self, directory: Path, snapshot: Callable[[], Any], answers: Mapping[str, Answer] = MappingProxyType({})
+    ) -> None:
         self._directory = directory
         self._snapshot = snapshot
+        self._answers = answers
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> ControlSocket:
@@ -46,25 +60,37 @@ class ControlSocket:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await asyncio.wait_for(reader.readline(), DEADLINE):
-                writer.write(msgspec.json.encode(self._answer(line)) + b"\n")
+                writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
                 await asyncio.wait_for(writer.drain(), DEADLINE)
         except (TimeoutError, ConnectionError, ValueError):
             pass  # a client that is slow, gone or sends an endless line
         finally:
             writer.close()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
         except ValueError:
             return {"error": "no JSON"}
-        if isinstance(request, dict) and request.get("do") == "snapshot":
+        word = request.get("do") if isinstance(request, dict) else None
+        if word == "snapshot":
             return {"ok": self._snapshot()}
-        return {"error": 'unknown request; known: {"do": "snapshot"}'}
+        if not isinstance(word, str) or word not in self._answers:
+            known = ", ".join(f'{{"do": "{each}"}}' for each in ("snapshot", *self._answers))
+            return {"error": f"unknown request; known: {known}"}
+        try:
+            return {"ok": await self._answers[word](request)}
+        except PerfusionError as error:
+            return {"error": error.what, "where": error.where, "cause": error.cause, "remedy": error.remedy,
+                    "exit_code": error.exit_code}  # fmt: skip
+        except Exception as error:
+            # A fault in one answer must not end the recording, nor leave whoever asked without one.
+            log.exception("the request %s failed", word)
+            return {"error": f"unexpected: {error}", "exit_code": PerfusionError.exit_code}
 
 
 def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> Any:
-    """Ask the daemon that writes `directory`; Refused where none runs."""
+    """Ask the daemon that writes `directory`; NoDaemon where none runs, Refused or its kin where it will not."""
     with _short(directory) as folder, socket.socket(socket.AF_UNIX) as link:
         link.settimeout(timeout)
         try:
@@ -73,12 +99,18 @@ def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> 
             with link.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
         except (OSError, ValueError) as error:
-            raise Refused(
+            raise NoDaemon(
                 "no daemon answers", str(directory / NAME), "none runs on this record", "perfusion run -c FILE"
             ) from error
     if "error" in answer:
-        raise Refused(answer["error"], str(directory / NAME))
+        raise _refusal(answer, str(directory / NAME))
     return answer["ok"]
+
+
+def _refusal(answer: Mapping[str, Any], where: str) -> PerfusionError:
+    words = (answer["error"], answer.get("where", where), answer.get("cause", ""), answer.get("remedy", ""))
+    kinds = {kind.exit_code: kind for kind in (ConfigurationError, LinkLost, Refused)}
+    return kinds.get(answer.get("exit_code", Refused.exit_code), PerfusionError)(*words)
 
 
 def _listener(path: Path) -> socket.socket:

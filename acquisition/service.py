@@ -21,8 +21,10 @@ from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
 from acquisition.config import Config, DeviceConfig
 from acquisition.connection import Books, Expected
-from acquisition.control import ControlSocket
+from acquisition.control import Answer, ControlSocket
 from acquisition.driver import Driver, Serial
+from acquisition.examination.clerk import REQUESTS, Clerk
+from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event, Header, Stream
@@ -31,7 +33,7 @@ from acquisition.ports.serial import SerialPort
 from acquisition.ports.tcp import TcpPort
 from acquisition.ports.udp import UdpPort
 from acquisition.ports.visa import VisaPort
-from acquisition.store import StoreWriter, retention
+from acquisition.store import Store, StoreWriter, retention
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from acquisition.supervisor import Device, Patience, State, Supervisor
 from acquisition.tape import TapeWriter
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 
 LOCAL_CAP, NETWORK_CAP = 1.0, 5.0
 DRAIN = 3.0
+COMMIT = 2.0
+"""Seconds that an answer about a session waits for the disk."""
 CLOCK_STEP = 0.1
 """Seconds by which wall and monotonic clock must part within one look to count as a step."""
 
@@ -98,14 +102,18 @@ class Service:
                 self._bus.subscribe(subscriber)
             supervisors = [self._supervise(device, store, board) for device in self._config.devices]
             page = self._make_page(board)
+            clerk = self._make_clerk(board)
             control = ControlSocket(
-                self._config.store, lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed)
+                self._config.store,
+                lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
+                dict.fromkeys(REQUESTS, _committed(clerk, store)),
             )
             with contextlib.ExitStack() as stack:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, self.stop)
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
+                clerk.resume()
                 if page is not None:
                     url = page.start()
                     stack.callback(page.stop)
@@ -236,6 +244,13 @@ class Service:
             station=tables.site.station,
         )
 
+    def _make_clerk(self, board: Board) -> Clerk:
+        with Store(self._config.store) as store:
+            known = list(events(store))
+        return Clerk(
+            known, self._key_now, self._bus.publish, headers=lambda: board.headers, beside=self._config.path.parent
+        )
+
     def _key_now(self) -> int:
         return self._timeline.key(self._clock.now().monotonic)
 
@@ -279,6 +294,16 @@ def _port(port: str | None, visa: str | None, line: Serial | None, clock: Clock)
         network = UdpPort if kind == "udp" else TcpPort
         return network(host.strip("[]"), int(number), clock)
     return SerialPort(port, line or Serial(9600), clock)
+
+
+def _committed(clerk: Clerk, store: StoreWriter) -> Answer:
+    """Answer a request once what it led to is on the disk, and say so."""
+
+    async def answer(request: dict[str, Any]) -> Any:
+        said = clerk.answer(request)
+        return {**said, "committed": await asyncio.to_thread(store.flush, COMMIT)}
+
+    return answer
 
 
 def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[str | None], None], text: str | None) -> None:

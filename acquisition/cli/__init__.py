@@ -8,7 +8,7 @@ import sys
 import click
 
 from acquisition import __version__
-from acquisition.cli import bench, configuration, daemon, instruments, record, watching
+from acquisition.cli import bench, configuration, daemon, instruments, observe, record, session, watching
 from acquisition.errors import PerfusionError
 
 INTERRUPTED = 130
@@ -36,9 +36,11 @@ for command in (
     configuration.config,
     daemon.run,
     instruments.devices,
+    observe.observe,
     record.backup,
     record.query,
     record.verify,
+    session.session,
     watching.watch,
 ):
     perfusion.add_command(command)

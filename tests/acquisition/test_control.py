@@ -1,13 +1,14 @@
 """The daemon's local socket: for this account only, bounded, and clear when nobody answers."""
 
 import asyncio
+import re
 import socket
 import stat
 
 import pytest
 
-from acquisition.control import ControlSocket, ask
-from acquisition.errors import Refused
+from acquisition.control import ControlSocket, NoDaemon, ask
+from acquisition.errors import PerfusionError, Refused
 
 SNAPSHOT = {"devices": [{"name": "ldf", "state": "STREAMING"}]}
 
@@ -79,3 +80,37 @@ def test_an_endless_line_is_cut_off(tmp_path):
         return ended, ask(tmp_path, {"do": "snapshot"})
 
     assert serve(tmp_path, request) == (True, SNAPSHOT)
+
+
+async def _add(request):
+    if "n" not in request:
+        raise Refused("no n", "add", "it was forgotten", "say n")
+    return request["n"] + 1
+
+
+def ask_with(directory, request, answers):
+    async def body():
+        async with ControlSocket(directory, lambda: SNAPSHOT, answers):
+            return await asyncio.to_thread(ask, directory, request)
+
+    return asyncio.run(body())
+
+
+def test_further_requests_are_answered_by_their_word(tmp_path):
+    assert ask_with(tmp_path, {"do": "add", "n": 1}, {"add": _add}) == 2
+    with pytest.raises(Refused, match=re.escape('known: {"do": "snapshot"}, {"do": "add"}')):
+        ask_with(tmp_path, {"do": "sub"}, {"add": _add})
+
+
+def test_a_refusal_comes_back_whole(tmp_path):
+    with pytest.raises(Refused) as caught:
+        ask_with(tmp_path, {"do": "add"}, {"add": _add})
+    error = caught.value
+    assert not isinstance(error, NoDaemon)
+    assert (error.what, error.where, error.cause, error.remedy) == ("no n", "add", "it was forgotten", "say n")
+
+
+def test_a_fault_in_an_answer_is_told_and_stops_nothing(tmp_path, caplog):
+    with pytest.raises(PerfusionError, match="unexpected"):
+        ask_with(tmp_path, {"do": "add", "n": "x"}, {"add": _add})
+    assert "the request add failed" in caplog.text

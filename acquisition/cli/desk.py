@@ -1,0 +1,110 @@
+"""What the commands about sessions share: which record, who is speaking, and how a session is shown."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from acquisition.config import load
+from acquisition.examination import desk
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAMED = ("name", "what", "at", "text")
+"""Fields of an entry that its line shows anyway."""
+_AGO = re.compile(r"-(\d+(?:\.\d+)?)\s*(s|m|min)?")
+
+
+def options(command: F) -> F:
+    """Add -c, --data, --by and --json."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="As JSON."),
+        click.option("--by", help="Who does this (default: this account)."),
+        click.option(
+            "--data", type=click.Path(path_type=Path), envvar="PERFUSION_DATA", help="The folder of the record."
+        ),
+        click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The bench, as TOML."),
+    ):
+        command = option(command)
+    return command
+
+
+def directory(path: Path | None, data: Path | None) -> Path:
+    """The folder of the record that the options name."""
+    if path is not None:
+        return load(path).store
+    if data is None:
+        raise click.UsageError("name the record by -c FILE or by --data DIR (or in PERFUSION_DATA)")
+    return data
+
+
+def ask(path: Path | None, data: Path | None, by: str | None, as_json: bool, do: str, **request: Any) -> int:
+    """Send a request and show the session after it."""
+    fields = {key: value for key, value in request.items() if value is not None}
+    answer = desk.send(directory(path, data), {"do": do, **fields, "by": getpass.getuser() if by is None else by})
+    tell(answer, as_json)
+    return 0
+
+
+def tell(answer: dict[str, Any], as_json: bool) -> None:
+    """Show a session: what was done, where it stands and what may come next."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    if answer.get("committed") is False:
+        click.echo("not on the disk yet: the record is not writing; look at `perfusion watch`", err=True)
+    if "done" in answer:
+        click.echo(answer["done"])
+    simulated = " SIMULATED" if answer["simulated"] else ""
+    limb = f" {answer['limb']}" if answer["limb"] else ""
+    head = f"{answer['session']} {answer['protocol']} {answer['subject']} {answer['visit']}{limb}{simulated}"
+    if answer["state"] != "open":
+        reason = f": {answer['reason']}" if answer["reason"] else ""
+        click.echo(f"{head}: {answer['state']}{reason}")
+        return
+    planned = "" if answer["planned_s"] is None else f" of {answer['planned_s']:.0f}"
+    click.echo(f"{head}: {answer['phase']}, {answer['elapsed_s']:.0f}{planned} s")
+    click.echo(f"  {answer['say']}")
+    for mark in answer["marks"]:
+        values = f" --value {'|'.join(mark['values'])}" if mark["values"] else ""
+        opens = f", begins {mark['opens']}" if mark["opens"] else ""
+        click.echo(f"  mark {mark['name']}{values}   {mark['say']}{opens}")
+
+
+def tell_items(answer: dict[str, Any]) -> None:
+    """Show every entry of a session with what was corrected."""
+    for stage in answer["stages"]:
+        early = f"   early: {stage['early']}" if stage["early"] else ""
+        click.echo(f"{stage['start']}  phase {stage['phase']}{early}")
+    for item in answer["items"]:
+        struck = "   STRUCK" if item["struck"] else ""
+        fields = {k: v for k, v in item["fields"].items() if k not in NAMED and v not in (None, "", [])}
+        shown = " ".join(f"{key}={value}" for key, value in fields.items())
+        click.echo(f"{item['time']}  {item['entry']:>3} {item['kind']} {item['name']} {shown}".rstrip() + struck)
+        for each in item["corrections"]:
+            click.echo(f"      {each['field']}: {each['old']} -> {each['new']} ({each['reason']}, {each['by']})")
+
+
+def moment(text: str | None) -> dict[str, Any]:
+    """`ago` or `at` of a request: -4s, -2m, or an ISO 8601 time (UTC unless it says otherwise)."""
+    if text is None:
+        return {}
+    if found := _AGO.fullmatch(text.strip()):
+        return {"ago": float(found[1]) * (60.0 if found[2] in ("m", "min") else 1.0)}
+    return {"at": key(text)}
+
+
+def key(text: str) -> int:
+    """A time key (ns) of an ISO 8601 time."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time, such as -4s or 2026-03-01T09:30:00Z") from None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return int(when.timestamp() // 1) * 1_000_000_000 + when.microsecond * 1000

@@ -1,0 +1,128 @@
+"""`perfusion observe`: what a person measures or sees, entered into a session."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acquisition.cli.desk import ask, options
+from acquisition.errors import PerfusionError
+
+SIDE = click.option("--side", type=click.Choice(["left", "right"]), required=True)
+SESSION = click.option("--session", "which", help="A session that is over (default: the present one).")
+POSITION = click.option(
+    "--position", type=click.Choice(["supine", "sitting", "standing"]), default="supine", show_default=True
+)
+
+
+@click.group()
+def observe() -> None:
+    """Enter pain, ulcers, pressures, what was not done and what happened."""
+
+
+@observe.command()
+@click.argument("mark", type=click.FloatRange(min=0))
+@click.option("--line", type=float, default=100.0, show_default=True, help="Length of the printed line, mm.")
+@click.option(
+    "--question", type=click.Choice(["now", "rest", "worst-24h", "mean-24h", "walking"]), default="now",
+    show_default=True,
+)  # fmt: skip
+@click.option("--scale", type=click.Choice(["paper", "screen", "spoken"]), default="paper", show_default=True)
+@click.option("--side", type=click.Choice(["left", "right"]))
+@SESSION
+@options
+def vas(which: str | None, **fields: Any) -> int:
+    """Enter pain: MARK mm from the left end of the line."""
+    return _enter("vas", which, fields)
+
+
+@observe.command()
+@SIDE
+@click.option("--site", required=True, help="Such as heel.")
+@click.option("--ulcer", default="index", show_default=True, help="The same word at every visit.")
+@click.option("--length", type=float, help="Longest extent, mm.")
+@click.option("--width", type=float, help="Longest extent across the length, mm.")
+@click.option("--method", type=click.Choice(["ellipse", "rectangle", "kundin"]), default="ellipse", show_default=True)
+@click.option("--outline", type=click.Path(path_type=Path), help="A traced outline: CSV of x,y in pixels.")
+@click.option("--mm-per-pixel", type=float, multiple=True, help="Scale of the picture; twice for two rulers.")
+@click.option("--epithelialised-days", type=float, help="For how long it has been closed.")
+@click.option("--photograph", default="", help="The picture's number.")
+@SESSION
+@options
+def ulcer(which: str | None, outline: Path | None, **fields: Any) -> int:
+    """Enter an ulcer by length and width, or by a traced outline."""
+    if outline is not None:
+        fields["outline"] = _points(outline)
+    return _enter("ulcer", which, fields)
+
+
+@observe.command()
+@SIDE
+@click.option("--dorsalis-pedis", "--dp", type=float, help="mmHg; 0 where no pulse was found.")
+@click.option("--posterior-tibial", "--pt", type=float, help="mmHg.")
+@click.option("--toe", type=float, help="mmHg.")
+@click.option("--brachial-left", type=float, help="mmHg.")
+@click.option("--brachial-right", type=float, help="mmHg.")
+@click.option(
+    "--method", type=click.Choice(["doppler", "oscillometric", "photoplethysmograph", "laser-doppler"]),
+    default="doppler", show_default=True,
+)  # fmt: skip
+@click.option("--moment", type=click.Choice(["rest", "after-exercise"]), default="rest", show_default=True)
+@POSITION
+@SESSION
+@options
+def abi(which: str | None, **fields: Any) -> int:
+    """Enter the systolic pressures of one leg and both arms."""
+    return _enter("abi", which, fields)
+
+
+@observe.command()
+@click.argument("systolic", type=float)
+@click.argument("diastolic", type=float)
+@click.option("--mean", type=float, help="As the monitor says it, mmHg.")
+@click.option("--arm", type=click.Choice(["left", "right"]), default="left", show_default=True)
+@POSITION
+@SESSION
+@options
+def pressure(which: str | None, **fields: Any) -> int:
+    """Enter the blood pressure of an arm, mmHg."""
+    return _enter("pressure", which, fields)
+
+
+@observe.command("not-done")
+@click.argument("measurement")
+@click.option("--reason", required=True)
+@SESSION
+@options
+def not_done(which: str | None, **fields: Any) -> int:
+    """Enter that a planned MEASUREMENT was not made, and why."""
+    return _enter("not-done", which, fields)
+
+
+@observe.command()
+@click.argument("kind", type=click.Choice(["adverse", "instrument", "deviation"]))
+@click.argument("text")
+@SESSION
+@options
+def event(which: str | None, **fields: Any) -> int:
+    """Enter what happened to the participant, to an instrument, or against the protocol."""
+    return _enter("event", which, fields)
+
+
+def _enter(what: str, which: str | None, fields: dict[str, Any]) -> int:
+    path, data, by, as_json = (fields.pop(key) for key in ("path", "data", "by", "as_json"))
+    entry = {key: value for key, value in fields.items() if value is not None and value != ()}
+    return ask(path, data, by, as_json, "session.observe", fields={"what": what, **entry}, session=which)
+
+
+def _points(path: Path) -> list[list[float]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as lines:
+            return [[float(x), float(y)] for x, y in csv.reader(lines)]
+    except (OSError, ValueError) as error:
+        raise PerfusionError(
+            f"the outline cannot be read ({error})", str(path), "no CSV of two numbers a row", "export x,y in pixels"
+        ) from error

@@ -1,0 +1,197 @@
+"""`perfusion session`: examinations from start to stop, with their marks, notes and corrections."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_items
+from acquisition.errors import Refused
+from acquisition.examination import desk
+from acquisition.examination.description import describe, summarise
+from acquisition.examination.session import Book, Session
+
+LIMBS = ("left", "right", "both", "none")
+
+
+@click.group()
+def session() -> None:
+    """Run an examination: start, mark what happens, go on, stop; correct with a reason."""
+
+
+@session.command()
+@click.option("--protocol", required=True, help="Such as porh, tcpo2-rest or walking-constant.")
+@click.option("--subject", required=True, help="The participant's code; never a name.")
+@click.option("--visit", required=True, help="Such as baseline or month-3.")
+@click.option("--limb", type=click.Choice(LIMBS), default="none", show_default=True)
+@click.option("--site", default="", help="Where the probes are, such as dorsum of the foot.")
+@click.option("--bind", "bound", multiple=True, metavar="ROLE=DEVICE/STREAM/CHANNEL", help="Which channel is what.")
+@options
+def start(
+    protocol: str,
+    subject: str,
+    visit: str,
+    limb: str,
+    site: str,
+    bound: tuple[str, ...],
+    path: Path | None,
+    data: Path | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Start a session on the running daemon."""
+    return ask(
+        path, data, by, as_json, "session.start",
+        protocol=protocol, subject=subject, visit=visit, limb="" if limb == "none" else limb, site=site,
+        bind=_bindings(bound),
+    )  # fmt: skip
+
+
+@session.command()
+@click.argument("name")
+@click.option("--at", "when", metavar="-4s|TIME", help="When it took place, if earlier than now.")
+@click.option("--value", help="What belongs to it, such as the reason of a stop.")
+@click.option("--early", default="", help="Why the phase before was shorter than planned.")
+@options
+def mark(
+    name: str,
+    when: str | None,
+    value: str | None,
+    early: str,
+    path: Path | None,
+    data: Path | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Mark that something happened: now, or some seconds ago."""
+    return ask(path, data, by, as_json, "session.mark", name=name, value=value, early=early, **moment(when))
+
+
+@session.command()
+@click.argument("text")
+@click.option("--session", "which", help="A session that is over.")
+@options
+def note(text: str, which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Write a remark."""
+    return ask(path, data, by, as_json, "session.note", text=text, session=which)
+
+
+@session.command("next")
+@click.option("--early", default="", help="Why the phase was shorter than planned.")
+@options
+def go_on(early: str, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Go on to the next phase."""
+    return ask(path, data, by, as_json, "session.next", early=early)
+
+
+@session.command()
+@click.option("--reason", default="", help="Why, if the protocol is not complete.")
+@options
+def stop(reason: str, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """End the session."""
+    return ask(path, data, by, as_json, "session.stop", reason=reason)
+
+
+@session.command()
+@click.argument("entry", type=int, required=False)
+@click.option("--reason", required=True, help="Why; the first value stays in the record.")
+@click.option("--at", "when", metavar="TIME", help="When a mark really took place.")
+@click.option("--strike", is_flag=True, help="Take the entry back.")
+@click.option("--set", "field", metavar="FIELD=VALUE", help="Another value; without ENTRY of the session itself.")
+@click.option("--session", "which", help="A session that is over.")
+@options
+def correct(
+    entry: int | None,
+    reason: str,
+    when: str | None,
+    strike: bool,
+    field: str | None,
+    which: str | None,
+    path: Path | None,
+    data: Path | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Correct an entry by its number (see `session show`), or the session itself."""
+    if sum((when is not None, strike, field is not None)) != 1:
+        raise click.UsageError("say one of --at TIME, --strike or --set FIELD=VALUE")
+    name, value = _change(when, strike, field)
+    return ask(
+        path, data, by, as_json, "session.correct",
+        entry=entry, reason=reason, field=name, value=value, session=which,
+    )  # fmt: skip
+
+
+@session.command("list")
+@options
+def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """List the sessions of a record, with or without a daemon."""
+    del by
+    rows = [summarise(each) for each in desk.book(directory(path, data)).sessions.values()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return 0
+    table = Table("session", "protocol", "subject", "visit", "limb", "start", "state", "phase", "entries")
+    for row in rows:
+        table.add_row(
+            row["session"], row["protocol"], row["subject"], row["visit"], row["limb"], row["start"], row["state"],
+            row["phase"], str(row["entries"]),
+        )  # fmt: skip
+    Console(file=sys.stdout).print(table if rows else "no sessions")
+    return 0
+
+
+@session.command()
+@click.argument("which", required=False)
+@options
+def show(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Show a session with every entry, by default the present or latest one; with or without a daemon."""
+    del by
+    found = _chosen(desk.book(directory(path, data)), which)
+    answer = describe(found, found.stop or found.last)
+    tell(answer, as_json)
+    if not as_json:
+        tell_items(answer)
+    return 0
+
+
+def _chosen(book: Book, which: str | None) -> Session:
+    known = list(book.sessions.values())
+    for each in known:
+        if each.id == which:
+            return each
+    if which is not None or not known:
+        names = ", ".join(book.sessions) or "none"
+        raise Refused(f"there is no session {which or 'yet'}".strip(), remedy=f"known: {names}")
+    return book.current or known[-1]
+
+
+def _bindings(pairs: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        role, sign, address = pair.partition("=")
+        if not sign or address.count("/") != 2:
+            raise click.BadParameter(f"{pair!r} is not ROLE=DEVICE/STREAM/CHANNEL", param_hint="--bind")
+        found.setdefault(role, []).append(address)
+    return found
+
+
+def _change(when: str | None, strike: bool, field: str | None) -> tuple[str, Any]:
+    if strike:
+        return "struck", True
+    if when is not None:
+        return "at", key(when)
+    name, sign, text = (field or "").partition("=")
+    if not sign:
+        raise click.BadParameter(f"{field!r} is not FIELD=VALUE", param_hint="--set")
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text

@@ -1,0 +1,220 @@
+"""Takes what people ask of sessions, decides, and hands the events to the record: for the daemon and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from acquisition.errors import Refused
+from acquisition.examination import decisions, participant
+from acquisition.examination.binding import bind
+from acquisition.examination.description import describe, summarise
+from acquisition.examination.protocol import load
+from acquisition.examination.session import Book
+from acquisition.model import Event, Header
+
+SECOND = 1_000_000_000
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(max_length=2000)]
+Ago = Annotated[float, Meta(ge=0, le=86400)]
+
+
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do"):
+    """A request of the control socket."""
+
+
+class Start(Ask, frozen=True, tag="session.start"):
+    """Begin a session."""
+
+    protocol: Word
+    subject: str
+    visit: Word
+    limb: Literal["", "left", "right", "both"] = ""
+    site: Text = ""
+    by: Text = ""
+    bind: dict[str, list[str]] = {}
+
+
+class SetMark(Ask, frozen=True, tag="session.mark"):
+    """Set a mark, `ago` s before now, or at a time key."""
+
+    name: Word
+    ago: Ago = 0.0
+    at: int | None = None
+    value: str | None = None
+    early: Text = ""
+    by: Text = ""
+
+
+class AddNote(Ask, frozen=True, tag="session.note"):
+    """Write a remark."""
+
+    text: Text
+    session: str | None = None
+    by: Text = ""
+
+
+class GoOn(Ask, frozen=True, tag="session.next"):
+    """Go on to the next phase."""
+
+    early: Text = ""
+    by: Text = ""
+
+
+class Stop(Ask, frozen=True, tag="session.stop"):
+    """End the session."""
+
+    reason: Text = ""
+    by: Text = ""
+
+
+class Correct(Ask, frozen=True, tag="session.correct"):
+    """Change one field of an entry, or of the session without `entry`; `ago` and `at` say a mark's time."""
+
+    reason: Text
+    field: Word
+    entry: int | None = None
+    value: Any = None
+    session: str | None = None
+    by: Text = ""
+
+
+class Observe(Ask, frozen=True, tag="session.observe"):
+    """Enter what a person measured or saw; `fields` say what."""
+
+    fields: dict[str, Any]
+    session: str | None = None
+    by: Text = ""
+
+
+class Show(Ask, frozen=True, tag="session.show"):
+    """Describe a session, the present one by default."""
+
+    session: str | None = None
+
+
+class List(Ask, frozen=True, tag="session.list"):
+    """Describe every session in a line."""
+
+
+Request = Start | SetMark | AddNote | GoOn | Stop | Correct | Observe | Show | List
+ASKS: tuple[type[Ask], ...] = (Start, SetMark, AddNote, GoOn, Stop, Correct, Observe, Show, List)
+REQUESTS = tuple(str(each.__struct_config__.tag) for each in ASKS)
+"""What the socket may be asked about sessions."""
+AT_THE_BEDSIDE = (Start, SetMark, GoOn)
+"""What makes no sense while nothing is recorded."""
+
+
+class Clerk:
+    """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
+
+    `now` gives time keys, `headers` the streams that are recorded, `beside` is the configuration's folder for
+    protocols of its own. Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[Event],
+        now: Callable[[], int],
+        publish: Callable[[Event], None],
+        *,
+        headers: Callable[[], Sequence[Header]] = tuple,
+        beside: Path | None = None,
+        pattern: str = participant.DEFAULT,
+        recording: bool = True,
+    ) -> None:
+        self.book = Book()
+        for event in events:
+            self.book = self.book.after(event)
+        self._now = now
+        self._publish = publish
+        self._headers = headers
+        self._beside = beside
+        self._pattern = pattern
+        self._recording = recording
+
+    def resume(self) -> None:
+        """Say that an open session goes on after the service was away."""
+        event = decisions.resume(self.book, self._now())
+        if event is not None:
+            self._accept(event)
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what is asked and describe the session after it; Refused where it cannot be."""
+        try:
+            asked: Request = msgspec.convert(request, Request)
+        except msgspec.ValidationError as error:
+            raise Refused(str(error), str(request.get("do", "request"))) from None
+        if isinstance(asked, List):
+            return {"sessions": [summarise(session) for session in self.book.sessions.values()]}
+        if isinstance(asked, Show):
+            return self._show(asked.session)
+        if isinstance(asked, AT_THE_BEDSIDE) and not self._recording:
+            raise Refused(
+                "nothing is being recorded",
+                str(request["do"]),
+                "no daemon runs on this record",
+                "perfusion run -c FILE",
+            )
+        event = self._decide(asked)
+        self._accept(event)
+        return {**self._show(str(event.details["session"])), "done": event.text}
+
+    def _show(self, key: str | None) -> dict[str, Any]:
+        session = self.book.current if key is None else self.book.sessions.get(key)
+        if session is None and key is None and self.book.sessions:
+            session = list(self.book.sessions.values())[-1]
+        if session is None:
+            known = ", ".join(self.book.sessions) or "none"
+            raise Refused(
+                f"there is no session {key}" if key else "there is no session yet", "", remedy=f"known: {known}"
+            )
+        return describe(session, self._now())
+
+    def _decide(self, asked: Request) -> Event:
+        now = self._now()
+        match asked:
+            case Start():
+                return self._start(asked, now)
+            case SetMark():
+                at = asked.at if asked.at is not None else now - round(asked.ago * SECOND)
+                return decisions.mark(self.book, now, asked.name, at, asked.value, asked.by, asked.early)
+            case AddNote():
+                return decisions.note(self.book, now, asked.text, asked.by, asked.session)
+            case GoOn():
+                return decisions.advance(self.book, now, asked.early, asked.by)
+            case Stop():
+                return decisions.stop(self.book, now, asked.reason, asked.by)
+            case Correct():
+                return decisions.correct(
+                    self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,
+                    self._pattern,
+                )  # fmt: skip
+            case Observe():
+                return decisions.observe(self.book, now, asked.fields, asked.by, asked.session)
+        raise Refused(f"{type(asked).__name__} decides nothing")
+
+    def _start(self, asked: Start, now: int) -> Event:
+        protocol = load(asked.protocol, self._beside)
+        # Before anything is looked up: a refused code must not be the second thing somebody hears of.
+        participant.check(asked.subject, self._pattern)
+        headers = list(self._headers())
+        bindings = bind(protocol, headers, asked.bind)
+        about = {
+            "subject": asked.subject,
+            "visit": asked.visit,
+            "limb": asked.limb,
+            "site": participant.check_text(asked.site, "site"),
+            "by": asked.by,
+            "bindings": bindings,
+            "simulated": any(header.simulated for header in headers),
+        }
+        return decisions.start(self.book, now, asked.protocol, protocol, about, self._pattern)
+
+    def _accept(self, event: Event) -> None:
+        self._publish(event)
+        self.book = self.book.after(event)

@@ -1,0 +1,67 @@
+"""Where a request about sessions goes: to the daemon that records, or, where none runs, into the record itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from acquisition import __version__
+from acquisition.clock import Clock, Timeline
+from acquisition.control import NoDaemon, ask
+from acquisition.examination.clerk import Clerk
+from acquisition.examination.session import KINDS, Book, replay
+from acquisition.model import Event
+from acquisition.store import Store, StoreWriter
+from acquisition.store.schema import locate
+
+
+def send(directory: Path, request: Mapping[str, Any], *, clock: Clock | None = None) -> dict[str, Any]:
+    """Have the request done; answers the session after it.
+
+    The daemon alone writes while it runs. Without one this process takes the record's lock and writes the
+    one event itself; Refused where another process holds the lock without answering.
+    """
+    try:
+        answer: dict[str, Any] = ask(directory, dict(request))
+    except NoDaemon:
+        return _write(directory, request, clock or Clock())
+    return answer
+
+
+def book(directory: Path) -> Book:
+    """Every session of a record, read beside a daemon or without one."""
+    with Store(directory) as store:
+        return replay(events(store))
+
+
+def events(store: Store) -> Iterator[Event]:
+    """The events of a record that sessions are made of, oldest first."""
+    rows = [row for kind in sorted(KINDS) for row in store.events(kind)]
+    for row in sorted(rows, key=lambda row: row.id):
+        if row.body.get("details"):
+            yield Event(row.kind, row.time, row.device, str(row.body.get("text", "")), row.body["details"])
+
+
+def _write(directory: Path, request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+    # A wrong folder must not become a new and empty record.
+    locate(directory)
+    writer = StoreWriter(directory, clock=clock)
+    writer.open()
+    try:
+        with Store(directory) as store:
+            known = list(events(store))
+        started = clock.now()
+        anchor = max(started.utc, writer.last_key + 1)
+        made: list[Event] = []
+        clerk = Clerk(known, lambda: Timeline(0, started.monotonic, anchor).key(clock.now().monotonic), made.append,
+                      recording=False)  # fmt: skip
+        answer = clerk.answer(request)
+        if made:
+            writer.begin_run(started, anchor, {"version": __version__, "purpose": "entries without a daemon"})
+            for event in made:
+                writer.put(event)
+            writer.flush()
+    finally:
+        writer.close()
+    return answer

@@ -1,0 +1,103 @@
+"""Requests become events of the record, once each; whoever asks hears what is and what may come next."""
+
+import pytest
+
+from acquisition.errors import ConfigurationError, Refused
+from acquisition.examination.clerk import REQUESTS, Clerk
+from tests.examination.rooms import SECOND, T0
+from tests.examination.test_binding import LDF
+
+START = {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left"}
+
+
+class Office:
+    def __init__(self, events=(), **more):
+        self.now = T0
+        self.events = list(events)
+        self.clerk = Clerk(tuple(events), lambda: self.now, self.events.append, headers=lambda: LDF, **more)
+
+    def __call__(self, do, wait=0.0, **fields):
+        self.now += round(wait * SECOND)
+        return self.clerk.answer({"do": f"session.{do}", **fields})
+
+
+@pytest.fixture
+def office():
+    office = Office()
+    office.clerk.answer(START)
+    return office
+
+
+def test_an_examination_from_start_to_stop_is_one_event_for_each_request(office):
+    assert office("mark", 300, name="inflate")["phase"] == "occlusion"
+    answer = office("mark", 184, name="release", ago=4)
+    assert answer["stages"][-1]["start_key"] == T0 + 480 * SECOND
+    office("observe", fields={"what": "vas", "mark": 20})
+    office("note", text="warm hands")
+    assert office("stop", 600)["state"] == "completed"
+    kinds = [event.kind for event in office.events]
+    assert kinds == ["session", "mark", "mark", "observation", "note", "session"]
+
+
+def test_the_answer_says_where_the_session_stands_and_what_may_come(office):
+    answer = office("show", 20)
+    assert (answer["phase"], answer["elapsed_s"], answer["planned_s"], answer["least_s"]) == (
+        "rest",
+        20.0,
+        300.0,
+        130.0,
+    )
+    assert [mark["name"] for mark in answer["marks"]] == ["inflate", "moved"]
+    assert answer["bindings"]["flux"] == ["ldf/flux/flux"]
+    assert answer["simulated"], "it says that its instruments are simulated"
+    assert office("list")["sessions"][0]["state"] == "open"
+
+
+def test_what_is_refused_leaves_no_event(office):
+    before = list(office.events)
+    for do, fields in (
+        ("mark", {"name": "release"}),
+        ("mark", {"name": "inflate", "ago": -3}),
+        ("mark", {"nome": "inflate"}),
+        ("note", {"text": ""}),
+        ("stop", {}),
+        ("observe", {"fields": {"what": "vas", "mark": 400}}),
+        ("correct", {"entry": 7, "field": "at", "value": 3, "reason": "a reason"}),
+        ("show", {"session": "s9"}),
+    ):
+        with pytest.raises(Refused):
+            office(do, **fields)
+    assert office.events == before
+    with pytest.raises(ConfigurationError, match="no protocol 'pohr'"):
+        office.clerk.answer({**START, "protocol": "pohr"})
+
+
+def test_a_new_clerk_knows_what_the_old_one_did(office):
+    office("mark", 300, name="inflate")
+    later = Office(office.events)
+    later.now = office.now + 60 * SECOND
+    later.clerk.resume()
+    assert later.events[-1].details["do"] == "resume"
+    assert later("mark", 120, name="release")["phase"] == "recovery"
+
+
+def test_a_clerk_without_a_daemon_takes_entries_and_starts_nothing(office):
+    office("stop", reason="power cut")
+    alone = Office(office.events, recording=False)
+    alone.now = office.now + SECOND
+    alone("observe", fields={"what": "vas", "mark": 20}, session="s1")
+    with pytest.raises(Refused, match="nothing is being recorded"):
+        alone.clerk.answer(START)
+
+
+def test_every_request_is_known_by_its_word():
+    assert set(REQUESTS) == {
+        f"session.{word}" for word in ("start", "mark", "note", "next", "stop", "correct", "observe", "show", "list")
+    }
+
+
+def test_a_study_may_have_a_pattern_of_codes():
+    office = Office(pattern=r"X\d")
+    with pytest.raises(Refused, match="pattern"):
+        office.clerk.answer(START)
+    assert office.clerk.answer({**START, "subject": "X1"})["subject"] == "X1"

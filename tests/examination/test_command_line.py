@@ -1,0 +1,98 @@
+"""`perfusion session` and `perfusion observe` on a record without a daemon, and what they say."""
+
+import json
+
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.cli.desk import moment
+from acquisition.errors import Refused, StoreError
+from acquisition.examination import desk
+from acquisition.store import Store, check
+from tests.examination.rooms import porh
+from tests.store.records import Recording
+
+
+@pytest.fixture
+def directory(tmp_path):
+    with Recording(tmp_path) as writer:
+        for event in porh().events:
+            writer.put(event)
+    return tmp_path
+
+
+@pytest.fixture
+def call(directory, capsys):
+    def run(*arguments, code=0):
+        ended = perfusion.main([*map(str, arguments), "--data", str(directory)], standalone_mode=False)
+        assert ended == code
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_sessions_are_listed_and_shown_from_the_record(call):
+    rows = json.loads(call("session", "list", "--json"))
+    assert [(row["session"], row["subject"], row["state"]) for row in rows] == [("s1", "03-117", "completed")]
+    assert "porh" in call("session", "list")
+    text = call("session", "show")
+    assert "s1 porh 03-117 baseline left: completed" in text
+    assert "mark inflate" in text
+    assert json.loads(call("session", "show", "s1", "--json"))["stages"][1]["phase"] == "occlusion"
+
+
+def test_an_entry_without_a_daemon_goes_into_the_record_and_its_chain_holds(call, directory):
+    out = call("observe", "vas", 62, "--session", "s1", "--by", "mk")
+    assert "vas entered" in out
+    call("observe", "ulcer", "--side", "left", "--site", "heel", "--length", 32, "--width", 18, "--session", "s1")
+    call("observe", "abi", "--side", "left", "--dp", 80, "--brachial-left", 125, "--session", "s1")
+    call("observe", "pressure", 130, 80, "--session", "s1")
+    call("observe", "not-done", "tbi", "--reason", "toe bandaged", "--session", "s1")
+    call("observe", "event", "adverse", "dizzy", "--session", "s1")
+    session = desk.book(directory).sessions["s1"]
+    assert [item.name for item in session.observations()] == ["vas", "ulcer", "abi", "pressure", "not-done", "event"]
+    assert session.observations("vas")[0].by == "mk"
+    assert check(directory).ok
+
+
+def test_a_correction_from_the_command_line_keeps_the_first_value(call, directory):
+    call("observe", "vas", 62, "--session", "s1")
+    call("session", "correct", 3, "--set", "mark=26", "--reason", "digits swapped", "--session", "s1")
+    item = desk.book(directory).sessions["s1"].observations("vas")[0]
+    assert (item.fields["mark"], item.first("mark")) == (26, 62)
+    assert "mark: 62.0 -> 26 (digits swapped" in call("session", "show")
+    call("session", "correct", "--set", "limb=right", "--reason", "ticked the wrong box", "--session", "s1")
+    assert desk.book(directory).sessions["s1"].about["limb"] == "right"
+
+
+def test_an_outline_comes_from_a_file(call, directory, tmp_path):
+    path = tmp_path / "outline.csv"
+    path.write_text("0,0\n100,0\n100,50\n0,50\n")
+    call(
+        "observe", "ulcer", "--side", "left", "--site", "heel", "--outline", path, "--mm-per-pixel", 0.1,
+        "--session", "s1",
+    )  # fmt: skip
+    assert desk.book(directory).sessions["s1"].observations("ulcer")[0].fields["outline"][1] == [100.0, 0.0]
+
+
+def test_a_session_starts_only_where_something_is_recorded(call, directory):
+    with pytest.raises(Refused, match="nothing is being recorded"):
+        call("session", "start", "--protocol", "porh", "--subject", "03-118", "--visit", "baseline")
+    with Store(directory) as store:
+        assert len(store.runs()) == 1, "what was refused opened no run"
+
+
+def test_a_wrong_folder_does_not_become_a_record(tmp_path):
+    with pytest.raises(StoreError, match="no record"):
+        desk.send(tmp_path, {"do": "session.note", "text": "x", "session": "s1"})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [(None, {}), ("-4s", {"ago": 4.0}), ("-4", {"ago": 4.0}), ("-1.5m", {"ago": 90.0}),
+     ("2026-03-01T09:30:00.250Z", {"at": 1772357400250000000}),
+     ("2026-03-01T10:30:00+01:00", {"at": 1772357400 * 10**9})],
+)  # fmt: skip
+def test_moments(text, fields):
+    assert moment(text) == fields

@@ -1,0 +1,73 @@
+"""Sessions on a running daemon: by the command line, through a kill, and on the disk before the answer."""
+
+import functools
+import json
+
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.errors import PerfusionError
+from acquisition.examination import desk
+from acquisition.store import check
+from tests.service.bench import Bench, streaming
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with Bench(tmp_path) as bench:
+        bench.simulate("intellivue")
+        bench.write()
+        yield bench
+
+
+@pytest.fixture
+def say(bench, capsys):
+    def run(*arguments, code=0):
+        call = functools.partial(
+            perfusion.main, [*arguments, "-c", str(bench.config), "--json"], standalone_mode=False
+        )  # fmt: skip
+        if code == 0:
+            call()
+            return json.loads(capsys.readouterr().out)
+        with pytest.raises(PerfusionError) as refused:
+            call()
+        assert refused.value.exit_code == code
+        return str(refused.value)
+
+    return run
+
+
+def test_a_session_outlives_a_kill_and_every_answer_was_on_disk(bench, say):
+    daemon = bench.run()
+    daemon.until(bench.store, streaming)
+    started = say(
+        "session", "start", "--protocol", "tcpo2-rest", "--subject", "03-117", "--visit", "baseline",
+        "--limb", "left",
+    )  # fmt: skip
+    assert started["committed"]
+    assert started["bindings"] == {"chest": ["tcpo2/chest/tcpo2"], "limb": ["tcpo2/calf/tcpo2"]}
+    assert say("session", "mark", "applied")["phase"] == "settling"
+    daemon.kill()
+    assert [item.name for item in desk.book(bench.store).sessions["s1"].items] == ["applied"]
+
+    daemon = bench.run()
+    daemon.until(bench.store, streaming)
+    assert say("session", "show")["phase"] == "settling"
+    assert "settling has" in say("session", "next", code=8)
+    assert say("session", "next", "--early", "a test of the service")["phase"] == "reading"
+    say("observe", "vas", "62")
+    stopped = say("session", "stop", "--reason", "a test of the service")
+    assert (stopped["state"], len(stopped["items"])) == ("aborted", 2)
+    assert daemon.stop() == 0
+    assert check(bench.store).ok
+
+
+def test_a_refusal_has_its_exit_code_and_says_what_to_do(bench, say):
+    daemon = bench.run()
+    daemon.until(bench.store, streaming)
+    start = ("session", "start", "--visit", "baseline")
+    assert "reads as a name" in say(*start, "--protocol", "tcpo2-rest", "--subject", "Ivanova", code=8)
+    assert "known: " in say(*start, "--protocol", "pohr", "--subject", "03-117", code=3)
+    assert "no channel 'flux'" in say(*start, "--protocol", "porh", "--subject", "03-117", code=8)
+    assert "session start" in say("session", "mark", "release", code=8)
+    assert daemon.stop() == 0
