@@ -1,0 +1,56 @@
+"""A real recording as the analog output of a monitor: through SCPI, PyVISA, driver and store, every row once."""
+
+import numpy as np
+import pytest
+
+from acquisition.store import Store, check
+from tests.recordings import folder, read
+from tests.service.bench import ENTRIES, Bench
+
+STEP = 0.0501
+"""PU: half a step of the simulated converter at 1 mV/PU, and the rounding of the wire."""
+
+
+def replay(place, name, column, speed):
+    """Replay a recording; answers the stored block and the recording's time, values and interval."""
+    time, values = read(name)[:2]
+    interval = round(float(np.median(np.diff(time))), 3)
+    with Bench(place) as bench:
+        source = f"{folder() / name}.csv:{column}=flux"
+        simulator = bench.simulate("daq970a", "--replay", source, "--speed", speed)
+        entry = ENTRIES["daq970a"].replace("interval = 0.05", f"interval = {interval}")
+        bench.write({"daq970a": entry})
+        daemon = bench.run("--speed", speed)
+
+        def all_there(seen):
+            flux = [c for d in seen["devices"] for c in d["channels"] if c["name"] == "flux"]
+            return bool(flux) and sum(row["stream"] == "flux" for row in simulator.rows()) >= len(values)
+
+        daemon.until(bench.store, all_there, timeout=60)
+        assert daemon.stop() == 0
+    report = check(bench.store)
+    assert report.ok, report.problems
+    with Store(bench.store) as store:
+        return store.read("ldf", ["flux"]), time, values, interval
+
+
+def compare(block, time, values, interval):
+    stored = block.values[:, 0]
+    assert len(stored) == len(values), "every row once"
+    assert np.abs(stored - values).max() <= STEP, "in order, within the digitiser's resolution"
+    assert not block.quality.any()
+    # The sweeps are as regular as the recording; the scale is the recording's own.
+    axis = (block.time - block.time[0]) / 1e9
+    assert np.abs(np.diff(axis) - interval).max() < 0.1 * interval + 0.002
+    assert axis[-1] == pytest.approx((len(time) - 1) * interval, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["finger_pressure_008_j1_1"])
+def test_every_row_of_a_recording_is_stored_once(tmp_path, name):
+    compare(*replay(tmp_path, name, "flux_pu", 150))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("name", "column"), [("finger_pressure_026_j1_1", "flux_pu"), ("forearm_baseline", "flux_au")])
+def test_every_row_of_two_more(tmp_path, name, column):
+    compare(*replay(tmp_path, name, column, 100))
