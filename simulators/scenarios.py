@@ -147,9 +147,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         ),
         "o2-challenge": Scenario("breathes pure oxygen from 5 to 15 min", oxygen=Oxygen(300.0, 900.0)),
         "tour": Scenario(
-            "every 5 min an occlusion of one minute, hyperaemia, and a walk of 80 s",
-            Occlusion(20.0, 80.0),
-            Walk(170.0, 80.0, 2 * MPH, 10.0),
+            "every 5 min a walk of 80 s, then an occlusion of one minute and its hyperaemia",
+            Occlusion(150.0, 210.0),
+            Walk(8.0, 80.0, 2 * MPH, 10.0),
             period=300.0,
         ),
     }

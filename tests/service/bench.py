@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 PERFUSION = [sys.executable, "-c", "from acquisition.cli import main; main()"]
 ENTRIES = {
@@ -199,3 +201,34 @@ def perfusion(*arguments, timeout=60):
     return subprocess.run(
         [*PERFUSION, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=dict(os.environ)
     )
+
+
+def children(pid):
+    """The processes that a process started, by the simulator's name."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                words = (status.parent / "cmdline").read_bytes().split(b"\0")
+                if b"simulators" in words:
+                    found[words[words.index(b"simulators") + 1].decode()] = int(status.parent.name)
+    return found
+
+
+@contextlib.contextmanager
+def demo(*arguments):
+    """Run the demonstration; yields its process and the live page's address."""
+    process = subprocess.Popen(
+        [*PERFUSION, "demo", "--no-browser", "--port", "0", *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        url = next(match[0] for line in process.stdout if (match := re.search(r"http://\S+", line)))
+        yield process, url
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(15)
+        finally:
+            process.stdout.close()
