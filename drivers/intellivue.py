@@ -225,8 +225,8 @@ class Observed:
     def label(self) -> str:
         """What the monitor's screen calls it, empty where it does not say."""
         for code, value in self.attributes:
-            if code == LABEL_STRING:
-                return text(Reader(value).block(), "utf-16-be")
+            if code == LABEL_STRING and len(value) >= 2:
+                return text(value[2:], "utf-16-be")
         return ""
 
 
@@ -284,13 +284,13 @@ class UserInfo:
 
     @classmethod
     def decode(cls, data: bytes) -> UserInfo:
-        """From the user information; a profile that does not name extended polls grants none."""
+        """From the user information; what it leaves out is neither changed nor granted."""
         reader = Reader(data)
         _, _, _, system_type, start_mode = (reader.u32() for _ in range(5))
         reader.attributes()
         profile = dict(reader.attributes()).get(POLL_PROFILE)
         if profile is None:
-            raise Malformed("an association without a poll profile")
+            return cls(system_type, start_mode, extensions=0)
         reader = Reader(profile)
         _, period, receive, send, _, _ = (reader.u32() for _ in range(6))
         extension = dict(reader.attributes()).get(POLL_EXTENSION)
@@ -371,6 +371,8 @@ def _decode_session(payload: bytes) -> Message:
     reader = Reader(payload)
     kind, length = reader.u8(), reader.u8()
     body = reader.take(reader.u16() if length == 0xFF else length)
+    if len(body) < 2 or len(body) + (4 if length == 0xFF else 2) != len(payload):
+        raise Malformed("a session message of a wrong length")
     if kind in (0x0D, 0x0E):
         end = _HEADER_END.search(body)
         if end is None:
@@ -864,7 +866,12 @@ class Electrodes:
         labels: dict[Source, str] = {}
         for each in objects:
             source = each.context, each.handle
-            for numeric in each.numerics:
+            try:
+                numerics = each.numerics
+            except Malformed:
+                self._announcer.warn_once((source,), f"the values of handle {each.handle} cannot be read")
+                continue
+            for numeric in numerics:
                 if numeric.physio in QUANTITIES:
                     offers.setdefault(numeric.physio, {})[source] = numeric
                     labels[source] = each.label
@@ -1038,6 +1045,7 @@ class IntelliVue(Driver):
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take bytes; yield one reading for each electrode and result."""
+        yield from self._announcer.said()
         for item in self._cutter.feed(data) if self._framed else (data,):
             if isinstance(item, Skipped):
                 yield _noise("bytes outside of frames", item.data)
@@ -1046,8 +1054,8 @@ class IntelliVue(Driver):
                 yield from self._take(decode(unframe(item) if self._framed else item), at)
             except Malformed as error:
                 yield _noise(str(error), item)
+            yield from self._announcer.said()
         self._release(at)
-        yield from self._announcer.said()
 
     def _take(self, message: Message, at: float) -> Iterator[Readings | Notice]:
         match message:
@@ -1068,8 +1076,12 @@ class IntelliVue(Driver):
                 yield from self._answered(message, at)
             case ErrorResult(invoke, status):
                 self._refused(invoke, status, at)
+            case ConnectIndication():
+                pass
             case _:
-                yield Notice("noise", f"a message for the monitor came back: {type(message).__name__}", {"bytes": 0})
+                self._announcer.warn_once(
+                    ("echo",), "a host's messages arrive here: the line echoes, or a second host is on it"
+                )
 
     # Sending: at most four frames in 128 ms.
 
@@ -1104,7 +1116,7 @@ class IntelliVue(Driver):
         """Forget everything that ends with an association."""
         self._timers.clear()
         self._waiting.clear()
-        self._associated = self._identified = self._streaming = False
+        self._associated = self._streaming = False
         self._fresh = True
         self._granted = False
         self._quiet = association_timeout(0.0) / 3
@@ -1268,7 +1280,7 @@ class IntelliVue(Driver):
 
     def _note_standing(self, number: int, at: float) -> None:
         """Once a renewed poll gives results, those of earlier ones are no longer taken."""
-        self._within(EXTENDED_INTERVAL / self.setup.patience * 1.5 + ANSWER_TIME, self._miss_answer, at)
+        self._timers[self._miss_answer] = at + 1.5 * EXTENDED_INTERVAL + ANSWER_TIME * self.setup.patience
         del self._standing[: self._standing.index(number)]
         if self._unanswered == number:
             self._unanswered = None

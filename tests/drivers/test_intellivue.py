@@ -162,6 +162,14 @@ def test_an_accept_longer_than_254_bytes_is_read():
     assert message == protocol.AssociationAccept(protocol.UserInfo(protocol.SERVER, protocol.HOT_START))
 
 
+def test_an_accept_without_a_poll_profile_grants_nothing():
+    info = protocol.UserInfo(protocol.SERVER, protocol.HOT_START, extensions=0)
+    user = info.encode()[:24] + protocol.pack_attributes(())
+    inner = known.ACCEPT_HEADER + bytes([len(user)]) + user + bytes(16)
+    body = protocol._SESSION + b"\xc1" + bytes([len(inner)]) + inner
+    assert protocol.decode(b"\x0e" + bytes([len(body)]) + body) == protocol.AssociationAccept(info)
+
+
 @pytest.mark.parametrize("refusal", ["0C 03 32 01 00", "0C 02 00 00"])
 def test_a_refusal_is_read_with_and_without_reasons(refusal):
     assert protocol.decode(bytes.fromhex(refusal)) == protocol.Refuse()
@@ -305,6 +313,26 @@ def test_the_monitor_is_identified_before_its_first_sample():
         assert identity.details["serial"] == "53494d0000000001"
 
 
+def test_an_identity_from_the_introduction_alone_is_said_before_the_first_sample():
+    class Taciturn(Scripted):
+        def _describe(self, request, at):
+            pass
+
+    said = converse(reader(*BOTH), Taciturn(), 6.0)
+    kinds = ["sample" if isinstance(item, Readings) else item.kind for _, item in said]
+    assert kinds[:3] == ["state", "identity", "sample"]
+
+
+def test_a_monitor_without_an_identity_streams_with_a_warning():
+    class Nameless(Scripted):
+        def _identity(self):
+            return ()
+
+    said = converse(reader(*BOTH), Nameless(), 6.0)
+    assert len(said.values("chest")) == 6
+    assert ["neither model nor system id" in text for text in texts(said, "warning")] == [True]
+
+
 @pytest.mark.parametrize("poll", POLLS)
 def test_noise_on_the_line_costs_only_the_damaged_replies(poll):
     rng = random.Random(5)
@@ -344,6 +372,14 @@ def test_a_restarted_monitor_is_read_on_a_new_time_base(poll):
     after = [float(r.device_time[0]) for r in said.readings if r.base.token == bases[-1]]
     assert after[0] < 6
     assert np.array_equal(said.values("calf"), [row["values"] for _, row in monitor.rows if row["stream"] == "calf"])
+
+
+def test_a_restart_shows_even_where_the_new_time_is_later_than_the_old():
+    monitor = Scripted(Monitor(uptime=0), events=[(60.0, lambda m: m.reset(60.0))], away=[(20.5, 100.0)])
+    said = converse(reader(CHEST), monitor, 110.0)
+    times = device_times(said, "chest")
+    assert times[-1] > times[19]
+    assert len({r.base.token for r in said.readings}) == 2
 
 
 @pytest.mark.parametrize("poll", POLLS)
@@ -709,6 +745,20 @@ def test_values_of_two_electrodes_in_objects_of_their_own_are_not_guessed_togeth
     items = talk(reader(), gas(300, 70.0), gas(301, 30.0), *co2)
     assert math.isnan(one(items).values[0, TCPCO2])
     assert len([i for i in items if not isinstance(i, Readings)]) == 3
+
+
+def test_an_object_that_cannot_be_read_costs_only_itself():
+    odd = protocol.Observed(0, 12, ((protocol.COMPOUND_NUMERIC, b"\x00\x05\x00\x02ab"), (protocol.LABEL_STRING, b"x")))
+    items = talk(reader(CHEST), odd, gas(257))
+    assert one(items).values[0, TCPO2] == 68
+    assert any("handle 12 cannot be read" in i.text for i in items if not isinstance(i, Readings))
+
+
+def test_an_echoing_line_is_reported_once():
+    driver = reader(CHEST)
+    driver.start(0.0)
+    items = [item for _ in range(3) for item in driver.receive(known.POLL_FRAME, 0.1)]
+    assert [item.kind for item in items] == ["warning"]
 
 
 def test_the_same_handle_in_another_context_is_another_electrode():
