@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
@@ -119,7 +120,9 @@ def open_writer(file: Path, *, create: bool = True, vfs: str = "") -> apsw.Conne
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = None
     try:
-        connection = apsw.Connection(str(file), flags=flags, vfs=vfs or None)
+        # psow=0: a power cut may spoil the whole sector that is being written, so no two commits share one.
+        uri = f"file:{quote(str(file.absolute()))}?psow=0"
+        connection = apsw.Connection(uri, flags=flags | apsw.SQLITE_OPEN_URI, vfs=vfs or None)
         connection.set_busy_timeout(5000)
         tables = list(connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1"))
         if tables:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import apsw
 
-PIECE = 1 << 20
+PIECE = 1 << 16
+"""SQLite's own files take less than 128 kB at a time."""
 
 
 def write_anew(file: Path, vfs: str) -> None:

@@ -61,8 +61,8 @@ def event(time=T0, kind="state", device="ldf", text="STREAMING", **details):
 class Recording:
     """A writer on a folder, its run begun; `with Recording(path) as writer`."""
 
-    def __init__(self, directory, begin=True, **more):
-        self.writer = StoreWriter(directory, clock=Clock(), **{"flush": 0.01, "retry": 0.01, **more})
+    def __init__(self, directory, begin=True, writer_class=StoreWriter, **more):
+        self.writer = writer_class(directory, clock=Clock(), **{"flush": 0.01, "retry": 0.01, **more})
         self._begin = begin
 
     def __enter__(self):
