@@ -20,7 +20,8 @@ DT = 0.025
 """The instrument renews its output 40 times a second."""
 SECONDS = 64
 N = round(SECONDS / DT)
-RESOLUTION = 0.1
+STEPS = 10
+"""Of its resolution in one PU."""
 
 #        f0     sf    a    sa   tau
 BANDS = (
@@ -65,7 +66,7 @@ def flux(level: Callable[[Floats], Floats], flow: Flow, seed: int, time_constant
             x = np.maximum(x + flow.rf * movements(seed, index), 0)
         before = float(x[0]) if state.filtered is None else state.filtered
         y = recursion(np.array([decay]), (1 - decay) * x[None], np.array([before]))[0]
-        return np.rint(y / RESOLUTION) * RESOLUTION, _State(slow, phase, fast, float(y[-1]))
+        return np.rint(y * STEPS) / STEPS, _State(slow, phase, fast, float(y[-1]))
 
     return Grid(DT, N, Blocks(first, step))
 

@@ -22,7 +22,8 @@ class Bench(Protocol):
 
 
 Ledger = Callable[[Mapping[str, Any]], None]
-"""Takes one row for every sample put on the wire: stream, device_time, values."""
+"""Takes one row for every sample put on the wire: `stream` and `values` (c,) as the driver names and orders them, in
+its units, None where none was sent; `device_time` s. What a record holds is compared with it."""
 
 
 def no_ledger(_: Mapping[str, Any]) -> None:

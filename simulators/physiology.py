@@ -88,15 +88,15 @@ class Participant:
                 levels.flux, subject.phenotype.flow, self.seed, self._time_constant, self._artefacts
             ),
             "backscatter": lambda: self._sensed(
-                signal, lambda t: np.full(len(t), 55.0), _Sensor(0.025, drift=0.8, noise=0.1, resolution=0.1)
+                signal, lambda t: np.full(len(t), 55.0), _Sensor(0.025, drift=0.8, noise=0.1)
             ),
             "skin_temperature": lambda: self._sensed(
-                signal, lambda t: np.full(len(t), 31.0), _Sensor(1.0, drift=0.2, tau=300.0, resolution=0.1)
+                signal, lambda t: np.full(len(t), 31.0), _Sensor(1.0, drift=0.2, tau=300.0)
             ),
             "heater_temperature": lambda: self._sensed(
-                signal, levels.heater, _Sensor(1.0, lag=5.0, noise=0.02, resolution=0.1)
+                signal, levels.heater, _Sensor(1.0, lag=5.0, noise=0.02)
             ),
-            "cuff_pressure": lambda: self._sensed(signal, levels.cuff, _Sensor(0.025, noise=0.2, resolution=0.1)),
+            "cuff_pressure": lambda: self._sensed(signal, levels.cuff, _Sensor(0.025, noise=0.2)),
             "tcpo2_chest": lambda: self._sensed(
                 signal, lambda t: levels.po2(chest, subject.chest_fall, t), _OXYGEN
             ),
@@ -110,7 +110,7 @@ class Participant:
         return make[signal]()
 
     def _sensed(self, signal: str, level: Curve, sensor: _Sensor) -> Grid:
-        """The level with a wandering drift, through a first-order sensor, with noise and a resolution."""
+        """The level with a wandering drift, through a first-order sensor, with noise, in steps of its resolution."""
         seed = self.seed
         tau: Floats = np.array([sensor.tau])
         decay = math.exp(-sensor.dt / sensor.lag) if sensor.lag else 0.0
@@ -123,7 +123,7 @@ class Participant:
             before = float(x[0]) if state[1] is None else state[1]
             y = recursion(np.array([decay]), (1 - decay) * x[None], np.array([before]))[0] if sensor.lag else x
             read = y + sensor.noise * random.standard_normal(N)
-            return np.rint(read / sensor.resolution) * sensor.resolution, (float(drift[-1]), float(y[-1]))
+            return np.rint(read * sensor.steps) / sensor.steps, (float(drift[-1]), float(y[-1]))
 
         start = float(generator(seed, f"{signal} at first").standard_normal())
         return Grid(sensor.dt, N, Blocks[_State]((start, None), step))
@@ -131,7 +131,7 @@ class Participant:
     def _belt(self, signal: str) -> Curve:
         """The belt's speed; a belt at rest does not tremble."""
         level = self._levels.speed
-        noise = self._sensed(signal, lambda t: np.zeros(len(t)), _Sensor(0.1, noise=0.02, resolution=1e-3))
+        noise = self._sensed(signal, lambda t: np.zeros(len(t)), _Sensor(0.1, noise=0.02, steps=1000))
 
         def read(t: Floats) -> Floats:
             speed = level(t)
@@ -142,14 +142,17 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class _Sensor:
-    """Read every `dt` s; `drift` wanders with `tau` s; `lag` is the first-order time constant, s."""
+    """Read every `dt` s; `drift` wanders with `tau` s; `lag` is the first-order time constant, s.
+
+    A unit has `steps` steps.
+    """
 
     dt: float
     drift: float = 0.0
     tau: float = 60.0
     lag: float = 0.0
     noise: float = 0.0
-    resolution: float = 0.1
+    steps: int = 10
 
 
 _OXYGEN = _Sensor(0.5, drift=0.6, lag=9.0, noise=0.25)

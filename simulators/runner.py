@@ -97,8 +97,7 @@ class Runner:
         at = self._clock.now()
         for message in self._instrument.to_send():
             for release, piece in self._faults.outward(message, at):
-                last = self._leaving[-1][0] if self._leaving else release
-                self._leaving.append((max(release, last), piece))
+                self._leaving.append((release, piece))
         self._depart()
         self._arm()
 

@@ -68,6 +68,23 @@ def test_a_pty_carries_bytes_both_ways_and_tells_when_the_host_comes_and_goes(tm
     asyncio.run(body())
 
 
+def test_a_host_that_sets_nothing_reads_and_writes_plain_bytes(tmp_path):
+    async def body():
+        ear, cable = Ear(), PtyCable(str(tmp_path / "box"), Serial(9600))
+        await cable.plug(ear)
+        line = os.open(tmp_path / "box", os.O_RDWR | os.O_NOCTTY)
+        await ear.until(lambda: ear.said)
+        cable.send(b"\r\n\x03\x04")
+        assert await asyncio.to_thread(os.read, line, 4) == b"\r\n\x03\x04"
+        os.write(line, b"\n\r\x03")
+        await ear.until(lambda: len(ear.heard) == 3)
+        assert ear.heard == b"\n\r\x03"
+        os.close(line)
+        await cable.close()
+
+    asyncio.run(body())
+
+
 def test_a_pty_takes_no_less_time_than_the_wire_and_less_at_speed(tmp_path):
     async def seconds(speed, paced=True):
         ear, cable = Ear(), PtyCable(str(tmp_path / "box"), Serial(9600), speed, paced)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from acquisition.errors import ConfigurationError
+from simulators import flowmotion
 from simulators.levels import Levels
 from simulators.phenotypes import PHENOTYPES, draw
 from simulators.physiology import UNITS, Participant
@@ -38,6 +39,7 @@ def test_going_far_ahead_and_back_changes_nothing_and_keeps_little():
     far = participant.values("flux", t + 6 * 3600)
     assert np.array_equal(participant.values("flux", t), first)
     assert np.array_equal(Participant("healthy", "rest", 1).values("flux", t + 6 * 3600), far)
+    participant.values("flux", np.arange(0.0, 3600.0, 0.5))
     blocks = participant._read["flux"]._blocks
     assert len(blocks._blocks) <= 8
     assert len(blocks._states) <= 7
@@ -126,6 +128,26 @@ def test_the_heart_beats_once_a_second_and_hardly_at_all_in_critical_ischaemia()
     assert beats("cli")[1] < power / 50
 
 
+def test_nothing_jumps_where_two_blocks_meet():
+    factors = np.ones((6, 1)) * 0.1
+    state = flowmotion._State(np.zeros(16), np.zeros(6), np.zeros(3), None)
+    steps, meetings, last = [], [], None
+    for block in range(40):
+        motion, *rest = flowmotion._motion(state, factors, generator(1, "x", block))
+        state = flowmotion._State(*rest, None)
+        steps.append(np.abs(np.diff(motion)))
+        if last is not None:
+            meetings.append(abs(motion[0] - last))
+        last = motion[-1]
+    assert np.mean(meetings) < 1.5 * np.mean(steps)
+
+
+def test_the_backscatter_wanders_as_slowly_as_it_should():
+    x = Participant("healthy", "rest", 4).values("backscatter", np.arange(0.0, 7200.0, 1.0))
+    assert np.std(x) == pytest.approx(0.8, rel=0.2)
+    assert np.corrcoef(x[:-60], x[60:])[0, 1] == pytest.approx(math.exp(-1), abs=0.15)
+
+
 def test_an_electrode_falls_from_air_to_its_plateau_in_a_quarter_of_an_hour():
     rest = Participant("healthy", "rest", 1)
     p = rest.values("tcpo2_calf", np.array([0.0, 840.0, 900.0, 1500.0]))
@@ -164,6 +186,8 @@ def test_a_claudicant_stops_in_pain_and_the_limb_loses_oxygen():
     drop = drop - np.mean(drop[t < 170])
     assert drop.min() == pytest.approx(truth["DROP"], abs=3)
     assert truth["DROP"] <= -15
+    late = participant.values("tcpo2_calf", truth["stop"] + np.arange(1500.0, 1600.0))
+    assert np.mean(late) == pytest.approx(participant.truth()["tcpo2"]["calf"], abs=1)
     assert set(participant.values("belt_grade", t[(t > 220) & (t < truth["stop"])])) == {10.0}
     assert participant.values("belt_speed", np.array([10.0, truth["stop"] + 30])) == pytest.approx([0, 0], abs=0)
 

@@ -125,12 +125,14 @@ def test_an_unplugged_line_returns_under_its_link(tmp_path):
 
 def test_the_ledger_survives_a_kill(tmp_path):
     link, ledger = str(tmp_path / "treadmill"), tmp_path / "ledger.jsonl"
+    ledger.write_text("{}\n")
     with simulator("--link", link, "--ledger", str(ledger)) as process:
         for _ in range(3):
             ask(link)
         process.kill()
         process.wait(5)
         rows = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert rows.pop(0) == {}, "what stood there before"
     assert [row["n"] for row in rows] == [0, 1, 2]
     assert {row["stream"] for row in rows} == {"belt"}
     assert rows[0]["values"][0] == 0.0

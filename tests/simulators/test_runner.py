@@ -25,6 +25,7 @@ class Ticker(Instrument):
         self.happened.append(("connect", at))
 
     def receive(self, data, at):
+        self.happened.append(("heard", data))
         if data == b"break":
             raise ZeroDivisionError("a bug")
         self.send(data.upper())
@@ -107,7 +108,7 @@ def play(seconds, *, faults=(), speed=1.0, host=(), instrument=None):
 def test_an_instrument_gets_bytes_and_time():
     log, ticker = play(3.5, host=[(0.5, b"hello")])
     assert log == [(0.5, b"HELLO"), (1.0, b"1;"), (2.0, b"2;"), (3.0, b"3;"), "closed"]
-    assert ticker.happened == [("connect", 0.0)]
+    assert ticker.happened == [("connect", 0.0), ("heard", b"hello")]
 
 
 def test_speed_brings_more_seconds_into_one():
