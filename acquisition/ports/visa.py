@@ -25,7 +25,11 @@ from acquisition.model import Instant
 from acquisition.ports import Receiver
 
 SLICE = 0.5
-"""Seconds of one VISA operation: no other way ends one, and a link that is closed is let go within it."""
+"""Seconds of one VISA operation: no other way ends one, and a link that is closed is let go within it.
+
+VXI-11 and GPIB have twice that: there nobody can tell whether a time-out threw a part of the answer away, so that the
+first one is the last.
+"""
 ANSWER = 2.0
 """Seconds in which an answer must begin."""
 LEAVE = 1.0
@@ -217,6 +221,8 @@ def _session(name: str) -> _Session:
         manager = _manager()
     resource: Any = manager.open_resource(name, open_timeout=int(ANSWER * 1000), timeout=int(SLICE * 1000))
     stream = name.upper().startswith("ASRL") or name.upper().endswith("SOCKET")
+    if not stream and "HISLIP" not in name.upper():
+        resource.timeout = int(2000 * SLICE)
     return _Bytes(resource) if stream else _Session(resource)
 
 
