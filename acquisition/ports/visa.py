@@ -90,6 +90,7 @@ class VisaPort:
                     asks = b"?" in message
                     if asks and self._closed.is_set():
                         continue
+                    session.look()
                     session.write(message)
                     if asks:
                         answer = session.answer(self._closed.is_set)
@@ -118,10 +119,22 @@ class _Session:
 
     def __init__(self, resource: Any) -> None:
         self._resource = resource
+        inner = resource.visalib.sessions[resource.session].interface
+        socket_of_rpc = getattr(inner, "sock", None)
+        self._socket: socket.socket | None = inner if isinstance(inner, socket.socket) else socket_of_rpc
 
     def close(self) -> None:
+        """Close the session; a farewell to a peer that is gone would take VXI-11 five busy seconds."""
+        if self._socket is not None and _gone(self._socket):
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self._resource.close()
+
+    def look(self, wait: float = 0.0) -> None:
+        """See whether the peer has closed; VISA would spin until its time-out and then call it one."""
+        if self._socket is not None and _gone(self._socket, wait):
+            raise ConnectionResetError("the instrument closed the connection")
 
     def write(self, message: bytes) -> None:
         self._resource.write_raw(message)
@@ -157,17 +170,14 @@ class _Bytes(_Session):
     def __init__(self, resource: Any) -> None:
         super().__init__(resource)
         resource.set_visa_attribute(constants.ResourceAttribute.termchar_enabled, False)
-        self._socket: socket.socket | None = None
         if isinstance(resource, pyvisa.resources.SerialInstrument):
             resource.set_visa_attribute(constants.ResourceAttribute.asrl_end_in, constants.SerialTermination.none)
-        inner = getattr(resource.visalib.sessions[resource.session], "interface", None)
-        if isinstance(inner, socket.socket):
-            self._socket = inner
+        if self._socket is not None:
             # Opening succeeds where nobody listens.
-            if number := inner.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if number := self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self.close()
                 raise ConnectionRefusedError(number, "connection refused")
-            inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def answer(self, given_up: Callable[[], bool]) -> bytes:
         """Read one complete answer with its LF: a block by its length, else to the LF."""
@@ -196,17 +206,11 @@ class _Bytes(_Session):
         return data
 
     def _read(self, count: int) -> bytes:
-        if self._socket is not None:
-            self._look(self._socket)
+        if not getattr(self._resource.visalib.sessions[self._resource.session], "_pending_buffer", b""):
+            self.look(SLICE)
         with self._resource.ignore_warning(constants.StatusCode.success_max_count_read):
             data, _ = self._resource.visalib.read(self._resource.session, count)
         return bytes(data)
-
-    def _look(self, inner: socket.socket) -> None:
-        """See whether the peer has closed; VISA would spin until its time-out and then call it one."""
-        buffered = getattr(self._resource.visalib.sessions[self._resource.session], "_pending_buffer", b"")
-        if not buffered and select.select([inner], [], [], SLICE)[0] and not inner.recv(1, socket.MSG_PEEK):
-            raise ConnectionResetError("the instrument closed the connection")
 
 
 @cache
@@ -224,6 +228,14 @@ def _session(name: str) -> _Session:
     if not stream and "HISLIP" not in name.upper():
         resource.timeout = int(2000 * SLICE)
     return _Bytes(resource) if stream else _Session(resource)
+
+
+def _gone(link: socket.socket, wait: float = 0.0) -> bool:
+    """Whether the peer has closed the connection, as far as `wait` seconds show."""
+    try:
+        return bool(select.select([link], [], [], wait)[0]) and not link.recv(1, socket.MSG_PEEK)
+    except (OSError, ValueError):
+        return True
 
 
 def _complete(answer: bytes) -> bool:

@@ -23,7 +23,7 @@ from simulators.runner import ScenarioClock
 from tests.digitiser import inputs, plugged, simulator
 
 # pyvisa-py leaves a socket for the garbage collector where HiSLIP is refused.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 CABLES = {"hislip": HislipCable, "socket": TcpCable}
 

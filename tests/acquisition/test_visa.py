@@ -1,6 +1,7 @@
 """VISA sessions over loopback against the simulated digitiser: whole answers, and every way to lose a link."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from simulators.vxi11 import Vxi11Cable
 from tests.digitiser import driver, plugged, simulator
 
 # pyvisa-py leaves sockets for the garbage collector where HiSLIP and VXI-11 are refused.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 CABLES = {"hislip": HislipCable, "socket": TcpCable, "vxi11": Vxi11Cable}
 each = pytest.mark.parametrize("kind", sorted(CABLES))
@@ -53,6 +54,7 @@ def no_thread_stays():
     while own := [t for t in threading.enumerate() if t.name.startswith("visa ")]:
         assert time.monotonic() < end, own
         own[0].join(0.1)
+    gc.collect()
 
 
 def on_link(kind, script, **options):
