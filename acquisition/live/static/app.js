@@ -452,6 +452,8 @@ function remeasure() {
 
 function axis() {
   const canvas = $("axis"), ratio = window.devicePixelRatio || 1, ctx = canvas.getContext("2d");
+  const strip = document.querySelector(".strip canvas");
+  if (strip) canvas.style.width = strip.clientWidth + "px";
   canvas.width = Math.round(canvas.clientWidth * ratio); canvas.height = Math.round(canvas.clientHeight * ratio);
   ctx.font = `${11.5 * ratio}px system-ui, sans-serif`;
   ctx.fillStyle = view.colours.muted; ctx.textAlign = "center"; ctx.textBaseline = "middle";
