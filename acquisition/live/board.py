@@ -208,6 +208,7 @@ def _channel(
     return {
         "stream": header.stream.name,
         "name": channel.name,
+        "label": words.label(header.stream.name, channel.name, len(device.streams) == 1),
         "unit": channel.unit,
         "display_unit": words.display_unit(channel.unit),
         "decimals": words.decimals(channel.unit),

@@ -86,9 +86,11 @@ class History:
         with Store(self._directory) as store:
             for index, header in enumerate(headers):
                 device, name = header.key
-                for number, channel in enumerate(header.stream.channels):
-                    drawn = store.columns(device, name, channel.name, start, stop, window.points)
-                    records.append(frames.columns(index, number, drawn))
+                channels = [channel.name for channel in header.stream.channels]
+                drawn = store.overview(device, channels, start, stop, window.points, name)
+                for number in range(len(channels)):
+                    trace = Columns(drawn.edges, drawn.low[:, number], drawn.high[:, number])
+                    records.append(frames.columns(index, number, trace))
                 gaps[index] = [
                     (gap.start / 1e6, gap.stop / 1e6, gap.cause)
                     for gap in store.gaps(device, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -69,10 +70,11 @@ def encode(value: Any) -> str:
 
 
 def _streams(headers: Sequence[Header], speed: float) -> list[dict[str, Any]]:
-    return [_describe(index, header, speed) for index, header in enumerate(headers)]
+    number = Counter(header.device for header in headers)
+    return [_describe(index, header, speed, number[header.device] == 1) for index, header in enumerate(headers)]
 
 
-def _describe(index: int, header: Header, speed: float) -> dict[str, Any]:
+def _describe(index: int, header: Header, speed: float, alone: bool) -> dict[str, Any]:
     return {
         "index": index,
         "device": header.device,
@@ -86,6 +88,8 @@ def _describe(index: int, header: Header, speed: float) -> dict[str, Any]:
         "channels": [
             {
                 "name": channel.name,
+                "label": words.label(header.stream.name, channel.name, alone),
+                "small": channel.name in words.SMALL,
                 "unit": channel.unit,
                 "display_unit": words.display_unit(channel.unit),
                 "decimals": words.decimals(channel.unit),

@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from acquisition.live import words
+
 BARS = "▁▂▃▄▅▆▇█"
 LOOK = {
     "live": ("●", "green"),
@@ -68,11 +70,10 @@ def _add_device(table: Table, device: Any) -> None:
         table.add_row(name, "", "", "", Text(f"{sign} {device['state'].lower()}", style))
     for channel in device["channels"]:
         sign, style = LOOK.get(channel["word"], ("▲", "yellow"))
-        value, age = channel["value"], channel["age_s"]
-        digits = "—" if value is None else f"{value:.{channel['decimals']}f}"
+        digits, age = words.digits(channel["value"], channel["unit"]), channel["age_s"]
         table.add_row(
             name,
-            channel["name"],
+            channel["label"],
             Text(digits, "bold" if channel["word"] == "live" else "dim strike"),
             channel["display_unit"],
             Text(f"{sign} {channel['word']}", style),

@@ -16,8 +16,16 @@ DECIMALS = {
     "km/h": 1,
     "m": 0,
     "s": 0,
+    "min": 0,
+    "mW": 0,
+    "1": 0,
     "V": 3,
 }
+
+LABELS = {"tcpo2": "tcPO₂", "tcpco2": "tcPCO₂"}
+
+SMALL = frozenset({"site_time", "sensor_temperature", "heating_power", "set_speed", "set_grade", "running", "elapsed"})
+"""Quantities that tell how an instrument is doing rather than the participant: shown small, without a trace."""
 
 _GRAVEST_FIRST = (
     (Quality.INVALID, "invalid"),
@@ -35,6 +43,20 @@ DOWN = ("LOST", "FAILED")
 def display_unit(unit: str) -> str:
     """The unit as people read it."""
     return UNITS.get(unit, unit)
+
+
+def label(stream: str, channel: str, alone: bool) -> str:
+    """What to call a channel: with its stream before it unless that is the device's only one, or named the same."""
+    name = _plain(channel)
+    return name if alone or stream == channel else f"{_plain(stream)} {name}"
+
+
+def digits(value: float | None, unit: str) -> str:
+    """The value as it is shown; nothing is shown as minus zero."""
+    if value is None:
+        return "—"
+    text = f"{value:.{decimals(unit)}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
 
 
 def decimals(unit: str) -> int:
@@ -57,3 +79,7 @@ def state_word(device_state: str, value: float | None, flags: int, stale: bool) 
         if flags & flag:
             return word
     return "live" if value is not None else "no value"
+
+
+def _plain(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))

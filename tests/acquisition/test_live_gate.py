@@ -150,7 +150,9 @@ def test_nothing_else_is_served(port, path):
     assert ask(port, f"Host: 127.0.0.1:{port}", path=path)[0] in (307, 404)
 
 
-@pytest.mark.parametrize("path", ["/", "/app.js", "/style.css", "/icon.svg", "/api/snapshot", "/metrics", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/app.js", "/strip.js", "/style.css", "/icon.svg", "/api/snapshot", "/metrics", "/nothing"]
+)
 def test_every_answer_keeps_the_page_to_itself(port, path):
     _, answer = ask(port, f"Host: 127.0.0.1:{port}", path=path)
     head = answer.partition(b"\r\n\r\n")[0].lower()

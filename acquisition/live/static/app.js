@@ -2,7 +2,9 @@
 
    A value is live only while the page can prove it: its age is taken against the record's clock, which is
    carried on between messages by the browser's monotonic clock; when the feed is silent nothing is live. */
-"use strict";
+
+import { Strip } from "./strip.js";
+import { $, GRID, bytesText, clockText, digitsOf, make, say, view } from "./view.js";
 
 const SCHEMA = 1, SILENT = 2000, LOOK = 200, FRAME = 30, MOST_COLUMNS = 4000, EVENTS = 100;
 const SAMPLES = 1, COLUMNS = 2, GAP = 1;
@@ -12,22 +14,6 @@ const SIGNS = {
   "no connection": ["✕", "lost"], "calibrating": ["◆", "calibrating"], "no data yet": ["○", "none"], "no value": ["○", "none"],
 };
 const OLD = new Set(["stale", "lost", "failed", "no connection", "no data yet", "no value"]);
-const GRID = { 60: 10e3, 120: 30e3, 600: 60e3, 3600: 600e3 };
-
-const $ = (id) => document.getElementById(id);
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text !== undefined) node.textContent = text;
-  return node;
-};
-const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const two = (n) => String(n).padStart(2, "0");
-const clockText = (ms, seconds = true) => {
-  const at = new Date(ms);
-  return two(at.getHours()) + ":" + two(at.getMinutes()) + (seconds ? ":" + two(at.getSeconds()) : "");
-};
-const bytesText = (n) => n < 1e6 ? (n / 1e3).toFixed(0) + " kB" : n < 1e9 ? (n / 1e6).toFixed(1) + " MB" : (n / 1e9).toFixed(2) + " GB";
 
 /* ---- time: the record's clock, between messages */
 
@@ -46,174 +32,14 @@ const time = {
 
 /* ---- what is shown */
 
-const view = { window: 600, points: 900, width: 600e3 / 900, head: null, colours: {} };
 const devices = new Map();   // name -> {node, rows, state, ...}
 let streams = [];            // by index in the feed
 const byKey = new Map();     // "device/stream" -> stream
 
-class Strip {
-  /* One channel's trace: least and greatest value per pixel column, in a ring; only new columns are drawn. */
-  constructor(channel, stream, colour) {
-    this.channel = channel; this.stream = stream; this.colour = colour;
-    this.canvas = make("canvas");
-    this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", "Trace of " + channel.name);
-    this.ctx = this.canvas.getContext("2d", { alpha: true });
-    this.ticks = make("div", "ticks");
-    this.node = make("div", "strip");
-    this.node.append(this.ticks, this.canvas);
-    this.bottom = 0; this.top = 1;
-    this.reset();
-  }
-
-  reset() {
-    const n = view.points;
-    this.low = new Float32Array(n).fill(NaN);
-    this.high = new Float32Array(n).fill(NaN);
-    this.cut = new Uint8Array(n);       // 1: a gap ends in this column
-    this.gone = new Uint8Array(n);      // 1: within a gap
-    this.drawn = null;                  // the column at the right edge of the canvas
-    this.dirty = Infinity;              // the oldest column to draw again
-    this.rescale = true;
-  }
-
-  fit() {
-    const ratio = window.devicePixelRatio || 1;
-    const height = Math.max(Math.round(this.node.clientHeight * ratio), 8);
-    if (this.canvas.width !== view.points || this.canvas.height !== height) {
-      this.canvas.width = view.points; this.canvas.height = height;
-      this.drawn = null;
-    }
-  }
-
-  clear(from, to) {
-    const n = view.points;
-    for (let c = Math.max(from, to - n + 1); c <= to; c++) {
-      const i = c % n;
-      this.low[i] = this.high[i] = NaN; this.cut[i] = this.gone[i] = 0;
-    }
-  }
-
-  add(column, low, high) {
-    if (column <= view.head - view.points || column > view.head) return;
-    const i = column % view.points;
-    if (!(this.low[i] <= low)) this.low[i] = low;
-    if (!(this.high[i] >= high)) this.high[i] = high;
-    if (column < this.dirty) this.dirty = column;
-    if (low < this.bottom || high > this.top) this.rescale = true;
-  }
-
-  gap(from, to) {
-    const oldest = view.head - view.points + 1;
-    const first = Math.max(Math.floor(from / view.width) + 1, oldest), last = Math.floor(to / view.width);
-    for (let c = first; c < last; c++) this.gone[c % view.points] = 1;
-    if (last >= oldest && last <= view.head) this.cut[last % view.points] = 1;
-    this.dirty = Math.min(this.dirty, first);
-  }
-
-  scale() {
-    this.rescale = false;
-    let least = Infinity, most = -Infinity;
-    for (let i = 0; i < view.points; i++) {
-      if (this.low[i] < least) least = this.low[i];
-      if (this.high[i] > most) most = this.high[i];
-    }
-    if (most < least) { least = 0; most = 1; }
-    const unit = this.channel.unit;
-    if (unit !== "Cel" && least > 0) least = 0;
-    const span = Math.max((most - least) * 1.08, unit === "Cel" ? 2 : 1);
-    const rough = span / 2, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
-    let bottom = Math.floor(least / step) * step;
-    if (unit === "Cel" || least < 0) bottom = Math.floor(least / (step / 2)) * (step / 2);
-    let top = bottom + 2 * step;
-    while (top < most) top += step / 2;
-    // A wider scale at once, a narrower one only when the trace has become small in it.
-    const fits = least >= this.bottom && most <= this.top;
-    if (fits && this.fixed && (top - bottom) > 0.55 * (this.top - this.bottom)) return;
-    if (bottom === this.bottom && top === this.top && this.fixed) return;
-    this.bottom = bottom; this.top = top; this.fixed = true; this.drawn = null;
-    const places = Math.max(0, Math.min(3, 1 - Math.floor(Math.log10(top - bottom))));
-    this.ticks.replaceChildren(...[0.08, 0.5, 0.92].map((part) => {
-      const value = top - (part - 0.08) / 0.84 * (top - bottom);
-      const label = make("span", "", String(+value.toFixed(places)));
-      label.style.top = part * 100 + "%";
-      return label;
-    }));
-  }
-
-  row(value) {
-    const h = this.canvas.height, part = (value - this.bottom) / (this.top - this.bottom);
-    return Math.max(0, Math.min(h - 1, Math.round(h * (0.92 - 0.84 * part))));
-  }
-
-  draw() {
-    this.fit();
-    if (this.rescale) this.scale();
-    const n = view.points, head = view.head, oldest = head - n + 1;
-    let from = this.dirty;
-    if (this.drawn === null || head - this.drawn >= n) from = oldest;
-    else if (head > this.drawn) {
-      const ctx = this.ctx;
-      ctx.globalCompositeOperation = "copy";
-      ctx.drawImage(this.canvas, this.drawn - head, 0);
-      ctx.globalCompositeOperation = "source-over";
-      from = Math.min(from, this.drawn + 1);
-    }
-    this.drawn = head; this.dirty = Infinity;
-    if (from <= head) this.paint(Math.max(from, oldest), head);
-  }
-
-  paint(from, to) {
-    const { ctx, low, high } = this, n = view.points, h = this.canvas.height, colours = view.colours;
-    const oldest = view.head - n + 1, x0 = from - oldest;
-    ctx.clearRect(x0, 0, to - from + 1, h);
-    this.background(from, to, oldest, h);
-    let before = from - 1;
-    while (before >= oldest && Number.isNaN(low[before % n])) before--;
-    if (before < oldest) before = null;
-    ctx.fillStyle = colours.traces[this.colour];
-    const thick = Math.max(2, Math.round((window.devicePixelRatio || 1) * 1.6));
-    const reach = this.stream.bridge / view.width + 1;
-    for (let c = from; c <= to; c++) {
-      const i = c % n;
-      if (Number.isNaN(low[i])) continue;
-      let top = this.row(high[i]), bottom = this.row(low[i]);
-      if (before !== null && !this.cut[i] && c - before <= reach) {
-        const j = before % n, beforeTop = this.row(high[j]), beforeBottom = this.row(low[j]);
-        if (c - before > 1) {
-          // Between two columns with samples the trace is a line: integer fills, no path.
-          const a = (beforeTop + beforeBottom) / 2, b = (top + bottom) / 2, steps = c - before;
-          for (let k = 1; k < steps; k++) {
-            const y0 = Math.round(a + (b - a) * (k - 1) / steps), y1 = Math.round(a + (b - a) * k / steps);
-            ctx.fillRect(before + k - oldest, Math.min(y0, y1), 1, Math.max(thick, Math.abs(y1 - y0)));
-          }
-          const reached = Math.round(a + (b - a) * (steps - 1) / steps);
-          top = Math.min(top, reached); bottom = Math.max(bottom, reached);
-        } else {
-          if (beforeBottom < top) top = beforeBottom;
-          if (beforeTop > bottom) bottom = beforeTop;
-        }
-      }
-      ctx.fillRect(c - oldest, top, 1, Math.max(bottom - top, thick));
-      before = c;
-    }
-  }
-
-  background(from, to, oldest, h) {
-    const { ctx } = this, n = view.points, colours = view.colours, every = GRID[view.window];
-    ctx.fillStyle = colours.grid;
-    for (const part of [0.08, 0.5, 0.92]) ctx.fillRect(from - oldest, Math.round(h * part), to - from + 1, 1);
-    const tick = Math.ceil(from * view.width / every) * every;
-    for (let t = tick; t / view.width < to + 1; t += every) ctx.fillRect(Math.floor(t / view.width) - oldest, 0, 1, h);
-    const last = this.stream.time, quiet = last === null ? Infinity : Math.floor((last + this.stream.quiet) / view.width);
-    ctx.fillStyle = colours.hatch;
-    for (let c = from; c <= to; c++) {
-      if (!this.gone[c % n] && c <= quiet) continue;
-      for (let y = 9 - c % 10; y < h; y += 10) ctx.fillRect(c - oldest, y, 1, 2);
-    }
-  }
+function* strips() {
+  for (const { rows } of byKey.values()) for (const { strip } of rows) if (strip) yield strip;
 }
+
 
 /* ---- building the page from what there is */
 
@@ -246,35 +72,40 @@ function takeStreams(described) {
     }
     const patience = Math.max(...about.channels.map((c) => c.stale_after)) * 1000 * time.speed;
     Object.assign(stream, { about, quiet: patience, bridge: about.rate ? 2500 / about.rate : patience });
-    stream.rows.forEach((row, i) => { row.channel = row.strip.channel = about.channels[i]; });
+    stream.rows.forEach((row, i) => { row.channel = about.channels[i]; say(row.label, row.channel.label); });
     return stream;
   });
 }
 
 function buildRow(about, channel, stream) {
-  const owner = device(about.device), colour = colours++ % 8;
+  const owner = device(about.device);
   const node = make("article", "channel old"), reading = make("div", "reading");
-  const name = make("div", "name"), lag = make("span", "lag");
+  const label = make("span", "label", channel.label), lag = make("span", "lag"), state = make("span", "state none", "○ no data yet");
   lag.title = "From the instant of the sample to this page";
-  name.append(make("span", "label", channel.name), lag);
   const digits = make("div", "digits"), output = make("output", "", "—");
   digits.append(output, make("span", "unit", channel.display_unit));
-  const status = make("div", "status"), state = make("span", "state none", "○ no data yet");
-  status.append(state);
+  reading.append(label, lag, digits, state);
   if (about.confidence === "unconfirmed scale") {
-    const tag = make("span", "tag", "scale unconfirmed");
-    tag.title = about.source;
-    status.append(tag);
+    const tag = make("span", "tag", "scale");
+    tag.append(make("span", "", " unconfirmed"));
+    tag.title = "The scale is unconfirmed: " + about.source;
+    reading.append(tag);
   }
-  reading.append(name, digits, status);
-  reading.style.setProperty("--trace", `var(--trace-${colour})`);
-  const strip = new Strip(channel, stream, colour);
-  node.append(reading, strip.node);
+  node.append(reading);
   node.dataset.channel = about.device + "/" + about.stream + "/" + channel.name;
-  owner.node.append(node);
-  owner.rows++;
-  owner.node.style.flexGrow = owner.rows;
-  return { owner, channel, node, output, state, lag, strip, word: "no data yet" };
+  const row = { owner, channel, node, label, output, state, lag, strip: null, word: "no data yet" };
+  if (channel.small) {
+    owner.small ??= owner.node.appendChild(make("div", "small"));
+    owner.small.append(node);
+    return row;
+  }
+  const colour = colours++ % 8;
+  reading.style.setProperty("--trace", `var(--trace-${colour})`);
+  row.strip = new Strip(channel, stream, colour);
+  node.append(row.strip.node);
+  owner.node.insertBefore(node, owner.small || null);
+  owner.node.style.flexGrow = ++owner.rows;
+  return row;
 }
 
 /* ---- the feed */
@@ -311,8 +142,8 @@ function takeText(message) {
     takeState(message.state);
     takeStreams(message.streams);
     message.events.forEach(takeEvent);
-    request();
-  } else if (message.type === "streams") { takeStreams(message.streams); request(); }
+    remeasure() || request();
+  } else if (message.type === "streams") { takeStreams(message.streams); remeasure() || request(); }
   else if (message.type === "state") takeState(message);
   else if (message.type === "event") takeEvent(message);
   else if (message.type === "past") link.past = message;
@@ -370,7 +201,7 @@ function takeRecords(buffer) {
       if (stream && n) takeSamples(stream, flags, new Float64Array(buffer, body, n), new Float64Array(buffer, body + 8 * n, n * c), new Uint8Array(buffer, body + 8 * n * (1 + c), n * c), c);
     } else if (kind === COLUMNS) {
       size += 16 + 8 * n;
-      if (stream && link.past) takeColumns(stream.rows[c].strip, data.getFloat64(body, true), data.getFloat64(body + 8, true), new Float32Array(buffer, body + 16, n), new Float32Array(buffer, body + 16 + 4 * n, n));
+      if (stream?.rows[c].strip && link.past) takeColumns(stream.rows[c].strip, data.getFloat64(body, true), data.getFloat64(body + 8, true), new Float32Array(buffer, body + 16, n), new Float32Array(buffer, body + 16 + 4 * n, n));
     } else return;
     at += Math.ceil(size / 8) * 8;
     if (kind === COLUMNS && at >= buffer.byteLength) endPast();
@@ -384,11 +215,12 @@ function takeSamples(stream, flags, times, values, quality, c) {
   while (row < n && known !== null && times[row] <= known) row++;
   if (row === n) return;
   const after = times[n - 1];
-  if (flags & GAP && known !== null && row === 0) for (const { strip } of stream.rows) strip.gap(known, times[0]);
+  if (flags & GAP && known !== null && row === 0) for (const { strip } of stream.rows) strip?.gap(known, times[0]);
   const reached = Math.floor(after / view.width);
   if (reached > view.head) advance(reached);
   for (let k = 0; k < c; k++) {
     const { strip } = stream.rows[k];
+    if (!strip) continue;
     for (let i = row; i < n; i++) {
       const value = values[i * c + k];
       if (value === value) strip.add(Math.floor(times[i] / view.width), value, value);
@@ -412,6 +244,7 @@ function endPast() {
   link.past = null;
   for (const [index, found] of Object.entries(gaps)) {
     for (const { strip } of streams[index]?.rows || []) {
+      if (!strip) continue;
       for (const [from, to] of found) strip.gap(from, to);
       strip.rescale = true; strip.drawn = null;
     }
@@ -433,7 +266,7 @@ function measure() {
   const width = Math.max(Math.round(view.window * 1e9 / points / 1024), 1) * 1024 / 1e6;
   if (points === view.points && width === view.width && view.head !== null) return false;
   view.points = points; view.width = width; view.head = null;
-  for (const { rows } of byKey.values()) for (const { strip } of rows) strip.reset();
+  for (const strip of strips()) strip.reset();
   advance();
   return true;
 }
@@ -442,12 +275,18 @@ function advance(to) {
   const now = time.now();
   const head = Math.max(to ?? 0, now === null ? 0 : Math.floor(now / view.width));
   if (!head || (view.head !== null && head <= view.head)) return;
-  if (view.head !== null) for (const { rows } of byKey.values()) for (const { strip } of rows) strip.clear(view.head + 1, head);
+  if (view.head !== null) for (const strip of strips()) strip.clear(view.head + 1, head);
   view.head = head;
 }
 
 function remeasure() {
-  if (measure()) request();
+  // Where all channels do not fit, the rows are made lower before anything has to be scrolled.
+  const main = $("devices"), rows = main.querySelectorAll(".strip").length;
+  const rest = devices.size * 27 + main.querySelectorAll(".small").length * 30;
+  document.body.classList.toggle("dense", rows * 86 + rest > main.clientHeight);
+  const changed = measure();
+  if (changed) request();
+  return changed;
 }
 
 function axis() {
@@ -493,7 +332,7 @@ function look() {
       const word = wordOf(row, stream, i, now), value = stream.values[i];
       const [sign, style] = SIGNS[word] || ["▲", "range"];
       const old = OLD.has(word), aged = stream.time !== null && (word === "stale" || word === "no connection" || style === "lost");
-      say(row.output, Number.isFinite(value) ? value.toFixed(row.channel.decimals) : "—");
+      say(row.output, Number.isFinite(value) ? digitsOf(value, row.channel.decimals) : "—");
       say(row.state, sign + " " + word + (aged && now !== null ? " · " + ageText((now - stream.time) / 1000 / time.speed) : ""));
       say(row.lag, !old && stream.lag !== null ? "lag " + (stream.lag < 1 ? Math.round(stream.lag * 100) * 10 + " ms" : stream.lag.toFixed(1) + " s") : "");
       if (word === row.word && !row.fresh) return;
@@ -501,7 +340,7 @@ function look() {
       row.state.className = "state " + style;
       row.node.className = "channel" + (old ? " old" : style === "range" ? " doubt" : style === "calibrating" ? " calibration" : "");
       row.node.dataset.word = word;
-      if (row.word === "live" || word === "live") say($("news"), row.channel.name + ": " + word);
+      if (row.word === "live" || word === "live") say($("news"), row.channel.label + ": " + word);
       row.word = word;
     });
   }
@@ -519,11 +358,9 @@ function frame(at) {
   advance();
   const narrow = at - shrink > 3000;
   if (narrow) shrink = at;
-  for (const { rows } of byKey.values()) {
-    for (const { strip } of rows) {
-      if (narrow) strip.rescale = true;
-      strip.draw();
-    }
+  for (const strip of strips()) {
+    if (narrow) strip.rescale = true;
+    strip.draw();
   }
   if (axisHead !== view.head) { axis(); axisHead = view.head; }
 }
@@ -537,7 +374,7 @@ function theme(name) {
     traces: Array.from({ length: 8 }, (_, i) => colour("trace-" + i)),
     grid: colour("grid"), hatch: colour("hatch"), muted: colour("muted"),
   };
-  for (const { rows } of byKey.values()) for (const { strip } of rows) strip.drawn = null;
+  for (const strip of strips()) strip.drawn = null;
   axisHead = null;
 }
 
