@@ -117,6 +117,8 @@ def test_the_first_message_says_what_there_is_then_comes_the_past_then_what_is_n
         assert [s["device"] for s in hello["streams"]] == ["ldf", "tcpo2", "treadmill"]
         assert hello["streams"][0]["channels"][0] == {
             "name": "flux",
+            "label": "flux",
+            "small": False,
             "unit": "[arb'U]",
             "display_unit": "PU",
             "decimals": 1,
