@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,12 +50,30 @@ class PageTable(Table, frozen=True):
 
 
 class Influx(Table, frozen=True):
-    """A remote InfluxDB."""
+    """A remote InfluxDB; its token stands in a file, or in the environment variable `token_env`."""
 
-    url: str
+    url: Annotated[str, Meta(pattern=r"^https?://")]
     org: str
     bucket: str
-    token_file: str
+    token_file: str | None = None
+    token_env: str | None = None
+    flush: Annotated[float, Meta(ge=0.01, le=60)] = 1.0
+
+    def token(self, beside: Path) -> str:
+        """The token; ConfigurationError where it cannot be had."""
+        if self.token_env is not None:
+            token = os.environ.get(self.token_env, "")
+            where, remedy = f"$.influx.token_env ({self.token_env})", "set that environment variable"
+        else:
+            path = beside / (self.token_file or "")
+            where, remedy = f"$.influx.token_file ({path})", "write the token into that file, readable by the service"
+            try:
+                token = path.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError("the token cannot be read", where, type(error).__name__, remedy) from None
+        if not token:
+            raise ConfigurationError("the token is empty", where, remedy=remedy)
+        return token
 
 
 class Mqtt(Table, frozen=True):
@@ -157,6 +176,9 @@ def load(path: Path) -> Config:
         except ValueError as error:
             value = tables.store.retention
             raise strict.fault(path, "$.store.retention", "no retention", str(error), value) from None
+    influx = tables.influx
+    if influx is not None and (influx.token_file is None) == (influx.token_env is None):
+        raise strict.fault(path, "$.influx.token_file", "the token's place is not clear", "token_file or token_env")
     if not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     seen: dict[str, int] = {}

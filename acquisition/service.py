@@ -9,10 +9,11 @@ import logging
 import os
 import platform
 import random
+import re
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ from acquisition.ports.serial import SerialPort
 from acquisition.ports.tcp import TcpPort
 from acquisition.ports.udp import UdpPort
 from acquisition.ports.visa import VisaPort
+from acquisition.registry import drivers
+from acquisition.remotes.influx import InfluxWriter
+from acquisition.remotes.shipper import Shipment, Shipper
 from acquisition.store import Store, StoreWriter, retention
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from acquisition.supervisor import Device, Patience, State, Supervisor
@@ -42,6 +46,8 @@ log = logging.getLogger(__name__)
 
 LOCAL_CAP, NETWORK_CAP = 1.0, 5.0
 DRAIN = 3.0
+FAREWELL = 1.5
+"""Seconds that a remote may take for what is left at the end; what it does not take is sent after the next start."""
 COMMIT = 2.0
 """Seconds that an answer about a session waits for the disk."""
 CLOCK_STEP = 0.1
@@ -114,6 +120,7 @@ class Service:
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
                 clerk.resume()
+                shippers = self._ship(store, loop)
                 if page is not None:
                     url = page.start()
                     stack.callback(page.stop)
@@ -123,6 +130,9 @@ class Service:
                 async with control:
                     await self._stream(supervisors, store, seconds)
                 self._say("service", "stopped")
+                store.flush()
+                for shipper in shippers:
+                    shipper.stop(FAREWELL)
         finally:
             store.close()
             _notify("STOPPING=1")
@@ -264,13 +274,30 @@ class Service:
             "speed": self._clock.speed,
         }
 
+    def _ship(self, store: StoreWriter, loop: asyncio.AbstractEventLoop) -> list[Shipper]:
+        """Start what carries the record to the configured remotes."""
+        influx = self._config.tables.influx
+        if influx is None:
+            return []
+        site = self._config.tables.site
+        shipper = Shipper(
+            "influx",
+            InfluxWriter(influx.url, influx.org, influx.bucket, influx.token(self._config.path.parent)),
+            store,
+            self._config.store,
+            Shipment(lambda header: _measurement(header.driver), {"site": site.id, "station": site.station}),
+            lambda kind, text, details: _threadsafe(loop, self._say_details, kind, text, details),
+            self._key_now,
+            flush=influx.flush,
+        )
+        shipper.start()
+        return [shipper]
+
     def _warn_unserved(self) -> None:
-        tables = self._config.tables
-        for name, present in (("influx", tables.influx), ("mqtt", tables.mqtt)):
-            if present is not None:
-                text = f"[{name}] is configured, but this version replicates nothing: the record stays on this machine"
-                log.warning(text)
-                self._say("warning", text)
+        if self._config.tables.mqtt is not None:
+            text = "[mqtt] is configured, but this version has no MQTT: the readings stay on this machine"
+            log.warning(text)
+            self._say("warning", text)
 
     def _witnessed(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
         assert self._witness is not None
@@ -279,6 +306,9 @@ class Service:
     def _say_trouble(self, text: str | None) -> None:
         log.error("the record: %s", text) if text else log.info("the record is written again")
         self._say("store", text or "written again")
+
+    def _say_details(self, kind: str, text: str, details: Mapping[str, object]) -> None:
+        self._say(kind, text, **details)
 
     def _say(self, kind: str, text: str, **details: Any) -> None:
         self._bus.publish(Event(kind, self._key_now(), "", text, details))
@@ -306,9 +336,15 @@ def _committed(clerk: Clerk, store: StoreWriter) -> Answer:
     return answer
 
 
-def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[str | None], None], text: str | None) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended; the writer still closes
-        loop.call_soon_threadsafe(call, text)
+def _measurement(driver: str) -> str:
+    """The kind of a device as a name, for remotes: `TcPO2 monitor` -> `tcpo2_monitor`."""
+    known = drivers().get(driver)
+    return re.sub(r"[^a-z0-9]+", "_", (known.about.kind if known else driver).lower()).strip("_")
+
+
+def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended; the caller's thread still closes
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 def _raise_descriptor_limit() -> None:

@@ -82,6 +82,7 @@ class Recorded:
     device: str
     stream: str
     body: dict[str, Any]
+    hash: str
 
 
 class Store:
@@ -274,14 +275,19 @@ class Store:
         ]
 
     def events(
-        self, kind: str | None = None, device: str | None = None, stream: str | None = None, since: int = 0
+        self,
+        kind: str | None = None,
+        device: str | None = None,
+        stream: str | None = None,
+        since: int = 0,
+        limit: int = -1,
     ) -> list[Recorded]:
-        """Events after id `since`, oldest first."""
-        query = """SELECT id, time, kind, device, stream, body FROM event WHERE id > ?1
+        """Events after id `since`, oldest first; at most `limit`, unless that is negative."""
+        query = """SELECT id, time, kind, device, stream, body, hash FROM event WHERE id > ?1
                    AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR device = ?3) AND (?4 IS NULL OR stream = ?4)
-                   ORDER BY id"""
-        found = self._connection.execute(query, (since, kind, device, stream))
-        return [Recorded(i, t, k, d, s, json.loads(body)) for i, t, k, d, s, body in found]
+                   ORDER BY id LIMIT ?5"""
+        found = self._connection.execute(query, (since, kind, device, stream, limit))
+        return [Recorded(i, t, k, d, s, json.loads(body), digest.hex()) for i, t, k, d, s, body, digest in found]
 
     def runs(self) -> dict[int, dict[str, Any]]:
         """Every run: its start on both clocks, its anchor, and what it said about itself."""
