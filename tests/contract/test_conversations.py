@@ -150,6 +150,26 @@ def test_a_fresh_driver_finds_an_instrument_that_lost_power(name):
 
 
 @pytest.mark.parametrize("name", DISTINCT)
+def test_a_message_that_never_ends_is_given_up(name):
+    """Of at most a few megabytes, where an instrument may announce such a block."""
+    messages = [message for message in converse(driver(name), simulator(name), 5.0).sent if message]
+    for run in {messages[-1][:1], messages[-1][len(messages[-1]) // 2 :][:1], b"\x01"}:
+        built = driver(name)
+        built.start(0.0)
+        list(built.receive(messages[-1][: len(messages[-1]) // 2], 0.0))
+        tracemalloc.start()
+        try:
+            held = [0]
+            while not (len(held) > 3 and held[-1] - min(held[-3:]) < 1000) and held[-1] >= max(held) - 10_000:
+                assert len(held) < 800, f"{held[-1]} bytes are held after {len(held) - 1} times 16384 of {run!r}"
+                list(built.receive(run * 16384, 0.1 * len(held)))
+                built.to_send()
+                held.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", DISTINCT)
 def test_random_bytes_neither_raise_nor_fill_the_memory(name):
     batter(name, 200_000)
 
