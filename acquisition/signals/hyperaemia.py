@@ -165,7 +165,7 @@ def _block(x: Floats, rate: float, start: float, on: Floats, off: Floats, s: Set
         "hyperaemic": (highest >= threshold).astype(np.float64),
         # A maximum within half a smoothing window of the end is the end of a rise, not a summit.
         "peak_at_end": (summit >= limit - max(0.5 * s.smoothing, 1.0 / rate) - 1e-9).astype(np.float64),
-        "latency": np.fmax(reached - off, 0.0),
+        "latency": np.maximum(reached - off, 0.0),
         "time_to_peak": summit - off,
         "half_rise": half_up - off,
         "recovery_75": down[0.75] - off,

@@ -294,6 +294,13 @@ def test_no_recovery_before_the_end_is_a_bound():
     assert cut["auc_60"].reason == "record_ends_before"
 
 
+def test_flow_that_never_reaches_rest_again_has_no_latency():
+    found = porh(Hyperaemia(rest=12, peak=9, zero=4, b=200).trace(stop=700), CUFF)
+    assert (found["latency"].value, found["latency"].reason) == (None, "flow_did_not_reach_rest")
+    assert found["hyperaemia_area"].reason.startswith("flow_did_not_reach_rest")
+    assert found["hyperaemia"].value == 0.0
+
+
 # --- biological zero ---------------------------------------------------------------------------------------------
 
 
