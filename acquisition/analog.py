@@ -23,7 +23,8 @@ class Sentinel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One output: value = (volts - offset_v) / volts_per_unit, valid within [valid_min, valid_max] (in `unit`).
 
-    `companion` names the signal of the same profile whose sentinels condemn this one too.
+    `companion` names the signal of the same profile whose sentinels condemn this one too. `accuracy` (+-, in
+    `unit`) is what the maker states of the output, beyond that of the measurement.
     """
 
     signal: str
@@ -35,6 +36,7 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentinels: tuple[Sentinel, ...] = ()
     companion: str | None = None
     stale_after: float | None = None
+    accuracy: float | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

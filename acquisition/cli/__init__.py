@@ -8,7 +8,7 @@ import sys
 import click
 
 from acquisition import __version__
-from acquisition.cli import bench, configuration, daemon, instruments, observe, record, session, watching
+from acquisition.cli import bench, configuration, daemon, instruments, observe, outcomes, record, session, watching
 from acquisition.errors import PerfusionError
 
 INTERRUPTED = 130
@@ -37,6 +37,7 @@ for command in (
     daemon.run,
     instruments.devices,
     observe.observe,
+    outcomes.show_outcomes,
     record.backup,
     record.query,
     record.verify,

@@ -16,6 +16,7 @@ from acquisition.cli.desk import ask, directory, key, moment, options, tell, tel
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.examination.description import describe, summarise
+from acquisition.examination.evidence import CONDITIONS
 from acquisition.examination.session import Book, Session
 
 LIMBS = ("left", "right", "both", "none")
@@ -32,6 +33,9 @@ def session() -> None:
 @click.option("--visit", required=True, help="Such as baseline or month-3.")
 @click.option("--limb", type=click.Choice(LIMBS), default="none", show_default=True)
 @click.option("--site", default="", help="Where the probes are, such as dorsum of the foot.")
+@click.option(
+    "--condition", "said", multiple=True, metavar="NAME=VALUE", help=f"How it is measured: {', '.join(CONDITIONS)}."
+)
 @click.option("--bind", "bound", multiple=True, metavar="ROLE=DEVICE/STREAM/CHANNEL", help="Which channel is what.")
 @options
 def start(
@@ -40,6 +44,7 @@ def start(
     visit: str,
     limb: str,
     site: str,
+    said: tuple[str, ...],
     bound: tuple[str, ...],
     path: Path | None,
     data: Path | None,
@@ -50,7 +55,7 @@ def start(
     return ask(
         path, data, by, as_json, "session.start",
         protocol=protocol, subject=subject, visit=visit, limb="" if limb == "none" else limb, site=site,
-        bind=_bindings(bound),
+        bind=_bindings(bound), conditions=dict(_pair(each, "--condition") for each in said),
     )  # fmt: skip
 
 
@@ -154,7 +159,7 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
 def show(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
     del by
-    found = _chosen(desk.book(directory(path, data)), which)
+    found = chosen(desk.book(directory(path, data)), which)
     answer = describe(found, found.stop or found.last)
     tell(answer, as_json)
     if not as_json:
@@ -162,7 +167,8 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
     return 0
 
 
-def _chosen(book: Book, which: str | None) -> Session:
+def chosen(book: Book, which: str | None) -> Session:
+    """The session of that name, by default the present or latest one; Refused where there is none."""
     known = list(book.sessions.values())
     for each in known:
         if each.id == which:
@@ -188,10 +194,14 @@ def _change(when: str | None, strike: bool, field: str | None) -> tuple[str, Any
         return "struck", True
     if when is not None:
         return "at", key(when)
-    name, sign, text = (field or "").partition("=")
+    return _pair(field or "", "--set")
+
+
+def _pair(text: str, option: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
     if not sign:
-        raise click.BadParameter(f"{field!r} is not FIELD=VALUE", param_hint="--set")
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
     try:
-        return name, json.loads(text)
+        return name, json.loads(value)
     except ValueError:
-        return name, text
+        return name, value

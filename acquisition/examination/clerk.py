@@ -37,6 +37,8 @@ class Start(Ask, frozen=True, tag="session.start"):
     site: Text = ""
     by: Text = ""
     bind: dict[str, list[str]] = {}
+    conditions: dict[Literal["model", "probe", "time_constant", "calibration", "sensor_temperature", "position"],
+                     str | float] = {}  # fmt: skip
 
 
 class SetMark(Ask, frozen=True, tag="session.mark"):
@@ -211,6 +213,7 @@ class Clerk:
             "site": participant.check_text(asked.site, "site"),
             "by": asked.by,
             "bindings": bindings,
+            "conditions": {name: _checked(value, name) for name, value in asked.conditions.items()},
             "simulated": any(header.simulated for header in headers),
         }
         return decisions.start(self.book, now, asked.protocol, protocol, about, self._pattern)
@@ -218,3 +221,7 @@ class Clerk:
     def _accept(self, event: Event) -> None:
         self._publish(event)
         self.book = self.book.after(event)
+
+
+def _checked(value: str | float, name: str) -> str | float:
+    return participant.check_text(value, name) if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from acquisition.examination.session import Book, Item, Session
 from acquisition.model import Event
 
 SECOND = 1_000_000_000
-ABOUT = ("subject", "visit", "limb")
+ABOUT = ("subject", "visit", "limb", "site")
 """What of a session's start may be corrected."""
 
 

@@ -1,0 +1,111 @@
+"""`perfusion outcomes`: the indices of a session, or of every session of a record, computed from what is stored."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from acquisition.cli.desk import directory
+from acquisition.cli.session import chosen
+from acquisition.examination import study
+from acquisition.examination.desk import events
+from acquisition.examination.outcomes import Outcomes, outcomes
+from acquisition.examination.session import replay
+from acquisition.store import Store
+
+
+@click.command("outcomes")
+@click.argument("which", metavar="[SESSION]", required=False)
+@click.option("--study", "whole", is_flag=True, help="Every closed session, and which attempt counts.")
+@click.option("--changes", is_flag=True, help="What changed since the baseline visit, where it can be compared.")
+@click.option("--baseline", default=study.BASELINE, show_default=True, help="The visit that others are held against.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV, one row an index.")
+@click.option("--curves", is_flag=True, help="With --json of a session: time courses and spectra too.")
+@click.option("--data", type=click.Path(path_type=Path), envvar="PERFUSION_DATA", help="The folder of the record.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The bench, as TOML.")
+def show_outcomes(
+    which: str | None,
+    whole: bool,
+    changes: bool,
+    baseline: str,
+    as_json: bool,
+    as_csv: bool,
+    curves: bool,
+    path: Path | None,
+    data: Path | None,
+) -> int:
+    """Compute the outcomes of SESSION (default: the latest), or of the whole study, anew from the record."""
+    if as_json and as_csv:
+        raise click.UsageError("either --json or --csv")
+    with Store(directory(path, data)) as store:
+        book = replay(events(store))
+        if whole or changes:
+            made = study.attempts(store, book)
+            columns = study.CHANGES if changes else study.ROWS
+            _table(study.changes(made, baseline) if changes else study.rows(made), columns, as_json, as_csv)
+            return 0
+        found = outcomes(store, book, chosen(book, which))
+    if as_json:
+        click.echo(json.dumps(found.as_dict(curves), indent=2, ensure_ascii=False, allow_nan=False))
+    elif as_csv:
+        _table(study.rows([study.Attempt(found, 1, False)]), _ROWS, False, True)
+    else:
+        _tell(found)
+    return 0
+
+
+_ROWS = tuple(name for name in study.ROWS if name not in ("attempt", "counts"))
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool, as_csv: bool) -> None:
+    kept = [{name: row[name] for name in columns} for row in rows]
+    if as_json:
+        click.echo(json.dumps(kept, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: _cell(v) for k, v in row.items()} for row in kept)
+        return
+    table = Table(*columns)
+    for row in kept:
+        table.add_row(*(_cell(value, 4) for value in row.values()))
+    Console(file=sys.stdout).print(table if kept else "nothing yet")
+
+
+def _tell(found: Outcomes) -> None:
+    plain = found.as_dict()
+    words = (("SIMULATED", plain["simulated"]), ("PROVISIONAL", plain["provisional"]))
+    marks = "".join(f" {word}" for word, shown in words if shown)
+    console = Console(file=sys.stdout)
+    console.print(f"{plain['session']} {plain['protocol']} {plain['subject']} {plain['visit']} {plain['limb']}{marks}")
+    table = Table("of", "index", "value", "unit", "+-", "status", "reason")
+    for each in plain["outcomes"]:
+        table.add_row(
+            each["place"], each["name"], _cell(each["value"], 4), each["unit"], _cell(each["uncertainty"], 2),
+            each["status"], each["reason"],
+        )  # fmt: skip
+    console.print(table)
+    verdict = plain["eligibility"]
+    console.print(f"inclusion limits: {verdict['verdict']}", markup=False)
+    for each in verdict.get("criteria", ()):
+        shown = "not measured" if each["value"] is None else f"{each['value']:.4g}"
+        reason = f" ({each['reason']})" if each["reason"] else ""
+        console.print(f"  {each['name']} below {each['below']:g}: {shown}, {each['verdict']}{reason}", markup=False)
+
+
+def _cell(value: Any, digits: int | None = None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{digits}g}" if digits and isinstance(value, float) else str(value)

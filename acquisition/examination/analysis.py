@@ -1,0 +1,261 @@
+"""From a session's record to its indices: one function for each kind of examination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from acquisition.examination.binding import Address
+from acquisition.examination.entries import Outcome
+from acquisition.examination.evidence import CARBON_DIOXIDE, TEMPERATURE, Evidence
+from acquisition.examination.protocol import Measures
+from acquisition.signals import drop as drops
+from acquisition.signals import hyperaemia, tcpo2
+from acquisition.signals.attachment import attached
+from acquisition.signals.bands import SETS, STEFANOVSKA
+from acquisition.signals.comparison import FLUX, TCPO2, WALKING
+from acquisition.signals.flowmotion import flowmotion
+from acquisition.signals.heating import Stages, heating
+from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure
+from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Trace
+from acquisition.signals.thermal_dose import ThermalDose
+from acquisition.signals.units import vascular_conductance
+from acquisition.signals.walking import StopReason, Walk, belt_start, distances, recovery_time
+from acquisition.signals.walking_cost import estimated_mets
+from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
+from acquisition.walking import load_walk
+
+NEAR = 30.0
+"""Seconds by which a belt's own start may part from the mark of it."""
+ISCHAEMIC_ABI = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What other entries of the visit say: ABI of the limb, mean and systolic pressure of an arm (mmHg)."""
+
+    abi: float | None = None
+    mean: float | None = None
+    systolic: float | None = None
+
+
+def analyse(evidence: Evidence, known: Known) -> list[Outcome]:
+    """Every index of the session's protocol. What could not be measured is there, missing, with its reason."""
+    return ANALYSES[evidence.protocol.measures](evidence, known)
+
+
+def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
+    ischaemic = bool(evidence.settings.get("ischaemic")) or (known.abi is not None and known.abi < ISCHAEMIC_ABI)
+    settings = hyperaemia.Settings.ischaemic() if ischaemic else hyperaemia.Settings()
+    found = porh(_flux(evidence), _occlusion(evidence, known), settings, abi=known.abi)
+    results = list(found.values())
+    results += [vascular_conductance(found[name], known.mean, abi=known.abi) for name in ("rest_flow", "peak_flow")]
+    return _all(evidence, "flux", results, FLUX)
+
+
+def _occlusion(evidence: Evidence, known: Known) -> Occlusion:
+    """The cuff's own pressure where it was recorded and agrees with the session, else the marks."""
+    on, off = evidence.mark("inflate"), evidence.mark("release")
+    marked = Occlusion(on, off, MarkSource.MANUAL)
+    cuff = evidence.of_role("cuff")
+    if cuff is None or not cuff.valid.any():
+        return marked
+    seen = from_pressure(cuff, known.systolic)
+    if on is None:
+        return seen[-1] if seen else marked
+    close = [each for each in seen if each.on is not None and abs(each.on - on) <= NEAR]
+    return close[0] if close else marked
+
+
+def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
+    settings = evidence.settings
+    stages = Stages(
+        evidence.mark("heat"), evidence.mark("maximum"), evidence.mark("off"),
+        float(settings.get("plateau_temperature", 42.0)), float(settings.get("maximum_temperature", 44.0)),
+    )  # fmt: skip
+    heater = evidence.of_role("heater")
+    found = heating(_flux(evidence), stages, temperature=heater)
+    results = [
+        *found.values(),
+        *(
+            vascular_conductance(found[name], known.mean, abi=known.abi)
+            for name in ("heating_baseline", "plateau", "maximum")
+        ),
+    ]
+    outcomes = _all(evidence, "flux", results, FLUX)
+    return outcomes + ([_dose(evidence, "heater", heater)] if heater is not None else [])
+
+
+def _flowmotion(evidence: Evidence, known: Known) -> list[Outcome]:
+    del known
+    window = evidence.phase("rest")
+    bands = SETS.get(str(evidence.settings.get("bands")), STEFANOVSKA)
+    tau = evidence.conditions().get("time_constant")
+    found = flowmotion(_flux(evidence), window, bands, tau=None if tau is None else float(tau))
+    return _all(evidence, "flux", list(found.values()), FLUX)
+
+
+def _tcpo2(evidence: Evidence, known: Known) -> list[Outcome]:
+    del known
+    return _resting(evidence, evidence.mark("removed"))
+
+
+def _oxygen(evidence: Evidence, known: Known) -> list[Outcome]:
+    del known
+    on, off = evidence.mark("oxygen_on"), evidence.mark("oxygen_off")
+    outcomes = _resting(evidence, on)
+    if on is None or off is None:
+        return outcomes
+    for address in (*evidence.addresses("chest"), *evidence.addresses("limb")):
+        outcomes += [
+            _outcome(evidence, address, r, TCPO2) for r in tcpo2.oxygen_challenge(evidence.trace(address), on, off)
+        ]
+    return outcomes
+
+
+def _resting(evidence: Evidence, until: float | None) -> list[Outcome]:
+    applied = evidence.mark("applied")
+    end = evidence.end if until is None else until
+    chests, limbs = evidence.addresses("chest"), evidence.addresses("limb")
+    rests: dict[Address, Result] = {}
+    outcomes: list[Outcome] = []
+    for address in (*chests, *limbs):
+        if applied is None:
+            rests[address] = Result.missing("tcpo2_rest", tcpo2.UNIT, "electrodes_not_marked_as_applied")
+        else:
+            skin = _skin(evidence, address)
+            rests[address] = tcpo2.rest(skin, applied, end, temperature=evidence.beside(address, TEMPERATURE))
+        outcomes.append(_outcome(evidence, address, rests[address], TCPO2))
+    if chests:
+        ratios = {address: tcpo2.rpi(rests[address], rests[chests[0]]) for address in limbs}
+        outcomes += [_outcome(evidence, address, ratio, TCPO2) for address, ratio in ratios.items()]
+    for address in (*chests, *limbs):
+        temperature = evidence.beside(address, TEMPERATURE)
+        if temperature is not None:
+            outcomes.append(_dose(evidence, str(address), temperature))
+    return outcomes
+
+
+def _skin(evidence: Evidence, address: Address) -> Trace:
+    """An electrode's samples without those of a leak, where its tcpCO2 shows one."""
+    trace = evidence.trace(address)
+    carbon_dioxide = evidence.beside(address, CARBON_DIOXIDE)
+    # A detachment stays visible: the resting value must see it.
+    return trace if carbon_dioxide is None else _without_leaks(trace, carbon_dioxide)
+
+
+def _without_leaks(trace: Trace, carbon_dioxide: Trace) -> Trace:
+    clean = attached(trace, carbon_dioxide=carbon_dioxide)
+    only_leaks = attached(trace)
+    leak = clean.quality != only_leaks.quality
+    quality = trace.quality.copy()
+    quality[leak] = clean.quality[leak]
+    return Trace(trace.time, trace.values, quality)
+
+
+def _walking(evidence: Evidence, known: Known) -> list[Outcome]:
+    del known
+    belts = evidence.addresses("belt")
+    belt = evidence.trace(belts[0]) if belts else Trace.of([], [])
+    stop = evidence.mark_item("stop")
+    reason = None if stop is None else StopReason(str(stop.fields["value"]))
+    start = _belt_start(evidence, belt)
+    if start is None:
+        missing = [Result.missing(f"{n}_{q}", u, "start_not_marked") for n in ("icd", "acd", "fcd")
+                   for q, u in (("distance", "m"), ("time", "s"))]  # fmt: skip
+        return _all(evidence, "belt", missing, WALKING)
+    walk = Walk(
+        start, evidence.mark("stop"), reason, evidence.mark("onset"), evidence.mark("functional"),
+        evidence.mark("pain_gone"), bool(evidence.session.marks("handrail")), str(evidence.session.about["protocol"]),
+    )  # fmt: skip
+    odometer = evidence.of_role("odometer")
+    results = [*distances(belt, walk, odometer=odometer), recovery_time(walk)]
+    if walk.stop is not None:
+        grade = evidence.of_role("grade")
+        results.append(_followed(evidence, belt, grade, walk.start, walk.stop))
+        results.append(_cost(belt, grade, walk))
+    outcomes = _all(evidence, "belt", results, WALKING, {"handrail": walk.handrail})
+    return outcomes + (_drops(evidence, walk.start, walk.stop) if walk.stop is not None else [])
+
+
+def _belt_start(evidence: Evidence, belt: Trace) -> float | None:
+    """The belt's own start near the mark of it, else the mark."""
+    marked = evidence.mark("start")
+    if marked is None:
+        return None
+    seen = belt_start(belt, marked - NEAR)
+    return seen if seen is not None and abs(seen - marked) <= NEAR else marked
+
+
+def _followed(evidence: Evidence, belt: Trace, grade: Trace | None, start: float, stop: float) -> Result:
+    name = evidence.protocol.belt
+    if name is None:
+        return Result.missing("protocol_adherence", "%", "no_belt_protocol")
+    table = BeltProtocol(name, tuple(Stage(s.after, s.speed, s.grade) for s in load_walk(name).stage))
+    return adherence(belt, grade, table, start, stop)
+
+
+def _cost(belt: Trace, grade: Trace | None, walk: Walk) -> Result:
+    """METs of the last half minute of the walk."""
+    stop = walk.stop or walk.start
+    last = (max(walk.start, stop - 30.0), stop)
+    speed = belt.between(*last)
+    tilt = None if grade is None else grade.between(*last)
+    if not speed.valid.any() or tilt is None or not tilt.valid.any():
+        return Result.missing("mets", "1", "speed_or_grade_missing", window=last)
+    middle = (float(speed.values[speed.valid].mean()), float(tilt.values[tilt.valid].mean()))
+    return replace(estimated_mets(*middle, walk.handrail), window=last)
+
+
+def _drops(evidence: Evidence, start: float, stop: float) -> list[Outcome]:
+    chests, limbs = evidence.addresses("chest"), evidence.addresses("limb")
+    if not chests or not limbs:
+        return []
+    settings = drops.DropSettings(
+        cutoff=float(evidence.settings.get("cutoff", drops.DEFAULT.cutoff)),
+        protocol=str(evidence.session.about["protocol"]),
+    )
+    chest = attached(evidence.trace(chests[0]))
+    change = str(drops.chest_change(chest, start, stop, settings))
+    outcomes = []
+    for address in limbs:
+        for result in drops.indices(attached(evidence.trace(address)), chest, start, stop, settings):
+            result = replace(result, settings={**result.settings, "chest": change})
+            outcomes.append(_outcome(evidence, address, result, TCPO2))
+    return outcomes
+
+
+def _dose(evidence: Evidence, place: str, temperature: Trace) -> Outcome:
+    limit = evidence.settings.get("thermal_limit_minutes")
+    dose = ThermalDose(place, None if limit is None else float(limit))
+    dose.feed(temperature)
+    return Outcome(place, dose.result())
+
+
+def _flux(evidence: Evidence) -> Trace:
+    return evidence.of_role("flux") or Trace.of([], [])
+
+
+def _all(
+    evidence: Evidence, role: str, results: list[Result], fields: tuple[str, ...], more: Mapping[str, Any] | None = None
+) -> list[Outcome]:
+    address = next(iter(evidence.addresses(role)), None)
+    conditions = {**evidence.conditions(address), **(more or {})}
+    place = role if address is None else str(address)
+    return [Outcome(place, result, conditions, fields) for result in results]
+
+
+def _outcome(evidence: Evidence, address: Address, result: Result, fields: tuple[str, ...]) -> Outcome:
+    return Outcome(str(address), result, evidence.conditions(address), fields)
+
+
+ANALYSES: Mapping[Measures, Callable[[Evidence, Known], list[Outcome]]] = {
+    "porh": _porh,
+    "heating": _heating,
+    "flowmotion": _flowmotion,
+    "tcpo2": _tcpo2,
+    "oxygen": _oxygen,
+    "walking": _walking,
+}

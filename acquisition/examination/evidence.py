@@ -1,0 +1,127 @@
+"""What the record holds of one session: traces by role, marks in seconds, headers, and the conditions of measuring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from acquisition.examination.binding import Address
+from acquisition.examination.decisions import protocol_of
+from acquisition.examination.session import Item, Session
+from acquisition.model import Header
+from acquisition.signals.result import Trace
+from acquisition.store import Store
+
+SECOND = 1_000_000_000
+CONDITIONS = ("model", "probe", "time_constant", "calibration", "sensor_temperature", "position")
+"""What may be said at the start of how a session was measured; comparison asks for it."""
+TEMPERATURE = "sensor_temperature"
+CARBON_DIOXIDE = "tcpco2"
+
+
+class Evidence:
+    """One session and the record that it is in. Seconds count from the session's start."""
+
+    def __init__(self, store: Store, session: Session) -> None:
+        self.session = session
+        self.protocol = protocol_of(session)
+        self.settings: Mapping[str, Any] = self.protocol.settings
+        self._store = store
+        self._headers = {(info.device, info.stream): info.header for info in store.streams()}
+        self._models = {
+            row.device: str(row.body.get("details", {}).get("model") or "")
+            for row in store.events("identity")
+            if session.stop is None or row.time <= session.stop
+        }
+
+    def seconds(self, key: int) -> float:
+        """A time key in seconds."""
+        return (key - self.session.start) / SECOND
+
+    @property
+    def end(self) -> float:
+        """When the session ended, or its last entry while it goes on."""
+        return self.seconds(self.session.stop or self.session.last)
+
+    def mark(self, name: str) -> float | None:
+        """When something was marked, s; the first time where it was more than once."""
+        item = self.mark_item(name)
+        return None if item is None else self.seconds(item.at)
+
+    def mark_item(self, name: str) -> Item | None:
+        """The mark of that name, None where it was not set."""
+        found = self.session.marks(name)
+        return found[0] if found else None
+
+    def phase(self, name: str) -> tuple[float, float] | None:
+        """From when until when a phase lasted, s."""
+        window = self.session.window(name)
+        if window is None:
+            return None
+        return self.seconds(window[0]), self.end if window[1] is None else self.seconds(window[1])
+
+    def addresses(self, role: str) -> list[Address]:
+        """The channels that play a role."""
+        return [Address.of(text) for text in self.session.about.get("bindings", {}).get(role, ())]
+
+    def trace(self, address: Address) -> Trace:
+        """The channel's samples during the session."""
+        header = self._headers.get((address.device, address.stream))
+        if header is None or address.channel not in [c.name for c in header.stream.channels]:
+            return Trace.of([], [])
+        stop = None if self.session.stop is None else self.session.stop + 1
+        blocks = list(self._store.blocks(address.device, address.stream, [address.channel], self.session.start, stop))
+        if not blocks:
+            return Trace.of([], [])
+        return Trace.of_record(
+            np.concatenate([block.time for block in blocks]),
+            np.concatenate([block.values[:, 0] for block in blocks]),
+            np.concatenate([block.quality[:, 0] for block in blocks]),
+            self.session.start,
+        )
+
+    def of_role(self, role: str) -> Trace | None:
+        """The samples of the one channel that plays a role, None where nothing does."""
+        found = self.addresses(role)
+        return self.trace(found[0]) if found else None
+
+    def beside(self, address: Address, channel: str) -> Trace | None:
+        """Another channel of the same stream, None where the stream has none of that name."""
+        header = self.header(address)
+        if header is None or channel not in [c.name for c in header.stream.channels]:
+            return None
+        return self.trace(Address(address.device, address.stream, channel))
+
+    def header(self, address: Address) -> Header | None:
+        """The header of a channel's stream."""
+        return self._headers.get((address.device, address.stream))
+
+    def unit(self, address: Address) -> str:
+        """The unit in which a channel is recorded; empty where it is not."""
+        header = self.header(address)
+        return next((c.unit for c in header.stream.channels if c.name == address.channel), "") if header else ""
+
+    def conditions(self, address: Address | None = None) -> dict[str, Any]:
+        """Under what was measured, for comparison with another visit; what nobody knows is None."""
+        about = self.session.about
+        said: Mapping[str, Any] = about.get("conditions", {})
+        known: dict[str, Any] = {name: said.get(name) for name in CONDITIONS}
+        known["site"] = about.get("site") or None
+        known["limb"] = about.get("limb") or None
+        known["position"] = said.get("position", self.protocol.position)
+        known["protocol"] = f"{about['protocol']} {about['version']}"
+        if address is None:
+            return known
+        header = self.header(address)
+        placed = header.placement.get("site") if header else None
+        known["site"] = known["site"] or placed or None
+        known["electrode"] = address.stream
+        known["model"] = known["model"] or self._models.get(address.device) or (header.driver if header else None)
+        temperature = self.beside(address, TEMPERATURE)
+        if known[TEMPERATURE] is None and temperature is not None and temperature.valid.any():
+            middle = float(np.median(temperature.values[temperature.valid]))
+            known[TEMPERATURE] = round(middle, 1) if math.isfinite(middle) else None
+        return known

@@ -1,0 +1,135 @@
+"""The outcomes of a session, and the inclusion limits of its visit, computed anew from the record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from acquisition import assets, strict
+from acquisition.analog import Profile
+from acquisition.examination import entries
+from acquisition.examination.analysis import Known, analyse
+from acquisition.examination.binding import Address
+from acquisition.examination.description import summarise
+from acquisition.examination.entries import Outcome
+from acquisition.examination.evidence import Evidence
+from acquisition.examination.session import Book, Session
+from acquisition.signals.eligibility import Eligibility, Provenance, by_abi, by_tcpo2, eligibility, first_valid
+from acquisition.signals.result import Result
+from acquisition.store import Store
+
+UNCONFIRMED = "unconfirmed scale"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What a session came to. `eligibility` is None while the session is open: a limit shown live invites re-siting."""
+
+    session: Session
+    results: tuple[Outcome, ...]
+    eligibility: Eligibility | None
+
+    def as_dict(self, curves: bool = False) -> dict[str, Any]:
+        """Plain values for JSON; arrays only with `curves`."""
+        return {
+            **summarise(self.session),
+            "simulated": bool(self.session.about.get("simulated")),
+            "provisional": self.session.open,
+            "eligibility": _shown(self.eligibility),
+            "outcomes": [describe(outcome, curves) for outcome in self.results],
+        }
+
+
+def outcomes(store: Store, book: Book, session: Session) -> Outcomes:
+    """Compute every index of a session from the stored samples, its marks and its entries."""
+    evidence = Evidence(store, session)
+    visit = _visit(book, session)
+    found = (*analyse(evidence, _known(visit, session)), *entries.entered(session))
+    return Outcomes(session, found, None if session.open else _eligible(store, visit, session))
+
+
+def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
+    """An index as plain values; `method` is a hash of version and settings: equal ones, equal methods."""
+    plain = outcome.result.as_dict()
+    if not curves:
+        del plain["curves"]
+    return {"place": outcome.place, **plain, "method": method(outcome)}
+
+
+def method(outcome: Outcome) -> str:
+    """Twelve digits of a hash of how an index was computed."""
+    plain = outcome.result.as_dict()
+    text = json.dumps([plain["name"], plain["version"], plain["settings"]], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _visit(book: Book, session: Session) -> list[Session]:
+    """The sessions of the same participant and visit, in order."""
+    same = (session.about["subject"], session.about["visit"])
+    return [each for each in book.sessions.values() if (each.about["subject"], each.about["visit"]) == same]
+
+
+def _side(session: Session) -> str:
+    limb = str(session.about.get("limb") or "")
+    return limb if limb in ("left", "right") else ""
+
+
+def _known(visit: list[Session], session: Session) -> Known:
+    indices = entries.pressures(visit, _side(session))
+    index = first_valid(indices)
+    mean, systolic = entries.arm_pressure(visit)
+    return Known(index.value if index is not None else None, mean, systolic)
+
+
+def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibility:
+    """The limits for this session's limb, from every closed session of the visit: the first valid attempt counts."""
+    side = _side(session)
+    closed = [each for each in visit if not each.open]
+    attempts: list[tuple[Result, Provenance]] = []
+    for each in closed:
+        evidence = Evidence(store, each)
+        if evidence.protocol.measures not in ("tcpo2", "oxygen") or _side(each) != side:
+            continue
+        # The first electrode of the limb is the one that the limit is about; the others inform.
+        attempts += [
+            (outcome.result, _provenance(evidence, address))
+            for address in evidence.addresses("limb")[:1]
+            for outcome in analyse(evidence, Known())
+            if outcome.result.name == "tcpo2_rest" and outcome.place == str(address)
+        ]
+    return eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(attempts))
+
+
+def _provenance(evidence: Evidence, address: Address) -> Provenance:
+    header = evidence.header(address)
+    if header is None:
+        return Provenance(scale_confirmed=False)
+    return Provenance(
+        scale_confirmed=header.confidence != UNCONFIRMED,
+        unit_checked=evidence.unit(address) == "mm[Hg]",
+        accuracy=_accuracy(header.profile, address.channel),
+    )
+
+
+def _accuracy(profile: str, channel: str) -> float | None:
+    """The accuracy that an analog output's profile states, in the value's unit."""
+    path = assets.find("profiles", profile) if profile else None
+    if path is None:
+        return None
+    signals = strict.convert(strict.read(path), Profile, path).signals
+    own = [signal for signal in signals if channel == signal.signal or channel.startswith(f"{signal.signal}_")]
+    return own[0].accuracy if own else None
+
+
+def _shown(found: Eligibility | None) -> dict[str, Any]:
+    if found is None:
+        return {"verdict": "hidden", "reason": "shown once the session is closed"}
+    return {
+        "verdict": str(found.verdict),
+        "criteria": [
+            {"name": c.name, "below": c.below, "verdict": str(c.verdict), "value": c.value, "reason": c.reason}
+            for c in found.criteria
+        ],
+    }
