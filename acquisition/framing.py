@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -78,5 +78,25 @@ def scpi_answer(limit: int) -> Callable[[bytes], int]:
             return end + 1 if buffer[end : end + 1] == b"\n" else -1
         end = buffer.find(b"\n") + 1
         return end if end or len(buffer) < limit else -len(buffer)
+
+    return cut
+
+
+def code_and_digits(lengths: Mapping[int, int], raw: Collection[int] = ()) -> Callable[[bytes], int]:
+    """A `cut` for frames of one code byte and `lengths[code]` ASCII digits; after a code in `raw` any bytes follow.
+
+    Digits are no codes, so that a frame which breaks off costs nothing of the one after it.
+    """
+
+    def cut(buffer: bytes) -> int:
+        code = buffer[0]
+        digits = lengths.get(code)
+        if digits is None:
+            return -1
+        if code not in raw:
+            for position, byte in enumerate(buffer[1 : 1 + digits], 1):
+                if not 0x30 <= byte <= 0x39:
+                    return -position
+        return digits + 1 if len(buffer) > digits else 0
 
     return cut

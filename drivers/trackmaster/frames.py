@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acquisition.driver import Serial
+from acquisition.framing import code_and_digits
 
 LINE = Serial(4800)
 KMH: dict[str, float] = {"mph": 1.609344, "kmh": 1.0}
@@ -69,12 +70,5 @@ class Frame:
         return int(self.digits)
 
 
-def cut(buffer: bytes) -> int:
-    """Find an answer at the start of the buffer; codes are A0-DF and digits 30-39, so a code restarts it."""
-    digits = ANSWER_DIGITS.get(buffer[0])
-    if digits is None:
-        return -1
-    for position, byte in enumerate(buffer[1 : 1 + digits], 1):
-        if not 0x30 <= byte <= 0x39:
-            return -position
-    return digits + 1 if len(buffer) > digits else 0
+cut = code_and_digits(ANSWER_DIGITS)
+"""Finds an answer at the start of a buffer."""

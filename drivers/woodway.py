@@ -1,0 +1,246 @@
+"""Woodway treadmills (US dialect): a relative of the Trackmaster protocol with signed speeds; the reading driver.
+
+Source: PyPI `pywoodway` 0.2.4 (MIT), an independent host tested with a treadmill; no manufacturer's text is
+public. One code byte A0-DF, then ASCII digits; 4800 baud, 8N1; speeds in mph, their first digit a sign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from acquisition.derived import Derivation, Distance
+from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.framing import Cutter, code_and_digits
+from acquisition.model import Channel, Notice, Quality, Readings, Stream
+
+LINE = Serial(4800)
+MPH = 1.609344
+"""Kilometres per hour."""
+
+START_WATCHED, STOP, SPEED_TO, GRADE_TO, START, STOP_ALL = 0xA0, 0xA2, 0xA3, 0xA4, 0xA9, 0xAA
+TEST, SPEED, GRADE, REVISION = 0xC0, 0xC1, 0xC2, 0xC3
+ANSWER = 0x10
+"""What an answer's code has more than its request's."""
+TIMED_OUT, INVALID_DATA, INVALID_COMMAND = 0xBD, 0xBE, 0xBF
+REFUSALS = {INVALID_DATA: "invalid data", INVALID_COMMAND: "invalid command"}
+FORWARD, REVERSE = b"0", b"3"
+
+COMMAND_DIGITS = {START_WATCHED: 0, STOP: 0, SPEED_TO: 4, GRADE_TO: 4, START: 0, STOP_ALL: 0}
+STATUS_BYTES = {TEST: 1, SPEED: 4, GRADE: 4, REVISION: 4}
+RAW = {TEST + ANSWER, REVISION + ANSWER}
+"""Answers whose bytes are numbers, not digits."""
+
+cut = code_and_digits(
+    {code + ANSWER: 0 for code in COMMAND_DIGITS}
+    | {code + ANSWER: count for code, count in STATUS_BYTES.items()}
+    | dict.fromkeys((TIMED_OUT, *REFUSALS), 0),
+    RAW,
+)
+"""Finds an answer at the start of a buffer."""
+LONGEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A request or an answer: one code byte and what follows it."""
+
+    code: int
+    data: bytes = b""
+
+    @classmethod
+    def speed(cls, code: int, mph: float) -> Frame:
+        """A frame with a speed, mph; negative is backwards."""
+        return cls(code, (REVERSE if mph < 0 else FORWARD) + b"%03d" % round(abs(mph) * 10))
+
+    @classmethod
+    def grade(cls, code: int, percent: float) -> Frame:
+        """A frame with a grade, %."""
+        return cls(code, b"%04d" % round(percent * 10))
+
+    @classmethod
+    def decode(cls, frame: bytes) -> Frame:
+        """Take a frame that `cut` found."""
+        return cls(frame[0], frame[1:])
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return bytes((self.code,)) + self.data
+
+    @property
+    def mph(self) -> float | None:
+        """A signed speed, mph; None where the sign is neither 0 nor 3. Zero has either sign."""
+        sign = {FORWARD: 1, REVERSE: -1}.get(self.data[:1])
+        return None if sign is None else sign * int(self.data[1:]) / 10 + 0.0
+
+    @property
+    def percent(self) -> float:
+        """A grade, %."""
+        return int(self.data) / 10
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`interval`: seconds of a poll."""
+
+    interval: Annotated[float, Meta(ge=0.2, le=1.0)] = 0.25
+
+
+class Woodway(Driver):
+    """Asks for the firmware's revision once, then for state, grade and speed, one request at a time.
+
+    A sample's instant is the arrival of the speed, which is asked for last; each speed request without an
+    answer counts as one sample lost on the way. A treadmill that answers the revision with four digits is a
+    Trackmaster, which means other things by the same codes: nothing of it is recorded.
+    """
+
+    about = About(
+        names={"woodway": "Woodway treadmills with the US serial protocol"},
+        kind="treadmill",
+        links=("serial", "tcp"),
+        confidence="one implementation",
+        source="PyPI pywoodway 0.2.4 (MIT), written against a treadmill",
+        unconfirmed=(
+            "all of it: no manufacturer's document is public",
+            "the meaning of the state byte: a belt counts as running when its speed is not zero",
+            "that speeds are always in mph",
+            "no checksum and no identity on the wire: a simulator cannot be told from a real one",
+        ),
+    )
+    Options = Options
+
+    ROUND = (TEST, GRADE, SPEED)
+    ANSWER_WITHIN = 0.15
+    TRIES = 3
+
+    silence = 2.0
+    serial = LINE
+    queries = (re.compile(b"[\xc0-\xc3]"),)
+    streams = (
+        Stream(
+            "belt",
+            (
+                Channel("speed", "km/h", -48.2, 48.2),
+                Channel("grade", "%", 0.0, 30.0),
+                Channel("running", "1", 0.0, 1.0),
+            ),
+        ),
+    )
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._cutter = Cutter(cut, LONGEST)
+        self._left: list[int] = []
+        self._asked: int | None = None
+        self._tries = 0
+        self._due: float | None = None
+        self._round_at = 0.0
+        self._answers: dict[int, Frame] = {}
+        self._state: bytes | None = None
+        self._lost = 0
+        self._foreign = False
+        self._refused: set[int] = set()
+
+    @classmethod
+    def derivations(cls) -> tuple[Derivation, ...]:
+        """The distance walked: the treadmill tells none."""
+        return (Distance(),)
+
+    def start(self, at: float) -> None:
+        """Ask for the firmware's revision, then begin the first round."""
+        self._begin(at, (REVISION, *self.ROUND))
+
+    def poll(self, at: float) -> None:
+        """Begin a round, or ask again what was not answered in time."""
+        if self._asked is None:
+            self._begin(at, self.ROUND)
+            return
+        self._lost += self._asked == SPEED
+        if self._tries < self.TRIES:
+            self._ask(self._asked, at)
+        else:
+            self._next(at)
+
+    def deadline(self) -> float | None:
+        """When the next round begins or the open request times out."""
+        return self._due
+
+    def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
+        """Take answers; the last one of a round completes a sample."""
+        for piece in self._cutter.feed(data):
+            if isinstance(piece, bytes):
+                yield from self._take(Frame.decode(piece), at)
+            else:
+                yield Notice("noise", "bytes that belong to no answer", {"bytes": len(piece.data)})
+
+    def _begin(self, at: float, requests: tuple[int, ...]) -> None:
+        self._round_at = at
+        self._answers.clear()
+        self._left = list(requests)
+        self._next(at)
+
+    def _next(self, at: float) -> None:
+        self._tries = 0
+        if self._left:
+            self._ask(self._left.pop(0), at)
+        else:
+            self._asked = None
+            self._due = max(self._round_at + self.setup.options.interval, at)
+
+    def _ask(self, code: int, at: float) -> None:
+        self._asked = code
+        self._tries += 1
+        self._due = at + self.ANSWER_WITHIN * self.setup.patience
+        self.send(Frame(code).encode())
+
+    def _take(self, answer: Frame, at: float) -> Iterator[Readings | Notice]:
+        asked = self._asked
+        if answer.code == TIMED_OUT:
+            yield Notice("alarm", "the treadmill missed its host and stops the belt (BD)")
+        elif asked is not None and answer.code in REFUSALS:
+            if asked not in self._refused:
+                self._refused.add(asked)
+                yield Notice("warning", f"the treadmill refuses the request {asked:02X}: {REFUSALS[answer.code]}")
+            self._next(at)
+        elif asked is None or answer.code != asked + ANSWER:
+            self._lost += answer.code == SPEED + ANSWER
+            yield Notice("noise", "an answer that nobody waits for", {"bytes": 1 + len(answer.data)})
+        else:
+            self._answers[asked] = answer
+            yield from self._understood(asked, answer)
+            self._next(at)
+
+    def _understood(self, asked: int, answer: Frame) -> Iterator[Readings | Notice]:
+        if asked == REVISION:
+            self._foreign = answer.data.isdigit()
+            if self._foreign:
+                yield Notice(
+                    "alarm",
+                    "the revision is four digits: this is a Trackmaster, not a Woodway; nothing of it is recorded",
+                )
+            else:
+                revision = int.from_bytes(answer.data, "big")
+                yield Notice("state", f"firmware revision {revision}", {"revision": revision})
+        elif asked == TEST and answer.data != self._state:
+            self._state = answer.data
+            yield Notice("state", f"the state byte is {answer.data.hex().upper()}", {"state": answer.data[0]})
+        elif asked == SPEED and not self._foreign:
+            yield self._sample(answer)
+
+    def _sample(self, answer: Frame) -> Readings:
+        mph, grade = answer.mph, self._answers.get(GRADE)
+        speed = np.nan if mph is None else mph * MPH
+        running = np.nan if mph is None else float(mph != 0)
+        values = np.array([[speed, np.nan if grade is None else grade.percent, running]])
+        quality = np.where(np.isnan(values), np.uint8(Quality.INVALID), np.uint8(Quality.GOOD))
+        quality[np.abs(values) > _HIGHEST] = Quality.RANGE
+        lost, self._lost = self._lost, 0
+        return Readings("belt", values, quality, lost=lost)
+
+
+_HIGHEST = np.array([channel.high for channel in Woodway.streams[0].channels])
