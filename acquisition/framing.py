@@ -92,7 +92,7 @@ def code_and_digits(lengths: Mapping[int, int], raw: Collection[int] = ()) -> Ca
         code = buffer[0]
         digits = lengths.get(code)
         if digits is None:
-            return -1
+            return -next((n for n, byte in enumerate(buffer) if byte in lengths), len(buffer))
         if code not in raw:
             for position, byte in enumerate(buffer[1 : 1 + digits], 1):
                 if not 0x30 <= byte <= 0x39:

@@ -77,7 +77,7 @@ class Frame:
     def mph(self) -> float | None:
         """A signed speed, mph; None where the sign is neither 0 nor 3. Zero has either sign."""
         sign = {FORWARD: 1, REVERSE: -1}.get(self.data[:1])
-        return None if sign is None else sign * int(self.data[1:]) / 10 + 0.0
+        return None if sign is None else sign * int(self.data[1:]) / 10
 
     @property
     def percent(self) -> float:

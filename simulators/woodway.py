@@ -73,6 +73,7 @@ class Woodway(Instrument):
         self._at = 0.0
         self._heard = -math.inf
         self._due: list[tuple[float, bytes]] = []
+        self._watched = False
         self.reset(0.0)
 
     @property
@@ -121,7 +122,7 @@ class Woodway(Instrument):
         self._incoming = b""
         self._due.clear()
         self._host = self._engaged = False
-        self._watched: bool = False
+        self._watched = False
         self._speed = self._grade = self._set = self._target = self._target_grade = 0.0
         self._shown_grade: float | None = None
 
