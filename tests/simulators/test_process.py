@@ -176,3 +176,28 @@ def test_the_truth_is_printed_without_an_instrument(run):
     code, out, _ = run("--truth", "--scenario", "porh", "--class", "diabetic")
     assert code == 0
     assert json.loads(out)["porh"]["PF"] == 45
+
+
+HANGING = """
+import sys, time
+from simulators import runner, trackmaster
+from simulators.__main__ import main
+runner.HANG = 0.5
+trackmaster.Trackmaster.connect = lambda self, at: time.sleep(60)
+sys.argv = ["simulators", "trackmaster", "--tcp", "127.0.0.1:0"]
+main()
+"""
+FAILING = HANGING.replace("time.sleep(60)", "1 / 0")
+
+
+@pytest.mark.parametrize(("script", "says"), [(HANGING, "Timeout"), (FAILING, "ZeroDivisionError")])
+def test_an_instrument_that_hangs_or_fails_ends_the_process_with_a_traceback(script, says):
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    listen = json.loads(process.stdout.readline())["listen"]
+    with socket.create_connection((listen["host"], listen["port"]), timeout=5):
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert says in err.decode()
+    assert "connect" in err.decode()
