@@ -2,11 +2,15 @@
 # Installs the system packages that the tests use, where this account may; says plainly what it could not.
 # CI=true makes a missing package an error, as under CI nothing is skipped.
 set -u
-wanted="chromium"
-missing=""
-for package in $wanted; do
-    command -v "$package" >/dev/null 2>&1 || missing="$missing $package"
-done
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# package:command
+wanted="chromium:chromium influxdb:influxd nginx-light:nginx victoria-metrics:victoria-metrics mosquitto:mosquitto"
+lacking() {
+    for pair in $wanted; do
+        command -v "${pair#*:}" >/dev/null 2>&1 || printf ' %s' "${pair%:*}"
+    done
+}
+missing=$(lacking)
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     # Debian starts daemons at installation; the tests start their own.
@@ -15,12 +19,13 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
         trap 'rm -f "$policy"' EXIT
     fi
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    apt-get update -qq
+    # One by one: a package that a distribution lacks keeps none of the others away.
+    for package in $missing; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
+    done
 fi
-still=""
-for package in $missing; do
-    command -v "$package" >/dev/null 2>&1 || still="$still $package"
-done
+still=$(lacking)
 [ -z "$still" ] && exit 0
 echo "not installed:$still (needs root and apt); the tests that use them are skipped and say so" >&2
 [ "${CI:-}" = true ] && exit 1
