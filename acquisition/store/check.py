@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from acquisition.errors import StoreError
-from acquisition.store import chain, schema, tiers
+from acquisition.store import chain, schema, tiers, wal
 from acquisition.store.journal import cursor_checksum
 from acquisition.store.tiers import Stored
 
@@ -77,6 +77,9 @@ def check(path: Path | str, witness: tuple[int, str] | None = None, *, vfs: str 
     try:
         with connection:
             problems += _structure(connection)
+            lost = wal.commits_behind_damage(file)
+            if lost > 1:
+                problems.append(f"{wal.path(file).name}: damaged, {lost} commits behind that place cannot be read")
             for stream, device, name in list(connection.execute("SELECT id, device, name FROM stream ORDER BY id")):
                 streams.append(_Check(connection, stream, device, name, problems).run())
             head = _check_events(connection, witness, problems)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,6 +22,8 @@ from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
 
 When = int | datetime | None
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,15 @@ class Recorded:
     hash: str
 
 
+def _told(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Store, P], T]:
+    @wraps(method)
+    def wrapper(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with schema.telling(self.path):
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
 class Store:
     """Reads a record, given its folder or file, also while a daemon writes it.
 
@@ -109,6 +121,7 @@ class Store:
         """Close the file."""
         self._connection.close()
 
+    @_told
     def streams(self) -> list[StreamInfo]:
         """Every stream with its latest header, by device and name."""
         found = []
@@ -127,14 +140,17 @@ class Store:
             found.append(StreamInfo(device, name, parsed, samples, first, last, gaps, number))
         return found
 
+    @_told
     def ends(self) -> dict[int, int]:
         """The next sequence number of every stream, by its number: what a remote has yet to reach."""
         return tiers.ends(self._connection)
 
+    @_told
     def headers(self, stream: int) -> dict[int, Header]:
         """The header of a stream, given its number, in each run."""
         return tiers.headers(self._connection, stream)
 
+    @_told
     def after(self, stream: int, sequence: int, limit: int = 5000) -> Samples | None:
         """The next accepted samples of a stream from a sequence number on, None where there are none yet.
 
@@ -161,6 +177,7 @@ class Store:
                 break
         return rows.join(parts) if parts else None
 
+    @_told
     def cursors(self) -> dict[str, Cursor]:
         """How far every remote has acknowledged."""
         found: dict[str, Cursor] = {}
@@ -174,11 +191,13 @@ class Store:
                 cursor.positions[stream] = following
         return found
 
+    @_told
     def head(self) -> tuple[int, str]:
         """Number and hash of the newest event, to be witnessed outside; (0, "") where there is none."""
         newest = self._connection.execute("SELECT id, hash FROM event ORDER BY id DESC LIMIT 1")
         return next(((number, digest.hex()) for number, digest in newest), (0, ""))
 
+    @_told
     def read(
         self,
         device: str,
@@ -212,7 +231,12 @@ class Store:
     ) -> Iterator[Block]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
         low, high = _key(start), _key(stop)
-        for samples, names in self._samples(device, stream, low, high):
+        pieces = self._samples(device, stream, low, high)
+        while True:
+            with schema.telling(self.path):
+                samples, names = next(pieces, (None, []))
+            if samples is None:
+                return
             left = 0 if low is None else int(np.searchsorted(samples.time, low))
             right = len(samples) if high is None else int(np.searchsorted(samples.time, high))
             if left >= right:
@@ -246,6 +270,19 @@ class Store:
         begin, end = _key(start), _key(stop)
         if begin is None or end is None or end <= begin or points < 1:
             raise ValueError("an overview needs a start, a later stop and at least one point")
+        with schema.telling(self.path):
+            return self._draw(device, channels, begin, end, points, stream, exact)
+
+    def _draw(
+        self,
+        device: str,
+        channels: Sequence[str],
+        begin: int,
+        end: int,
+        points: int,
+        stream: str | None,
+        exact: bool,
+    ) -> Overview:
         edges = begin + np.linspace(0, end - begin, points + 1).astype(np.int64)
         shape = (points, len(channels))
         count, quality = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
@@ -267,6 +304,7 @@ class Store:
                 mean[bins], quality[bins] = drawn.mean, drawn.quality
         return Overview(tuple(channels), edges, count, low, high, mean, quality)
 
+    @_told
     def gaps(self, device: str | None = None, stream: str | None = None) -> list[Gap]:
         """The gap records, in order of time."""
         return [
@@ -274,6 +312,7 @@ class Store:
             for b in (row.body for row in self.events("gap", device, stream))
         ]
 
+    @_told
     def events(
         self,
         kind: str | None = None,
@@ -289,6 +328,7 @@ class Store:
         found = self._connection.execute(query, (since, kind, device, stream, limit))
         return [Recorded(i, t, k, d, s, json.loads(body), digest.hex()) for i, t, k, d, s, body, digest in found]
 
+    @_told
     def runs(self) -> dict[int, dict[str, Any]]:
         """Every run: its start on both clocks, its anchor, and what it said about itself."""
         return {
@@ -298,7 +338,7 @@ class Store:
 
     def _samples(
         self, device: str, stream: str, start: int | None, stop: int | None
-    ) -> Iterator[tuple[Samples, list[str]]]:
+    ) -> Iterator[tuple[Samples | None, list[str]]]:
         number = tiers.number(self._connection, device, stream)
         if number is None:
             return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import apsw
+import msgspec
 
 from acquisition.errors import StoreError
 from acquisition.store.chain import Chain
@@ -131,6 +134,8 @@ def open_writer(file: Path, *, create: bool = True, vfs: str = "") -> apsw.Conne
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", False)
         _upgrade(connection)
+        # An empty log to begin with: behind a break in it then stands nothing older.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.Error as error:
         _shut(connection)
         raise StoreError(
@@ -165,6 +170,20 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
         _shut(connection)
         raise
     return connection
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Turn what a damaged file brings about into words."""
+    try:
+        yield
+    except (apsw.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the record cannot be read ({error})",
+            str(path),
+            "the file is damaged",
+            f"`perfusion verify {path}` names the place; to record on, move the file aside",
+        ) from error
 
 
 def _upgrade(connection: apsw.Connection) -> None:

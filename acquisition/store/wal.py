@@ -1,13 +1,23 @@
-"""The write-ahead log beside a record's file: written anew after a failed sync."""
+"""The write-ahead log beside a record's file: written anew after a failed sync, and searched for what it lost."""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 
 PIECE = 1 << 16
 """SQLite's own files take less than 128 kB at a time."""
+HEADER = struct.Struct(">8I")
+FRAME = struct.Struct(">6I")
+LITTLE, BIG = 0x377F0682, 0x377F0683
+
+
+def path(file: Path) -> Path:
+    """Where the log of a record's file stands."""
+    return file.with_name(file.name + "-wal")
 
 
 def write_anew(file: Path, vfs: str) -> None:
@@ -16,12 +26,67 @@ def write_anew(file: Path, vfs: str) -> None:
     After a failed fsync the kernel may hold pages that it takes for written and the disk never got;
     asking for another fsync would then succeed without writing anything.
     """
-    path = f"{file.absolute()}-wal"
-    base = apsw.VFSFile(vfs, path, [apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, 0])
+    flags = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    log = apsw.VFSFile(vfs, str(path(file.absolute())), [flags, 0])
     try:
-        size = base.xFileSize()
+        size = log.xFileSize()
         for offset in range(0, size, PIECE):
-            base.xWrite(base.xRead(min(PIECE, size - offset), offset), offset)
-        base.xSync(apsw.SQLITE_SYNC_FULL)
+            log.xWrite(log.xRead(min(PIECE, size - offset), offset), offset)
+        log.xSync(apsw.SQLITE_SYNC_FULL)
     finally:
-        base.xClose()
+        log.xClose()
+
+
+def commits_behind_damage(file: Path) -> int:
+    """How many transactions of the log stand behind a damaged place, where SQLite will not read them.
+
+    SQLite takes the log up to the first frame whose checksum fails for all there is (SQLite, Database file
+    format, section 4). An interrupted transaction looks so too, but it is the last one: two or more behind
+    the break were accepted once. The log must not grow shorter meanwhile: ask inside a read transaction.
+    """
+    log = path(file)
+    try:
+        data = log.read_bytes()
+    except OSError:
+        return 0
+    if len(data) < HEADER.size:
+        return 0
+    magic, _, page, _, *salts, _, _ = HEADER.unpack_from(data)
+    size = FRAME.size + page
+    if magic not in (LITTLE, BIG) or not 512 <= page <= 65536:
+        return 0
+    words = "<" if magic == LITTLE else ">"
+    sums = _sums(data[:24], words, (0, 0))
+    frames = range(HEADER.size, len(data) - size + 1, size)
+    whole, behind, before = True, 0, False
+    for offset in frames:
+        _, truncate, *own, one, two = FRAME.unpack_from(data, offset)
+        if whole:
+            sums = _sums(data[offset : offset + 8], words, sums)
+            sums = _sums(data[offset + FRAME.size : offset + size], words, sums)
+            whole = own == salts and sums == (one, two)
+        if not whole:
+            commit = own == salts and truncate != 0
+            # A COMMIT that fills its sector repeats its last frame: neighbours count once.
+            behind += commit and not before
+            before = commit
+    unchanged = log.exists() and _header(log) == data[: HEADER.size]
+    return behind if unchanged else 0
+
+
+def _header(log: Path) -> bytes:
+    with log.open("rb") as file:
+        return file.read(HEADER.size)
+
+
+def _sums(data: bytes, words: str, sums: tuple[int, int]) -> tuple[int, int]:
+    """SQLite's running checksum over pairs of 32-bit words."""
+    one, two = sums
+    for first, second in _pairs(data, words):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
+
+
+def _pairs(data: bytes, words: str) -> Iterator[tuple[int, int]]:
+    return struct.iter_unpack(f"{words}2I", data)

@@ -133,17 +133,8 @@ class StoreWriter:
             ) from error
         self._lock.take()
         try:
-            connection = self._connect(create=True)
-            self.last_key = tiers.last_key(connection)
-        except apsw.Error as error:
-            self._disconnect()
-            self._lock.release()
-            raise StoreError(
-                f"the record cannot be read ({error})",
-                str(self._file),
-                "it is damaged",
-                "look at it with `perfusion verify`; to record on, move it aside",
-            ) from error
+            with schema.telling(self._file):
+                self.last_key = tiers.last_key(self._connect(create=True))
         except BaseException:
             self._disconnect()
             self._lock.release()
@@ -171,7 +162,8 @@ class StoreWriter:
         """Where a stream ended in earlier runs."""
         connection = schema.open_reader(self._file, vfs=self._vfs)
         try:
-            end = tiers.end(connection, device, stream)
+            with schema.telling(self._file):
+                end = tiers.end(connection, device, stream)
         finally:
             connection.close()
         if end is None:

@@ -69,7 +69,7 @@ def heal(disk):
 
 
 FAULTS = {
-    "full": lambda disk: setattr(disk, "room", sum(disk.sizes.values()) + 3000),
+    "full": lambda disk: refuse(disk, lambda: apsw.FullError("no space left"), "write"),
     "write error": lambda disk: refuse(disk, failure, "write"),
     "sync error": lambda disk: refuse(disk, lambda: failure(apsw.SQLITE_IOERR_FSYNC), "sync"),
     "sync error of the log": lambda disk: refuse(
