@@ -5,12 +5,16 @@ from __future__ import annotations
 import getpass
 import json
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from acquisition.config import load
 from acquisition.examination import desk
@@ -89,6 +93,19 @@ def tell_items(answer: dict[str, Any]) -> None:
         click.echo(f"{item['time']}  {item['entry']:>3} {item['kind']} {item['name']} {shown}".rstrip() + struck)
         for each in item["corrections"]:
             click.echo(f"      {each['field']}: {each['old']} -> {each['new']} ({each['reason']}, {each['by']})")
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
+    """Show a table on stdout; where that is no terminal, as wide as it needs to be. Brackets stay brackets."""
+    kept = [[escape(cell) for cell in row] for row in rows]
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240)
+    if not kept:
+        console.print(empty)
+        return
+    table = Table(*columns)
+    for row in kept:
+        table.add_row(*row)
+    console.print(table)
 
 
 def moment(text: str | None) -> dict[str, Any]:

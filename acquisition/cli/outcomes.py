@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from acquisition.cli.desk import directory
+from acquisition.cli.desk import directory, show_table
 from acquisition.cli.session import chosen
 from acquisition.examination import study
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import Outcomes, outcomes
 from acquisition.examination.session import replay
+from acquisition.live.words import display_unit
 from acquisition.store import Store
 
 
@@ -76,31 +75,34 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: b
         writer.writeheader()
         writer.writerows({k: _cell(v) for k, v in row.items()} for row in kept)
         return
-    table = Table(*columns)
-    for row in kept:
-        table.add_row(*(_cell(value, 4) for value in row.values()))
-    Console(file=sys.stdout).print(table if kept else "nothing yet")
+    show_table(columns, [[_cell(value, 4) for value in row.values()] for row in kept], "nothing yet")
 
 
 def _tell(found: Outcomes) -> None:
     plain = found.as_dict()
     words = (("SIMULATED", plain["simulated"]), ("PROVISIONAL", plain["provisional"]))
     marks = "".join(f" {word}" for word, shown in words if shown)
-    console = Console(file=sys.stdout)
-    console.print(f"{plain['session']} {plain['protocol']} {plain['subject']} {plain['visit']} {plain['limb']}{marks}")
-    table = Table("of", "index", "value", "unit", "+-", "status", "reason")
-    for each in plain["outcomes"]:
-        table.add_row(
-            each["place"], each["name"], _cell(each["value"], 4), each["unit"], _cell(each["uncertainty"], 2),
-            each["status"], each["reason"],
-        )  # fmt: skip
-    console.print(table)
+    click.echo(f"{plain['session']} {plain['protocol']} {plain['subject']} {plain['visit']} {plain['limb']}{marks}")
+    rows = [
+        (
+            each["place"], each["name"], _cell(each["value"], 4), _unit(each["unit"]),
+            _cell(each["uncertainty"], 2), each["status"], each["reason"],
+        )
+        for each in plain["outcomes"]
+    ]  # fmt: skip
+    show_table(("of", "index", "value", "unit", "+-", "status", "reason"), rows, "nothing was measured")
     verdict = plain["eligibility"]
-    console.print(f"inclusion limits: {verdict['verdict']}", markup=False)
+    click.echo(f"inclusion limits: {verdict['verdict']}")
     for each in verdict.get("criteria", ()):
         shown = "not measured" if each["value"] is None else f"{each['value']:.4g}"
-        reason = f" ({each['reason']})" if each["reason"] else ""
-        console.print(f"  {each['name']} below {each['below']:g}: {shown}, {each['verdict']}{reason}", markup=False)
+        reason = f" ({each['reason']})" if each["reason"] and each["value"] is not None else ""
+        click.echo(f"  {each['name']} below {each['below']:g}: {shown}, {each['verdict']}{reason}")
+
+
+def _unit(unit: str) -> str:
+    """The unit as people read it, those that are made of others too."""
+    shown = display_unit(unit)
+    return shown if shown != unit else unit.replace("[arb'U]", "PU").replace("mm[Hg]", "mmHg")
 
 
 def _cell(value: Any, digits: int | None = None) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_items
+from acquisition.cli.desk import ask, directory, key, moment, options, show_table, tell, tell_items
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.examination.description import describe, summarise
@@ -143,13 +140,8 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
-    table = Table("session", "protocol", "subject", "visit", "limb", "start", "state", "phase", "entries")
-    for row in rows:
-        table.add_row(
-            row["session"], row["protocol"], row["subject"], row["visit"], row["limb"], row["start"], row["state"],
-            row["phase"], str(row["entries"]),
-        )  # fmt: skip
-    Console(file=sys.stdout).print(table if rows else "no sessions")
+    columns = ("session", "protocol", "subject", "visit", "limb", "start", "state", "phase", "entries")
+    show_table(columns, [[str(row[name]) for name in columns] for row in rows], "no sessions")
     return 0
 
 

@@ -49,24 +49,27 @@ def analyse(evidence: Evidence, known: Known) -> list[Outcome]:
 def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
     ischaemic = bool(evidence.settings.get("ischaemic")) or (known.abi is not None and known.abi < ISCHAEMIC_ABI)
     settings = hyperaemia.Settings.ischaemic() if ischaemic else hyperaemia.Settings()
-    found = porh(_flux(evidence), _occlusion(evidence, known), settings, abi=known.abi)
-    results = list(found.values())
+    occlusion, objection = _occlusion(evidence, known)
+    found = porh(_flux(evidence), occlusion, settings, abi=known.abi)
+    results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
     results += [vascular_conductance(found[name], known.mean, abi=known.abi) for name in ("rest_flow", "peak_flow")]
     return _all(evidence, "flux", results, FLUX)
 
 
-def _occlusion(evidence: Evidence, known: Known) -> Occlusion:
-    """The cuff's own pressure where it was recorded and agrees with the session, else the marks."""
+def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
+    """The occlusion by the cuff's pressure where that was recorded, else by the marks; and what speaks against it."""
     on, off = evidence.mark("inflate"), evidence.mark("release")
     marked = Occlusion(on, off, MarkSource.MANUAL)
     cuff = evidence.of_role("cuff")
     if cuff is None or not cuff.valid.any():
-        return marked
-    seen = from_pressure(cuff, known.systolic)
+        return marked, ""
+    seen = [each for each in from_pressure(cuff, known.systolic) if each.on is not None]
+    if not seen:
+        return marked, "cuff_pressure_shows_no_occlusion"
     if on is None:
-        return seen[-1] if seen else marked
-    close = [each for each in seen if each.on is not None and abs(each.on - on) <= NEAR]
-    return close[0] if close else marked
+        return seen[-1], "inflation_not_marked"
+    nearest = min(seen, key=lambda each: abs((each.on or 0.0) - on))
+    return nearest, "" if abs((nearest.on or 0.0) - on) <= NEAR else "marks_part_from_the_cuff"
 
 
 def _heating(evidence: Evidence, known: Known) -> list[Outcome]:

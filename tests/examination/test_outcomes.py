@@ -67,6 +67,14 @@ def test_without_a_cuff_channel_the_marks_count_and_are_worth_less(tmp_path):
     assert found["latency"].value is None
 
 
+def test_marks_that_part_from_the_cuff_are_told_and_the_cuff_is_believed(tmp_path):
+    made = Study()
+    made.examine("healthy", "porh", "porh", (("inflate", 240.0), ("release", 420.0)), 700.0, devices=("ldf",))
+    result = by_name(compute(made.write(tmp_path), "s1"))["peak_flow"]
+    assert result.settings["off"] == pytest.approx(360.0, abs=0.3)
+    assert "marks_part_from_the_cuff" in result.reason
+
+
 @pytest.fixture(scope="module")
 def resting(tmp_path_factory):
     made = Study()
@@ -273,6 +281,8 @@ def test_the_command_gives_a_session_as_table_json_and_csv(call, resting):
     text = call(resting, "s1")
     assert "SIMULATED" in text
     assert "inclusion limits: met" in text
+    assert "tcpo2/calf/tcpo2" in text
+    assert "mmHg" in text
     document = json.loads(call(resting, "s1", "--json"))
     assert document["eligibility"]["verdict"] == "met"
     rest = next(o for o in document["outcomes"] if o["name"] == "tcpo2_rest")
