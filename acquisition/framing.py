@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -87,16 +88,17 @@ def code_and_digits(lengths: Mapping[int, int], raw: Collection[int] = ()) -> Ca
 
     Digits are no codes, so that a frame which breaks off costs nothing of the one after it.
     """
+    codes = re.compile(b"[" + re.escape(bytes(lengths)) + b"]")
 
     def cut(buffer: bytes) -> int:
         code = buffer[0]
-        digits = lengths.get(code)
-        if digits is None:
-            return -next((n for n, byte in enumerate(buffer) if byte in lengths), len(buffer))
-        if code not in raw:
-            for position, byte in enumerate(buffer[1 : 1 + digits], 1):
-                if not 0x30 <= byte <= 0x39:
-                    return -position
-        return digits + 1 if len(buffer) > digits else 0
+        if code not in lengths:
+            start = codes.search(buffer)
+            return -start.start() if start else -len(buffer)
+        end = 1 + lengths[code]
+        digits = buffer[1:end]
+        if digits and code not in raw and not digits.isdigit():
+            return len(digits.lstrip(b"0123456789")) - len(digits) - 1
+        return end if len(buffer) >= end else 0
 
     return cut
