@@ -145,12 +145,12 @@ def _block(x: Floats, rate: float, start: float, on: Floats, off: Floats, s: Set
         for share in (0.75, 0.5, 0.25)
     }
 
-    debt = grid.integral(np.maximum(rest_flow[:, None] - grid.filled, 0.0), on, off)
-    paid = grid.integral(grid.filled, reached, np.where(recovered, recovery, last))
+    debt = grid.integral(on, off, np.maximum(rest_flow[:, None] - grid.filled, 0.0))
+    paid = grid.integral(reached, np.where(recovered, recovery, last))
     paid -= rest_flow * (np.where(recovered, recovery, last) - reached)
-    areas = [_within(grid.integral(grid.filled, off, off + w) - zero * w, off + w, last) for w in s.areas]
-    before = _within(grid.integral(grid.filled, on - 60.0, on), start, on - 60.0)
-    after = _within(grid.integral(grid.filled, off, off + 60.0), off + 60.0, last)
+    areas = [_within(grid.integral(off, off + w) - zero * w, off + w, last) for w in s.areas]
+    before = _within(grid.integral(on - 60.0, on), start, on - 60.0)
+    after = _within(grid.integral(off, off + 60.0), off + 60.0, last)
     with np.errstate(divide="ignore", invalid="ignore"):
         index = np.where(before > 0, after / before, np.nan)
     return {
@@ -201,6 +201,7 @@ class _Grid:
         self.width = samples(s.smoothing, rate)
         self._k = np.arange(self.n)
         self._rows = np.arange(len(x))
+        self._area: Floats | None = None
         zeros = np.zeros((len(x), 1))
         self._sum = np.concatenate((zeros, np.cumsum(np.where(self.good, x, 0.0), axis=1)), axis=1)
         self._count = np.concatenate((zeros, np.cumsum(self.good, axis=1)), axis=1)
@@ -278,10 +279,15 @@ class _Grid:
             stays[:, : self.n - m] = total[:, m + 1 :] == total[:, : self.n - m]
         return self._crossing(self.smooth, stays & (self.time(self._k) > low[:, None]), low, level)
 
-    def integral(self, y: Floats, low: Floats, high: Floats) -> Floats:
-        """Return the integral of the line through the samples on [low, high]; NaN outside the record."""
-        steps = 0.5 * (y[:, 1:] + y[:, :-1]) / self.rate
-        running = np.concatenate((np.zeros((len(y), 1)), np.cumsum(steps, axis=1)), axis=1)
+    def integral(self, low: Floats, high: Floats, y: Floats | None = None) -> Floats:
+        """Return the integral of the line through the samples (of y, else of x) on [low, high]; NaN outside."""
+        if y is None:
+            y = self.filled
+            if self._area is None:
+                self._area = _running_area(y)
+            running = self._area
+        else:
+            running = _running_area(y)
 
         def until(time: Floats) -> Floats:
             position = (time - self.start) * self.rate
@@ -290,7 +296,7 @@ class _Grid:
             i = np.minimum(position.astype(np.int64), max(self.n - 2, 0))
             part = position - i
             a, b = y[self._rows, i], y[self._rows, np.minimum(i + 1, self.n - 1)]
-            area = running[self._rows, i] + (a * part + 0.5 * (b - a) * part * part) / self.rate
+            area = (running[self._rows, i] + a * part + 0.5 * (b - a) * part * part) / self.rate
             return np.where(outside, np.nan, area)
 
         return until(high) - until(low)
@@ -332,3 +338,10 @@ class _Grid:
         part = np.where((k > 0) & (part >= 0) & (part <= 1), part, 1.0)
         time = np.fmax(self.time(k - 1 + part), low)
         return np.where(found, time, np.nan)
+
+
+def _running_area(y: Floats) -> Floats:
+    """Return the integral up to each sample (r, n), in units times samples."""
+    area = np.zeros(y.shape)
+    np.cumsum(0.5 * (y[:, 1:] + y[:, :-1]), axis=1, out=area[:, 1:])
+    return area

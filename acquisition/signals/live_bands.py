@@ -105,7 +105,7 @@ class BandMeter:
         if self._plan is None or self._plan.n != len(part):
             self._plan = Plan(len(part), self.rate, Voices(self.bands.low, self.bands.high), self.pad)
         missing = 100.0 * self._missing.newest(len(part)).mean(0)
-        u = fluctuation(part.T)
+        u = fluctuation(np.ascontiguousarray(part.T))
         usable = np.isfinite(u).all(1) & (missing <= USELESS)
         powers = pooled(self._plan, np.where(usable[:, None], u, 0.0), self.bands)
         available = powers.covered >= 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from acquisition.model import Floats
@@ -27,17 +27,18 @@ def moving_mean(values: ArrayLike, width: int, *, centred: bool = True, least: f
     if n == 0 or width == 1:
         return x.copy()
     good = np.isfinite(x)
+    whole = bool(good.all())
     # Sums of values far from zero lose digits: sum the deviations from one level and add it again.
-    level = np.where(good, x, 0.0).sum(-1, keepdims=True) / np.maximum(good.sum(-1, keepdims=True), 1)
-    total = _running_sum(np.where(good, x - level, 0.0))
-    count = _running_sum(good.astype(np.float64))
+    level = x.mean(-1, keepdims=True) if whole else _mean(x, good)
     after = (width - 1) // 2 if centred else 0
-    stop = np.minimum(np.arange(n) + after + 1, n)
-    start = np.maximum(np.arange(n) + after + 1 - width, 0)
-    found = count[..., stop] - count[..., start]
+    total = _window_sum(x - level if whole else np.where(good, x - level, 0.0), width, after)
+    size = _window_sum(np.ones(n), width, after)
+    if whole:
+        return np.asarray(total / size + level)
+    found = _window_sum(good.astype(np.float64), width, after)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (total[..., stop] - total[..., start]) / found + level
-    return np.where((found >= 1) & (found >= least * (stop - start)), mean, np.nan)
+        mean = total / found + level
+    return np.where((found >= 1) & (found >= least * size), mean, np.nan)
 
 
 def exponential_mean(values: ArrayLike, rate: float, tau: float) -> Floats:
@@ -68,7 +69,21 @@ def amplitude_left(frequency: ArrayLike, tau: float) -> Floats:
     return left
 
 
-def _running_sum(x: Floats) -> Floats:
-    total = np.zeros((*x.shape[:-1], x.shape[-1] + 1))
-    np.cumsum(x, axis=-1, out=total[..., 1:])
-    return total
+def _mean(x: Floats, good: NDArray[np.bool_]) -> Floats:
+    count = np.maximum(good.sum(-1, keepdims=True), 1)
+    mean: Floats = np.where(good, x, 0.0).sum(-1, keepdims=True) / count
+    return mean
+
+
+def _window_sum(x: Floats, width: int, after: int) -> Floats:
+    """Return the sum of each window that ends `after` samples behind its own, cut off at both ends."""
+    n = x.shape[-1]
+    running = np.zeros((*x.shape[:-1], n + 1))
+    np.cumsum(x, axis=-1, out=running[..., 1:])
+    result = np.empty(x.shape)
+    # Where the window's end still lies in the record, and from where on its start does.
+    ends, starts = max(n - after, 0), min(max(width - 1 - after, 0), n)
+    result[..., :ends] = running[..., after + 1 : after + 1 + ends]
+    result[..., ends:] = running[..., -1:]
+    result[..., starts:] -= running[..., : n - starts]
+    return result

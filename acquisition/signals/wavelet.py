@@ -205,7 +205,8 @@ class _Whole:
     def sums(self, x: Floats, spectrum: Complex) -> Floats:  # noqa: ARG002 (one shape for both kinds of octave)
         """Return the sum of |W|^2 over the valid samples, (r, v)."""
         if self._mask is None:
-            self._mask = _weights(self._first, self._stop, self.bins, self._ring, self.m)
+            weights = _weights(self._first, self._stop, self.bins, self._ring, self.m)
+            self._mask = np.repeat(weights, 2, axis=1)
         w = self.transform(spectrum)
         return _weighted_power(w, self._mask)
 
@@ -229,7 +230,7 @@ class _Ends:
         tail = math.ceil(REACH * owner.rate / slowest)
         first = owner.first[part]
         before = np.full(len(f), -tail, np.int64)
-        self._mask = _weights(before, first, self._end_bins, length, self._m)
+        self._mask = np.repeat(_weights(before, first, self._end_bins, length, self._m), 2, axis=1)
 
     def sums(self, x: Floats, spectrum: Complex) -> Floats:
         """Return the sum of |W|^2 over the valid samples, (r, v)."""
@@ -245,6 +246,9 @@ class _Ends:
 
 
 def _weighted_power(w: Complex, mask: Floats) -> Floats:
-    """Return the sum of |w|^2 times the mask over the last axis."""
-    total: Floats = np.einsum("rvm,vm->rv", np.square(w.real) + np.square(w.imag), mask)
+    """Return the sum of |w|^2 times the mask over the last axis; the mask (v, 2 m) has each weight twice."""
+    # Real and imaginary part side by side, as they lie in memory, spare three passes over it.
+    parts = w.view(np.float64)
+    np.square(parts, out=parts)
+    total: Floats = np.matmul(parts.transpose(1, 0, 2), mask[:, :, None])[..., 0].T
     return total

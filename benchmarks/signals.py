@@ -1,0 +1,176 @@
+"""Perfusion indices on one thread: band powers of an hour beside other programs, a thousand hyperaemias, live updates.
+
+Times are processor time, which other work on the machine changes least.
+
+The others return the whole scalogram, which band powers do not need: their times are for more work. Agreement is the
+largest relative difference of a band energy (`voice`: of a single voice) from the full-rate transform.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from acquisition.signals.artefacts import hampel
+from acquisition.signals.bands import STEFANOVSKA
+from acquisition.signals.hyperaemia import Settings
+from acquisition.signals.hyperaemia import measure as measure_hyperaemia
+from acquisition.signals.live_artefacts import SpikeMeter
+from acquisition.signals.live_bands import BandMeter
+from acquisition.signals.live_pulse import PulseMeter
+from acquisition.signals.streaming import ExponentialMean, TrailingMean
+from acquisition.signals.wavelet import Plan, Voices
+from tests.signals.curves import Hyperaemia
+from tests.signals.waves import plain_powers, six_tones
+
+RATE, HOUR = 40.0, 144_000
+SIX = Voices(STEFANOVSKA.low, STEFANOVSKA.high)
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "SSQ_PARALLEL")
+
+
+def measure() -> list[dict[str, Any]]:
+    """Measure in a process of its own, whose libraries have one thread."""
+    environment = {**os.environ, **dict.fromkeys(THREADS[:-1], "1"), "SSQ_PARALLEL": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.signals"], env=environment, capture_output=True, text=True, check=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def _timed(work: Callable[[], Any], repeat: int = 5) -> tuple[float, Any]:
+    """The best processor time of `repeat` runs in ms, and the result."""
+    best, result = math.inf, None
+    for _ in range(repeat):
+        start = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - start)
+    return 1000 * best, result
+
+
+def _energies(voices: np.ndarray) -> np.ndarray:
+    return np.array([np.nansum(voices * SIX.share(band.low, band.high)) for band in STEFANOVSKA.bands])
+
+
+def _bands() -> list[dict[str, Any]]:
+    x = six_tones()
+    x -= x.mean()
+    made, plan = _timed(lambda: Plan(HOUR, RATE, SIX), 3)
+    direct = Plan(HOUR, RATE, SIX, direct=True)
+    plain, expected = _timed(lambda: plain_powers(x, RATE, SIX.frequencies), 1)
+    plan.powers(x)
+    direct.powers(x)
+    rows = []
+
+    def row(program: str, ms: float, voices: np.ndarray, note: str = "") -> None:
+        ok = np.isfinite(expected)
+        rows.append({
+            "band_powers_of_an_hour_at_40_Hz": program,
+            "ms": round(ms, 1),
+            "difference_band": f"{np.abs(_energies(voices) / _energies(expected) - 1).max():.0e}",
+            "difference_voice": f"{np.abs(voices[ok] / expected[ok] - 1).max():.0e}",
+            "note": note,
+        })  # fmt: skip
+
+    ms, found = _timed(lambda: plan.powers(x), 10)
+    row("perfusion", ms, found.mean[0], f"plan once {made:.0f} ms; aim 60 ms")
+    ms, found = _timed(lambda: direct.powers(x))
+    row("perfusion, direct", ms, found.mean[0], "octave-decimated inverse transforms")
+    row("plain FFT", plain, expected, "139 inverse transforms at 40 Hz")
+    for name, peer in (("PyWavelets", _pywavelets), ("ssqueezepy", _ssqueezepy)):
+        try:
+            ms, voices = peer(x, plan)
+        except ImportError:
+            rows.append({**rows[0], "band_powers_of_an_hour_at_40_Hz": name, "ms": "", "difference_band": "",
+                         "difference_voice": "", "note": "not installed"})  # fmt: skip
+            continue
+        row(name, ms, voices, "whole scalogram")
+    return rows
+
+
+def _cone_means(w: np.ndarray, plan: Plan) -> np.ndarray:
+    return np.array([
+        np.mean(np.square(np.abs(row[lead : plan.n - lead]))) for row, lead in zip(w, plan.first, strict=True)
+    ])  # fmt: skip
+
+
+def _pywavelets(x: np.ndarray, plan: Plan) -> tuple[float, np.ndarray]:
+    import pywt
+
+    scales = RATE / plan.frequencies
+    ms, (w, _) = _timed(lambda: pywt.cwt(x, scales, "cmor2.0-1.0", method="fft"), 1)
+    return ms, _cone_means(2 * w / np.sqrt(scales)[:, None], plan)
+
+
+def _ssqueezepy(x: np.ndarray, plan: Plan) -> tuple[float, np.ndarray]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ssqueezepy
+
+        mu = 2 * math.pi
+        wavelet = ssqueezepy.Wavelet(("morlet", {"mu": mu}), dtype="float64")
+        scales = RATE / plan.frequencies
+
+        def work() -> np.ndarray:
+            return ssqueezepy.cwt(x, wavelet, scales=scales, padtype="zero", vectorized=True)[0]
+
+        ms, w = _timed(work, 2)
+    scale = math.sqrt(2) * math.pi**0.25 / math.sqrt(1 + math.exp(-(mu**2)) - 2 * math.exp(-0.75 * mu**2)) / 2
+    return ms, _cone_means(w / scale, plan)
+
+
+def _offline() -> list[dict[str, Any]]:
+    x = six_tones()
+    curves = [Hyperaemia(peak=40 + k % 60, to_peak=10 + k % 20) for k in range(1000)]
+    t = np.arange(0, 900, 0.1)
+    rng = np.random.default_rng(0)
+    values = np.stack([c.level(t) for c in curves]) + 0.3 * rng.normal(size=(1000, t.size))
+    together, _ = _timed(lambda: measure_hyperaemia(values, 10.0, 0.0, 300.0, 480.0, Settings()), 2)
+    alone, _ = _timed(lambda: [measure_hyperaemia(v, 10.0, 0.0, 300.0, 480.0) for v in values[:50]], 1)
+    spikes, _ = _timed(lambda: hampel(x, RATE), 3)
+    return [
+        {"work": "hyperaemia, 1 000 records of 15 min at 10 Hz at once", "ms": round(together, 1)},
+        {"work": "hyperaemia, one such record", "ms": round(alone / 50, 2)},
+        {"work": "spikes of an hour at 40 Hz", "ms": round(spikes, 1)},
+    ]
+
+
+def _live() -> list[dict[str, Any]]:
+    channels = 8
+    rng = np.random.default_rng(0)
+    x = six_tones(RATE, 60_000)[:, None] + rng.normal(size=(60_000, channels))
+    block = x[-40:]
+    mean, smooth = TrailingMean(channels, 200), ExponentialMean(channels, RATE, 3.0)
+    spikes, pulse, bands = SpikeMeter(channels, 10.0), PulseMeter(channels, RATE), BandMeter(channels, RATE)
+    for meter in (mean, smooth, pulse, bands):
+        meter.feed(x)
+    spikes.feed(x[::4])
+    bands.now()
+    steps: dict[str, Callable[[], Any]] = {
+        "moving and exponential mean": lambda: (mean.feed(block), smooth.feed(block)),
+        "spikes at 10 Hz": lambda: spikes.feed(block[::4]),
+        "pulse": lambda: (pulse.feed(block), pulse.now()),
+        "band powers of the last 20 min": lambda: (bands.feed(block), bands.now()),
+        "all of it": lambda: (mean.feed(block), smooth.feed(block), spikes.feed(block[::4]), pulse.feed(block),
+                              pulse.now(), bands.feed(block), bands.now()),
+    }  # fmt: skip
+    rows = []
+    for name, step in steps.items():
+        times = sorted(_timed(step, 1)[0] for _ in range(60))
+        note = "aim 10 ms" if name == "all of it" else ""
+        rows.append({"live_update_of_8_channels_a_second_of_40_Hz": name, "ms_median": round(times[30], 2),
+                     "ms_95_per_cent": round(times[57], 2), "note": note})  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    for line in (*_bands(), *_offline(), *_live()):
+        print(json.dumps(line), flush=True)
