@@ -102,7 +102,7 @@ class Service:
             run = store.begin_run(started, anchor, self._about_run())
             self._timeline = Timeline(run, started.monotonic, anchor)
             self._warn_unserved()
-            board = Board(Recording(self._config.store, lambda: store.stats).describe)
+            board = Board(Recording(self._config.store, lambda: store.stats).describe, lambda: clerk.present())
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
                 self._bus.subscribe(subscriber)

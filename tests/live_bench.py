@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from acquisition.clock import Clock, Timeline
+from acquisition.examination.clerk import Clerk
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Channel, Chunk, Event, Gap, Header, Stream
@@ -82,7 +83,8 @@ class LiveBench:
             if last is not None:
                 self._next[header.key], self._last[header.key] = last.next, last.key
                 self._gap[header.key] = "the service was not running"
-        self.board = Board(Recording(self.directory, lambda: self.store.stats).describe)
+        self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers)
+        self.board = Board(Recording(self.directory, lambda: self.store.stats).describe, self.clerk.present)
         self.subscribers = [self.store.put, self.board.put]
         self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
         for header in self.headers:

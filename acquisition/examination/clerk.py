@@ -145,6 +145,11 @@ class Clerk:
         if event is not None:
             self._accept(event)
 
+    def present(self) -> dict[str, Any]:
+        """The session that goes on, described; empty where none does. From any thread."""
+        session = self.book.current
+        return {} if session is None else describe(session, self._now())
+
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Do what is asked and describe the session after it; Refused where it cannot be."""
         try:

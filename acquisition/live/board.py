@@ -55,11 +55,12 @@ class Board:
 
     `put` belongs to the acquisition loop; everything else may be called from any thread. Whether a value is
     stale is decided when it is read, against the clock handed in, so that no timer can fail to say so.
-    `record` describes the record, given both clocks and the speed.
+    `record` describes the record, given both clocks and the speed; `session` the examination that goes on.
     """
 
-    def __init__(self, record: Record | None = None) -> None:
+    def __init__(self, record: Record | None = None, session: Callable[[], dict[str, Any]] = dict) -> None:
         self._record = record
+        self._session = session
         self._devices: dict[str, DeviceView] = {}
         self._recent: tuple[Event, ...] = ()
 
@@ -98,6 +99,7 @@ class Board:
             "speed": speed,
             "devices": [_device(device, now, key_now, speed) for device in self.devices],
             "record": self.snapshot_record(now, speed),
+            "session": self._session(),
         }
 
     def snapshot_record(self, now: Instant, speed: float) -> dict[str, Any]:

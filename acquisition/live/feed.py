@@ -79,27 +79,30 @@ class Feed:
 
     async def pump(self) -> None:
         """Hand what came in to all viewers, about twenty times a second, and the state twice."""
-        told = 0.0
+        told, news = 0.0, False
         while True:
-            self._hand_out()
-            if self.viewers and time.monotonic() - told >= STATE:
+            # After an event the state follows at once, but a tick later: who published it has then finished.
+            if self.viewers and (news or time.monotonic() - told >= STATE):
                 told = time.monotonic()
                 self._tell_all(messages.state(self._state()))
+            news = self._hand_out()
             # A crowd is served in larger portions: each message to each viewer takes the interpreter from the devices.
             await asyncio.sleep(TICK * min(max(len(self.viewers) / CROWD, 1.0), SLOWEST))
 
-    def _hand_out(self) -> None:
+    def _hand_out(self) -> bool:
+        """Hand out what came in; answers whether an event was among it."""
         items = [self._queue.popleft() for _ in range(len(self._queue))]
         self._index(self._board.headers)
         chunks = [item for item in items if isinstance(item, Chunk)]
         self._keep_recent(chunks)
         if not self.viewers:
-            return
-        for item in items:
-            if isinstance(item, Event) and item.kind != "noise":
-                self._tell_all(messages.event(item))
+            return False
+        events = [item for item in items if isinstance(item, Event) and item.kind != "noise"]
+        for event in events:
+            self._tell_all(messages.event(event))
         if chunks:
             self._tell_all(self._encode(chunks))
+        return bool(events)
 
     def _index(self, headers: Iterable[Header]) -> None:
         """Give each stream the number that stands for it in frames; viewers hear of new ones."""

@@ -13,6 +13,9 @@ from rich.text import Text
 from acquisition.live import words
 
 BARS = "▁▂▃▄▅▆▇█"
+WIDE = 132
+READING = 88
+"""Characters that a device, a channel, its value and its state take at most."""
 LOOK = {
     "live": ("●", "green"),
     "stale": ("◌", "yellow"),
@@ -30,25 +33,27 @@ def show(snapshots: Iterator[Any], console: Console | None = None) -> None:
     """Show snapshots as they come: in place on a terminal, one after the other elsewhere."""
     console = console or Console()
     if not console.is_terminal:
+        console.width = max(console.width, WIDE)
         for snapshot in snapshots:
-            console.print(picture(snapshot))
+            console.print(picture(snapshot, console.width))
         return
     with Live(console=console, auto_refresh=False) as live:
         for snapshot in snapshots:
-            live.update(picture(snapshot), refresh=True)
+            live.update(picture(snapshot, console.width), refresh=True)
 
 
-def picture(snapshot: Any) -> RenderableType:
-    """Draw one snapshot."""
+def picture(snapshot: Any, width: int = WIDE) -> RenderableType:
+    """Draw one snapshot; the sparklines take what a line of `width` characters leaves."""
+    points = max(min(width - READING, 40), 0)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("device", "channel"):
         table.add_column(name, no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
-    for name in ("unit", "state", "age", "last minute"):
+    for name in ("unit", "state", "age", "last minute" if points > 10 else ""):
         table.add_column(name, no_wrap=True)
     for device in snapshot["devices"]:
-        _add_device(table, device)
-    return Group(_headline(snapshot), table, *_remarks(snapshot))
+        _add_device(table, device, points)
+    return Group(_headline(snapshot), *_session(snapshot["session"]), table, *_remarks(snapshot))
 
 
 def sparkline(values: Sequence[float | None]) -> str:
@@ -61,7 +66,7 @@ def sparkline(values: Sequence[float | None]) -> str:
     return "".join(" " if v is None else BARS[round((v - low) / step) if step else 0] for v in values)
 
 
-def _add_device(table: Table, device: Any) -> None:
+def _add_device(table: Table, device: Any, points: int) -> None:
     name = Text(device["name"], "bold")
     if device["simulated"]:
         name.append(" SIMULATED", "bold magenta")
@@ -78,7 +83,7 @@ def _add_device(table: Table, device: Any) -> None:
             channel["display_unit"],
             Text(f"{sign} {channel['word']}", style),
             "" if age is None else f"{age:.1f} s",
-            Text(sparkline(channel["sparkline"][-40:]), "dim"),
+            Text(sparkline(channel["sparkline"][-points:]) if points else "", "dim"),
         )
         name = Text()
 
@@ -95,6 +100,14 @@ def _headline(snapshot: Any) -> Text:
         else:
             line.append(f"  ▲ NOT RECORDING: {record['trouble']}", "bold red reverse")
     return line
+
+
+def _session(session: Any) -> list[Text]:
+    if not session:
+        return []
+    who = " · ".join(filter(None, (session["subject"], session["visit"], session["limb"])))
+    minutes, seconds = divmod(int(session["elapsed_s"]), 60)
+    return [Text.assemble((session["title"], "bold"), f"  {who}  {session['phase']} {minutes}:{seconds:02d}")]
 
 
 def _remarks(snapshot: Any) -> list[Text]:

@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from acquisition.live import Board
-from acquisition.live.terminal import show, sparkline
+from acquisition.live.terminal import picture, show, sparkline
 from acquisition.model import Channel, Chunk, Event, Header, Instant, Quality, Stream
 
 SECOND = 1_000_000_000
@@ -24,10 +24,10 @@ def board():
     return found
 
 
-def printed(*moments):
+def printed(*moments, width=120):
     out = io.StringIO()
     looks = (board().snapshot(Instant(at * SECOND, at * SECOND), at * SECOND, 1.0) for at in moments)
-    show(looks, Console(file=out, width=120))
+    show(looks, Console(file=out, width=width, force_terminal=False))
     return out.getvalue()
 
 
@@ -58,3 +58,23 @@ def test_a_sparkline_spans_its_own_range_and_shows_holes():
     assert sparkline([0, 7, None, 3.5]) == "▁█ ▅"
     assert sparkline([5, 5]) == "▁▁"
     assert sparkline([None]) == ""
+
+
+def test_a_narrow_line_loses_the_sparkline_and_never_the_value():
+    out = io.StringIO()
+    look = board().snapshot(Instant(9 * SECOND, 9 * SECOND), 9 * SECOND, 1.0)
+    Console(file=out, width=80).print(picture(look, 80))
+    assert "flux" in out.getvalue()
+    assert "59.0  PU    ● live" in out.getvalue()
+    assert "▁" not in out.getvalue()
+
+
+def test_the_examination_stands_above_the_readings():
+    look = board().snapshot(Instant(9 * SECOND, 9 * SECOND), 9 * SECOND, 1.0)
+    look["session"] = {
+        "title": "Reactive hyperaemia", "subject": "03-117", "visit": "baseline", "limb": "", "phase": "rest",
+        "elapsed_s": 65.4,
+    }  # fmt: skip
+    out = io.StringIO()
+    show(iter([look]), Console(file=out))
+    assert "Reactive hyperaemia  03-117 · baseline  rest 1:05" in out.getvalue()

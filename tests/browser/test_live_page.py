@@ -81,7 +81,7 @@ def test_values_change_and_nothing_is_asked_of_another_host(bench, visit):
 
 def test_the_page_weighs_less_than_60_kb(bench, visit):
     ready(visit(bench.url))
-    wait_for(lambda: len(visit.bytes) >= 6)
+    wait_for(lambda: len(visit.bytes) >= 7)
     assert {url.rpartition("/")[2] for url in visit.bytes} == {
         "",
         "app.js",
@@ -263,9 +263,9 @@ def test_the_keyboard_chooses_window_theme_and_help(bench, visit):
     assert page.locator("#help").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#help").is_visible()
-    shown = page.locator("#events").is_visible()
+    shown = page.locator("#side").is_visible()
     page.keyboard.press("e")
-    assert page.locator("#events").is_visible() is not shown
+    assert page.locator("#side").is_visible() is not shown
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement !== document.body")
     page.reload()
@@ -287,6 +287,37 @@ def test_simulated_data_are_marked_and_real_ones_are_not(tmp_path, visit, simula
         assert page.locator(".device .badge.simulated:visible").count() == (3 if simulated else 0)
         assert "scale unconfirmed" in row(page, FLUX).inner_text()
         assert "RECORDING" in page.locator("#recording").inner_text()
+
+
+SEEN = """(text) => new Promise((done) => {
+  // When the text has come to stand among the marks, in ms of the host's clock.
+  const look = () => document.getElementById("marks").textContent.includes(text) && done(Date.now());
+  new MutationObserver(look).observe(document.getElementById("marks"), { childList: true });
+})"""
+
+
+def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, visit):
+    page = ready(visit(bench.url))
+    assert not page.locator("#session").is_visible()
+    bench.clerk.answer(
+        {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left"}
+    )
+    page.wait_for_selector("#session:visible", timeout=2000)
+    assert page.locator("#who").inner_text() == "03-117 · baseline · left"
+    assert page.locator("#stages .present").inner_text().endswith("rest")
+    page.evaluate(f"() => {{ window.seen = ({SEEN})('moved'); }}")
+    set_at = time.time() * 1000
+    bench.clerk.answer({"do": "session.mark", "name": "moved"})
+    assert page.evaluate("window.seen") - set_at < 300
+    assert "the participant moved" in page.locator("#events li").first.inner_text()
+    page.wait_for_timeout(1200)
+    assert page.locator("#elapsed").inner_text() in ("0:01", "0:02", "0:03")
+    bench.clerk.answer({"do": "session.mark", "name": "inflate", "early": "a test"})
+    page.wait_for_selector("#stages li:nth-child(2).present", timeout=2000)
+    assert page.locator("#stages .present").inner_text().endswith("occlusion")
+    bench.clerk.answer({"do": "session.stop", "reason": "a test"})
+    page.wait_for_selector("#session", state="hidden", timeout=2000)
+    assert not page.locator("#who").is_visible()
 
 
 CONTRAST = """() => {

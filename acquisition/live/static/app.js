@@ -3,10 +3,12 @@
    A value is live only while the page can prove it: its age is taken against the record's clock, which is
    carried on between messages by the browser's monotonic clock; when the feed is silent nothing is live. */
 
+import { takeSession, tickSession } from "./session.js";
 import { Strip } from "./strip.js";
 import { $, GRID, bytesText, clockText, digitsOf, make, say, view } from "./view.js";
 
 const SCHEMA = 1, SILENT = 2000, LOOK = 200, FRAME = 30, MOST_COLUMNS = 4000, EVENTS = 100;
+const SESSION = new Set(["session", "mark", "note", "observation", "correction"]);
 const SAMPLES = 1, COLUMNS = 2, GAP = 1;
 const QUALITY = [[1, "invalid"], [2, "out of range"], [8, "calibrating"], [16, "suspect"], [4, "questionable"], [32, "demo mode"]];
 const SIGNS = {
@@ -166,6 +168,7 @@ function takeState(state) {
     say(parts.counts, counts.filter(([n]) => n).map(([n, one, many]) => n + " " + (n === 1 ? one : many || one + "s")).join(" · "));
     node.classList.toggle("down", bad);
   }
+  if (takeSession(state.session)) redraw();
   $("simulated").hidden = !state.devices.some((each) => each.simulated);
   $("speed").hidden = state.speed === 1;
   say($("speed"), "× " + state.speed);
@@ -184,7 +187,7 @@ function takeState(state) {
 function takeEvent(event) {
   const list = $("events").querySelector("ol"), item = make("li"), at = make("time", "", clockText(event.time_ms));
   at.dateTime = event.time;
-  item.append(at, make("b", "", event.device || "service"), make("span", "", event.text));
+  item.append(at, make("b", "", event.device || (SESSION.has(event.kind) ? "session" : "service")), make("span", "", event.text));
   list.prepend(item);
   while (list.children.length > EVENTS) list.lastChild.remove();
 }
@@ -297,11 +300,22 @@ function axis() {
   ctx.font = `${11.5 * ratio}px system-ui, sans-serif`;
   ctx.fillStyle = view.colours.muted; ctx.textAlign = "center"; ctx.textBaseline = "middle";
   const every = GRID[view.window], oldest = view.head - view.points + 1, scale = canvas.width / view.points;
+  const row = 23 * ratio, top = canvas.height - row, place = (ms) => Math.round((Math.floor(ms / view.width) - oldest) * scale);
   for (let t = Math.ceil(oldest * view.width / every) * every; t / view.width <= view.head; t += every) {
-    const x = (Math.floor(t / view.width) - oldest) * scale;
-    if (x < 24 * ratio || x > canvas.width - 30 * ratio) continue;
-    ctx.fillText(clockText(t, every < 60e3), Math.round(x), canvas.height / 2);
+    const x = place(t);
+    if (x > 24 * ratio && x < canvas.width - 30 * ratio) ctx.fillText(clockText(t, every < 60e3), x, top + row / 2);
   }
+  ctx.textAlign = "left";
+  view.stages.forEach(({ ms, name }, k) => {
+    const x = Math.max(place(ms), 0), end = view.stages[k + 1] ? place(view.stages[k + 1].ms) : canvas.width;
+    if (end <= 0 || !top) return;
+    ctx.fillStyle = view.colours[k % 2 ? "tint" : "grid"];
+    ctx.fillRect(x, 0, end - x, top);
+    ctx.fillStyle = view.colours.mark;
+    ctx.fillRect(x, 0, ratio, top);
+    ctx.fillStyle = view.colours.text;
+    if (ctx.measureText(name).width + 10 * ratio < end - x) ctx.fillText(name, x + 5 * ratio, top / 2);
+  });
 }
 
 /* ---- digits and states */
@@ -344,6 +358,7 @@ function look() {
       row.word = word;
     });
   }
+  tickSession(now);
   if (now !== null) { say($("clock"), clockText(now)); advance(); }
 }
 
@@ -372,8 +387,12 @@ function theme(name) {
   const style = getComputedStyle(document.documentElement), colour = (key) => style.getPropertyValue("--" + key).trim();
   view.colours = {
     traces: Array.from({ length: 8 }, (_, i) => colour("trace-" + i)),
-    grid: colour("grid"), hatch: colour("hatch"), muted: colour("muted"),
+    grid: colour("grid"), tint: colour("tint"), mark: colour("mark"), text: colour("text"), hatch: colour("hatch"), muted: colour("muted"),
   };
+  redraw();
+}
+
+function redraw() {
   for (const strip of strips()) strip.drawn = null;
   axisHead = null;
 }
@@ -386,7 +405,7 @@ function choose(seconds) {
 }
 
 function events(shown) {
-  $("events").hidden = !shown;
+  $("side").hidden = !shown;
   $("toggle-events").setAttribute("aria-expanded", String(shown));
   remember("events", shown ? "1" : "0");
 }
@@ -412,7 +431,7 @@ function begin() {
   if (GRID[recall("window")]) choose(recall("window"));
   events(recall("events") ? recall("events") === "1" : document.body.clientWidth > 1200);
   $("theme").onclick = toggleTheme;
-  $("toggle-events").onclick = () => events($("events").hidden);
+  $("toggle-events").onclick = () => events($("side").hidden);
   $("toggle-help").onclick = () => $("help").showModal();
   $("windows").onchange = ({ target }) => choose(target.value);
   document.addEventListener("keydown", (event) => {
@@ -420,7 +439,7 @@ function begin() {
     const key = event.key.toLowerCase(), windows = Object.keys(GRID);
     if (windows[key - 1]) choose(windows[key - 1]);
     else if (key === "t") toggleTheme();
-    else if (key === "e") events($("events").hidden);
+    else if (key === "e") events($("side").hidden);
     else if (key === "?") { if ($("help").open) $("help").close(); else $("help").showModal(); }
   });
   let settle = 0;

@@ -156,10 +156,21 @@ export class Strip {
 
   background(from, to, oldest, h) {
     const { ctx } = this, n = view.points, colours = view.colours, every = GRID[view.window];
+    const place = ({ ms }) => Math.floor(ms / view.width);
+    // Every second phase is tinted, so that they are told apart; each begins with a line.
+    ctx.fillStyle = colours.tint;
+    for (let k = 1; k < view.stages.length; k += 2) {
+      const begin = Math.max(place(view.stages[k]), from), end = view.stages[k + 1] ? place(view.stages[k + 1]) - 1 : to;
+      if (begin <= Math.min(end, to)) ctx.fillRect(begin - oldest, 0, Math.min(end, to) - begin + 1, h);
+    }
     ctx.fillStyle = colours.grid;
     for (const part of LINES) ctx.fillRect(from - oldest, Math.round(h * part), to - from + 1, 1);
     const tick = Math.ceil(from * view.width / every) * every;
     for (let t = tick; t / view.width < to + 1; t += every) ctx.fillRect(Math.floor(t / view.width) - oldest, 0, 1, h);
+    ctx.fillStyle = colours.mark;
+    const within = (each) => place(each) >= from && place(each) <= to;
+    for (const stage of view.stages.filter(within)) ctx.fillRect(place(stage) - oldest, 0, 1, h);
+    for (const mark of view.marks.filter(within)) for (let y = 0; y < h; y += 6) ctx.fillRect(place(mark) - oldest, y, 1, 3);
     const last = this.stream.time, quiet = last === null ? Infinity : Math.floor((last + this.stream.quiet) / view.width);
     ctx.fillStyle = colours.hatch;
     for (let c = from; c <= to; c++) {

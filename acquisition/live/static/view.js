@@ -1,7 +1,7 @@
 /* What every part of the page shares: what is shown, in which colours, and how text is put there. */
 
 /** `points` columns of `width` ms, up to column number `head`: column k holds k * width <= time < (k + 1) * width. */
-export const view = { window: 600, points: 900, width: 600e3 / 900, head: null, colours: {} };
+export const view = { window: 600, points: 900, width: 600e3 / 900, head: null, colours: {}, session: {}, stages: [], marks: [] };
 
 /** Lines of time, every so many ms, by the shown seconds. */
 export const GRID = { 60: 10e3, 120: 30e3, 600: 60e3, 3600: 600e3 };
