@@ -100,9 +100,10 @@ def test_a_pty_takes_no_less_time_than_the_wire_and_less_at_speed(tmp_path):
         await cable.close()
         return took
 
-    assert 0.39 <= asyncio.run(seconds(1.0)) < 1.2  # 384 bytes of 10 bits at 9600 Bd: 0.4 s
-    assert 0.09 <= asyncio.run(seconds(4.0)) < 0.39
-    assert asyncio.run(seconds(1.0, paced=False)) < 0.3
+    # 384 bytes of 10 bits at 9600 Bd take 0.4 s; the best of three, for a busy machine is late.
+    assert 0.39 <= min(asyncio.run(seconds(1.0)) for _ in range(3)) < 1.2
+    assert 0.09 <= min(asyncio.run(seconds(4.0)) for _ in range(3)) < 0.39
+    assert min(asyncio.run(seconds(1.0, paced=False)) for _ in range(3)) < 0.3
 
 
 def test_a_wrong_baud_rate_garbles_and_the_right_one_does_not(tmp_path):
