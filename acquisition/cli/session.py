@@ -13,8 +13,10 @@ from acquisition.cli.desk import ask, directory, key, moment, options, show_tabl
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.examination.description import describe, summarise
-from acquisition.examination.evidence import CONDITIONS
-from acquisition.examination.session import Book, Session
+from acquisition.examination.evidence import CONDITIONS, Evidence
+from acquisition.examination.live import provisional
+from acquisition.examination.session import Book, Session, replay
+from acquisition.store import Store
 
 LIMBS = ("left", "right", "both", "none")
 
@@ -157,6 +159,39 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
     if not as_json:
         tell_items(answer)
     return 0
+
+
+@session.command()
+@click.argument("which", required=False)
+@options
+def live(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Show the provisional numbers of a session: lamps, slopes, RPI, distance, DROP."""
+    del by
+    with Store(directory(path, data)) as store:
+        now = provisional(Evidence(store, chosen(replay(desk.events(store)), which)))
+    if as_json:
+        click.echo(json.dumps(now, indent=2, ensure_ascii=False, allow_nan=False))
+        return 0
+    click.echo(f"{now['session']}: {now['phase']}, PROVISIONAL")
+    for each in now["electrodes"]:
+        ratio = now["rpi"].get(each["place"])
+        wait = f", {each['countdown']:.0f} s to go" if each["countdown"] else ""
+        number, slope = _number(each["value"], "mmHg"), _number(each["slope"], "mmHg/min", "+")
+        rpi = "" if ratio is None else f", RPI {ratio:.2f}"
+        click.echo(f"  {each['place']}: {number}, {slope}, {each['lamp']}{wait}{rpi}")
+    if now["walk"] is not None:
+        walk = now["walk"]
+        doubt = ", UNCERTAIN: speed was missing" if walk["uncertain"] else ""
+        click.echo(f"  belt: {walk['distance']:.1f} m in {walk['elapsed']:.0f} s{doubt}")
+        for name, at in walk["marks"].items():
+            click.echo(f"    {name}: {at['m']:.1f} m, {at['s']:.0f} s")
+    for place, each in now["drop"].items():
+        click.echo(f"  DROP {place}: {_number(each['now'], 'mmHg')}, least {_number(each['least'], 'mmHg')}")
+    return 0
+
+
+def _number(value: float | None, unit: str, sign: str = "") -> str:
+    return "no value" if value is None else f"{value:{sign}.1f} {unit}"
 
 
 def chosen(book: Book, which: str | None) -> Session:

@@ -8,7 +8,7 @@ from typing import Any
 
 from acquisition.examination.binding import Address
 from acquisition.examination.entries import Outcome
-from acquisition.examination.evidence import CARBON_DIOXIDE, TEMPERATURE, Evidence
+from acquisition.examination.evidence import CARBON_DIOXIDE, NEAR, TEMPERATURE, Evidence
 from acquisition.examination.protocol import Measures
 from acquisition.signals import drop as drops
 from acquisition.signals import hyperaemia, tcpo2
@@ -22,13 +22,11 @@ from acquisition.signals.porh import porh
 from acquisition.signals.result import Result, Trace
 from acquisition.signals.thermal_dose import ThermalDose
 from acquisition.signals.units import vascular_conductance
-from acquisition.signals.walking import StopReason, Walk, belt_start, distances, recovery_time
+from acquisition.signals.walking import StopReason, Walk, distances, recovery_time
 from acquisition.signals.walking_cost import estimated_mets
 from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
 from acquisition.walking import load_walk
 
-NEAR = 30.0
-"""Seconds by which a belt's own start may part from the mark of it."""
 ISCHAEMIC_ABI = 0.9
 
 
@@ -164,7 +162,7 @@ def _walking(evidence: Evidence, known: Known) -> list[Outcome]:
     belt = evidence.trace(belts[0]) if belts else Trace.of([], [])
     stop = evidence.mark_item("stop")
     reason = None if stop is None else StopReason(str(stop.fields["value"]))
-    start = _belt_start(evidence, belt)
+    start = evidence.belt_start(belt)
     if start is None:
         missing = [Result.missing(f"{n}_{q}", u, "start_not_marked") for n in ("icd", "acd", "fcd")
                    for q, u in (("distance", "m"), ("time", "s"))]  # fmt: skip
@@ -181,15 +179,6 @@ def _walking(evidence: Evidence, known: Known) -> list[Outcome]:
         results.append(_cost(belt, grade, walk))
     outcomes = _all(evidence, "belt", results, WALKING, {"handrail": walk.handrail})
     return outcomes + (_drops(evidence, walk.start, walk.stop) if walk.stop is not None else [])
-
-
-def _belt_start(evidence: Evidence, belt: Trace) -> float | None:
-    """The belt's own start near the mark of it, else the mark."""
-    marked = evidence.mark("start")
-    if marked is None:
-        return None
-    seen = belt_start(belt, marked - NEAR)
-    return seen if seen is not None and abs(seen - marked) <= NEAR else marked
 
 
 def _followed(evidence: Evidence, belt: Trace, grade: Trace | None, start: float, stop: float) -> Result:

@@ -13,12 +13,15 @@ from acquisition.examination.decisions import protocol_of
 from acquisition.examination.session import Item, Session
 from acquisition.model import Header
 from acquisition.signals.result import Trace
+from acquisition.signals.walking import belt_start
 from acquisition.store import Store
 
 SECOND = 1_000_000_000
 CONDITIONS = ("model", "probe", "time_constant", "calibration", "sensor_temperature", "position")
 """What may be said at the start of how a session was measured; comparison asks for it."""
 TEMPERATURE = "sensor_temperature"
+NEAR = 30.0
+"""Seconds by which what an instrument shows may part from the mark of it."""
 CARBON_DIOXIDE = "tcpco2"
 
 
@@ -30,7 +33,9 @@ class Evidence:
         self.protocol = protocol_of(session)
         self.settings: Mapping[str, Any] = self.protocol.settings
         self._store = store
-        self._headers = {(info.device, info.stream): info.header for info in store.streams()}
+        streams = store.streams()
+        self._headers = {(info.device, info.stream): info.header for info in streams}
+        self._newest = max((info.last for info in streams if info.last is not None), default=session.start)
         self._models = {
             row.device: str(row.body.get("details", {}).get("model") or "")
             for row in store.events("identity")
@@ -43,8 +48,8 @@ class Evidence:
 
     @property
     def end(self) -> float:
-        """When the session ended, or its last entry while it goes on."""
-        return self.seconds(self.session.stop or self.session.last)
+        """When the session ended; while it goes on, its last entry or the newest sample."""
+        return self.seconds(self.session.stop or max(self.session.last, self._newest))
 
     def mark(self, name: str) -> float | None:
         """When something was marked, s; the first time where it was more than once."""
@@ -94,6 +99,14 @@ class Evidence:
         if header is None or channel not in [c.name for c in header.stream.channels]:
             return None
         return self.trace(Address(address.device, address.stream, channel))
+
+    def belt_start(self, belt: Trace) -> float | None:
+        """When the belt itself started near the mark of it, else the mark; None without a mark."""
+        marked = self.mark("start") if self.protocol.measures == "walking" else None
+        if marked is None:
+            return None
+        seen = belt_start(belt, marked - NEAR)
+        return seen if seen is not None and abs(seen - marked) <= NEAR else marked
 
     def header(self, address: Address) -> Header | None:
         """The header of a channel's stream."""

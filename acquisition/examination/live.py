@@ -1,0 +1,96 @@
+"""What a session is worth while it goes on: lamps, slopes, RPI, distance, METs and DROP, provisional all of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from acquisition.examination.binding import Address
+from acquisition.examination.evidence import TEMPERATURE, Evidence
+from acquisition.signals import drop as drops
+from acquisition.signals.attachment import attached
+from acquisition.signals.drop import DropMeter, DropSettings
+from acquisition.signals.live_tcpo2 import Electrode, LiveTcpo2, live_rpi
+from acquisition.signals.live_walking import WalkMeter
+from acquisition.signals.result import Trace
+
+
+def provisional(evidence: Evidence) -> dict[str, Any]:
+    """The present numbers of a session as plain values, from what is committed; after a crash the same as before.
+
+    No inclusion limit is among them: shown live, it would invite to try another place. Final values are
+    those of the outcomes.
+    """
+    electrodes = _electrodes(evidence)
+    chest = next((electrodes[a] for a in evidence.addresses("chest") if a in electrodes), None)
+    ratios = {a: live_rpi(electrodes[a], chest) for a in evidence.addresses("limb") if chest and a in electrodes}
+    return {
+        "provisional": True,
+        "session": evidence.session.id,
+        "phase": evidence.session.phase,
+        "electrodes": [{"place": str(address), **_plain(asdict(shown))} for address, shown in electrodes.items()],
+        "rpi": {str(address): ratio for address, ratio in ratios.items()},
+        "walk": _walk(evidence),
+        "drop": _drop(evidence),
+    }
+
+
+def _electrodes(evidence: Evidence) -> dict[Address, LiveTcpo2]:
+    applied = evidence.mark("applied")
+    if applied is None:
+        return {}
+    found = {}
+    for address in (*evidence.addresses("chest"), *evidence.addresses("limb")):
+        electrode = Electrode(applied)
+        found[address] = electrode.feed(
+            evidence.trace(address).between(applied, math.inf), evidence.beside(address, TEMPERATURE)
+        )
+    return found
+
+
+def _walk(evidence: Evidence) -> dict[str, Any] | None:
+    belt = evidence.of_role("belt") or Trace.of([], [])
+    start = evidence.belt_start(belt)
+    if start is None or not len(belt):
+        return None
+    stop = evidence.mark("stop")
+    end = float(belt.time[-1]) if stop is None else stop
+    meter = WalkMeter(start)
+    meter.feed(belt.between(-math.inf, end), evidence.of_role("grade"))
+    for item in evidence.session.marks():
+        if start <= evidence.seconds(item.at) <= end:
+            meter.mark(item.name, evidence.seconds(item.at))
+    shown = _plain(asdict(meter.now(end)))
+    return {**shown, "marks": {name: {"s": s, "m": m} for name, (s, m) in shown["marks"].items()}}
+
+
+def _drop(evidence: Evidence) -> dict[str, Any]:
+    start = evidence.belt_start(evidence.of_role("belt") or Trace.of([], []))
+    chests, limbs = evidence.addresses("chest"), evidence.addresses("limb")
+    if start is None or not chests or not limbs:
+        return {}
+    settings = DropSettings(cutoff=float(evidence.settings.get("cutoff", drops.DEFAULT.cutoff)))
+    chest = attached(evidence.trace(chests[0]))
+    found = {}
+    for address in limbs:
+        meter = DropMeter(start, settings)
+        time, values = meter.feed(attached(evidence.trace(address)), chest)
+        known = np.flatnonzero(np.isfinite(values))
+        least = meter.least
+        found[str(address)] = {
+            "now": float(values[known[-1]]) if len(known) else None,
+            "least": None if least is None else least[1],
+            "least_s": None if least is None else least[0] - start,
+            "elapsed_s": float(time[-1]) - start if len(time) else None,
+            "cutoff": settings.cutoff,
+            "reached": least is not None and least[1] <= settings.cutoff,
+            "reasons": list(meter.reasons),
+        }
+    return found
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, str) else value for key, value in fields.items()}

@@ -1,0 +1,89 @@
+"""Live numbers come from what is committed, say that they are provisional, and end where the outcomes begin."""
+
+import json
+
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.examination.desk import events
+from acquisition.examination.evidence import Evidence
+from acquisition.examination.live import provisional
+from acquisition.examination.outcomes import outcomes
+from acquisition.examination.session import replay
+from acquisition.store import Store
+from tests.examination.patients import REST, Study
+from tests.examination.test_outcomes import WALK, WALK_MARKS
+
+
+def look(directory):
+    with Store(directory) as store:
+        book = replay(events(store))
+        session = book.sessions["s1"]
+        final = {(o.place, o.result.name): o.result for o in outcomes(store, book, session).results}
+        return provisional(Evidence(store, session)), final
+
+
+def resting(directory, seconds, marks=REST[:2]):
+    made = Study()
+    made.examine("healthy", "rest", "tcpo2-rest", marks, seconds, devices=("tcpo2",), stop=False)
+    return made.write(directory)
+
+
+def test_electrodes_that_still_warm_up_have_a_grey_lamp_and_a_countdown(tmp_path):
+    now, _ = look(resting(tmp_path, 600.0, REST[:1]))
+    assert {e["lamp"] for e in now["electrodes"]} == {"warming_up"}
+    assert now["electrodes"][0]["countdown"] == pytest.approx(301.0)
+    assert now["rpi"] == {"tcpo2/calf/tcpo2": None}
+    assert now["provisional"]
+
+
+def test_two_green_lamps_give_a_ratio_near_the_final_one(tmp_path):
+    now, final = look(resting(tmp_path, 2160.0))
+    assert {e["lamp"] for e in now["electrodes"]} == {"stable"}
+    assert now["rpi"]["tcpo2/calf/tcpo2"] == pytest.approx(final["tcpo2/calf/tcpo2", "tcpo2_rpi"].value, abs=0.06)
+
+
+def test_no_inclusion_limit_is_among_the_live_numbers(tmp_path):
+    now, _ = look(resting(tmp_path, 600.0, REST[:1]))
+    assert "eligib" not in json.dumps(now)
+
+
+@pytest.fixture(scope="module")
+def walking(tmp_path_factory):
+    made = Study()
+    made.examine(
+        "claudicant",
+        "walk-constant",
+        "walking-constant",
+        WALK_MARKS,
+        1020.0,
+        devices=("tcpo2", "treadmill"),
+        stop=False,
+    )
+    return made.write(tmp_path_factory.mktemp("walking"))
+
+
+def test_a_walk_shows_the_distances_and_the_drop_of_its_outcomes(walking):
+    now, final = look(walking)
+    belt = "treadmill/belt/speed"
+    assert now["walk"]["distance"] == pytest.approx(WALK["ACD"], abs=1.0)
+    assert now["walk"]["marks"]["onset"]["m"] == pytest.approx(final[belt, "icd_distance"].value, abs=0.5)
+    least = now["drop"]["tcpo2/calf/tcpo2"]
+    assert least["least"] == final["tcpo2/calf/tcpo2", "drop_min"].value
+    assert least["least_s"] == final["tcpo2/calf/tcpo2", "drop_min_time"].value
+    assert least["reached"]
+
+
+def test_before_its_start_a_walk_shows_nothing(tmp_path):
+    made = Study()
+    made.examine("claudicant", "walk-constant", "walking-constant", WALK_MARKS[:1], 170.0, stop=False)
+    now, _ = look(made.write(tmp_path))
+    assert (now["walk"], now["drop"]) == (None, {})
+
+
+def test_the_command_line_shows_them(walking, capsys):
+    assert perfusion.main(["session", "live", "--data", str(walking)], standalone_mode=False) == 0
+    text = capsys.readouterr().out
+    assert "PROVISIONAL" in text
+    assert "onset: 111" in text
+    assert "DROP tcpo2/calf/tcpo2" in text
