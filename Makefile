@@ -2,15 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench proof soak lock clean
+.PHONY: help demo test lint bench validate proof soak lock clean
 
 help:
-	@echo "make demo    install and show a simulated bedside with its live page"
-	@echo "make test    install what the tests need and run them with all checks"
-	@echo "make lint    formatting, lint, types and layers"
-	@echo "make bench   measure; writes docs/performance.md"
-	@echo "make proof   the long proofs, within an hour"
-	@echo "make soak    the longest ones, for hours"
+	@echo "make demo     install and show a simulated bedside with its live page"
+	@echo "make test     install what the tests need and run them with all checks"
+	@echo "make lint     formatting, lint, types and layers"
+	@echo "make bench    measure; writes docs/performance.md"
+	@echo "make validate indices against known truths and recordings; writes docs/validation.md"
+	@echo "make proof    the long proofs, within an hour"
+	@echo "make soak     the longest ones, for hours"
 
 .venv/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,6 +41,9 @@ test: .venv/test .venv/system lint
 
 bench: .venv/test
 	$(BIN)/python -m benchmarks
+
+validate: .venv/test
+	$(BIN)/python -m benchmarks.validate
 
 proof: .venv/test .venv/system
 	$(BIN)/pytest -m proof --timeout 3600

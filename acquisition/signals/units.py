@@ -6,8 +6,6 @@ two devices comparable.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,19 +131,3 @@ def fluctuation(values: ArrayLike, biological_zero: float | None = None) -> Floa
     base = mean - (biological_zero or 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(base > 0, (x - mean) / base, np.nan)
-
-
-def comparable(first: Sequence[tuple[str, object]], second: Sequence[tuple[str, object]]) -> str | None:
-    """Return the first field in which two recordings differ, None when they may be compared.
-
-    The fields are (name, value): instrument model, probe, time constant, calibration, sensor
-    temperature, site, position and protocol. A field that only one of them knows differs; a NaN or
-    None on both sides is unknown, and unknown is not equal.
-    """
-    one, other = dict(first), dict(second)
-    for field in dict.fromkeys([*one, *other]):
-        a, b = one.get(field), other.get(field)
-        unknown = a is None or b is None or (isinstance(a, float) and math.isnan(a))
-        if unknown or a != b:
-            return field
-    return None

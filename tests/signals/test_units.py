@@ -8,7 +8,6 @@ import pytest
 from acquisition.signals.levels import block_means, judged, window_mean
 from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.units import (
-    comparable,
     conductance,
     fluctuation,
     mean_arterial_pressure,
@@ -98,11 +97,3 @@ def test_the_uncertainty_of_a_mean_keeps_slow_waves_in():
 
 def test_a_result_without_artefacts_keeps_its_status():
     assert judged(Result.of("a", 1, "1", pct_artefact=5.0)).status is Status.OK
-
-
-def test_two_recordings_compare_only_when_everything_known_is_equal():
-    one = [("model", "X"), ("probe", "407"), ("tau", 0.03)]
-    assert comparable(one, list(one)) is None
-    assert comparable(one, [("model", "X"), ("probe", "457"), ("tau", 0.03)]) == "probe"
-    assert comparable(one, one[:2]) == "tau"
-    assert comparable([*one, ("site", None)], [*one, ("site", None)]) == "site"
