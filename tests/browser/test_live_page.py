@@ -85,6 +85,7 @@ def test_the_page_weighs_less_than_60_kb(bench, visit):
     assert {url.rpartition("/")[2] for url in visit.bytes} == {
         "",
         "app.js",
+        "session.js",
         "strip.js",
         "view.js",
         "style.css",
@@ -391,3 +392,21 @@ def _busy(page, devtools):
     page.wait_for_timeout(2000)
     after = now()
     return (after["TaskDuration"] - before["TaskDuration"]) / (after["Timestamp"] - before["Timestamp"])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_the_heap_stays_flat_for_ten_minutes(tmp_path, visit):
+    with LiveBench(tmp_path, past=600.0, copies=4, which=("ldf",)) as bench:
+        page = ready(visit(bench.url))
+        devtools = page.context.new_cdp_session(page)
+        page.wait_for_timeout(20_000)
+        before = _heap(devtools)
+        page.wait_for_timeout(600_000)
+        assert _heap(devtools) - before < 500_000
+
+
+def _heap(devtools):
+    """Bytes of live objects."""
+    devtools.send("HeapProfiler.collectGarbage")
+    return devtools.send("Runtime.getHeapUsage")["usedSize"]
