@@ -251,13 +251,14 @@ class KeysightDaq(Driver):
             "34465a": "Keysight 34465A (one channel, digitising)",
         },
         "digitiser",
-        ("hislip", "vxi11", "socket", "gpib", "serial"),
+        ("hislip", "vxi11", "socket", "gpib"),
         "documented",
         "Keysight programming guides of the 34970A/34972A, 34980A, DAQ970A and Truevolt series",
         (
             "the relays' life of 1e8 operations",
             "bit 16 of STAT:OPER:COND? while a scan runs",
-            "no anti-alias filter is modelled: what is faster than half a sweep folds back",
+            "that ROUT:SCAN replaces the scan list of a 34980A",
+            "the settings by which a 34465A samples without end",
         ),
     )
     Options = Options

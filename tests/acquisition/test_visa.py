@@ -10,10 +10,11 @@ import pytest
 import pyvisa
 
 from acquisition.clock import Clock
+from acquisition.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.ports import visa
 from acquisition.ports.visa import VisaPort
-from simulators.cables import TcpCable
+from simulators.cables import PtyCable, TcpCable
 from simulators.hislip import HislipCable
 from simulators.vxi11 import Vxi11Cable
 from tests.digitiser import driver, plugged, simulator
@@ -96,6 +97,28 @@ def test_each_question_has_its_whole_answer_in_order(kind):
         assert 0 <= time.monotonic_ns() - arrivals[-1] < 1e9
 
     on_link(kind, script)
+
+
+def test_a_serial_session_reads_blocks_and_lines():
+    async def body():
+        cable = PtyCable(None, Serial(9600), paced=False)
+        async with plugged(simulator(), cable) as listen:
+            port, host = VisaPort(f"ASRL{listen['path']}::INSTR", Clock()), Host()
+            await port.open(host)
+            await asyncio.sleep(0.1)
+            for message in (b"ROUT:SCAN (@101,102)\n", b"ROUT:SCAN?\n", b"*IDN?\n", b"SYST:ERR?\n"):
+                port.write(message)
+            answers = [(await host.next())[0] for _ in range(3)]
+            assert answers == [
+                b"#210(@101,102)\n",
+                b"Keysight Technologies,DAQ970A,SIM00001,A.02.02\n",
+                b'+0,"No error"\n',
+            ]
+            cable.unplug()
+            port.write(b"*IDN?\n")
+            assert isinstance(await host.next(), LinkLost)
+
+    asyncio.run(body())
 
 
 @each
