@@ -48,10 +48,11 @@ def wave(header, time_s):
 class LiveBench:
     """Publishes `headers` in real time while `running`; `hold` gives every channel one constant value.
 
-    `past` seconds of samples are in the record before the page starts; `copies` of each device.
+    `past` seconds of samples are in the record before the page starts; `copies` of each device. The
+    record's time may be `ahead` of the wall clock by so many seconds, as after a bench that ran faster.
     """
 
-    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, values=wave):
+    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, ahead=0.0, values=wave):
         self.clock = Clock()
         which = which or ("ldf", "tcpo2", "treadmill")
         self.headers = [h for h in headers(simulated) if h.device in which]
@@ -63,6 +64,7 @@ class LiveBench:
         self.directory = directory
         self._port = port
         self._past = past
+        self._ahead = ahead
         self._stack = ExitStack()
         self._next = {h.key: 0 for h in self.headers}
         self._gap = {}
@@ -75,7 +77,7 @@ class LiveBench:
         self.store.open()
         self._stack.callback(self.store.close)
         started = self.clock.now()
-        self.anchor = max(started.utc, self.store.last_key + 1)
+        self.anchor = max(started.utc + int(self._ahead * SECOND), self.store.last_key + 1)
         run = self.store.begin_run(started, self.anchor, {"version": "test"})
         self.timeline = Timeline(run, started.monotonic, self.anchor)
         for header in self.headers:

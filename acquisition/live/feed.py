@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -62,7 +63,8 @@ class Feed:
         self._history = history
         self._clock = clock
         self._key_now = key_now
-        self._place = place
+        # A viewer that finds another instance after a reconnection begins from nothing.
+        self._place = {**place, "instance": secrets.token_hex(8)}
         self._queue: deque[Chunk | Event] = deque(maxlen=QUEUE)
         self._recent: deque[Chunk] = deque(maxlen=QUEUE)
         self._streams: dict[tuple[str, str], int] = {}

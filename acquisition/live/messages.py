@@ -15,7 +15,7 @@ from acquisition.live.history import Past, Window
 from acquisition.model import Event, Header
 
 SCHEMA = 1
-"""Version of the feed; a page that was made for another reloads itself."""
+"""Version of the feed."""
 
 
 def hello(

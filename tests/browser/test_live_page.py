@@ -159,6 +159,8 @@ def test_a_socket_that_is_open_but_frozen_shows_no_live_value(bench, visit):
     assert time.monotonic() - frozen < 3.0
     assert {word(page, channel) for channel in CHANNELS} == {"no connection"}
     assert page.locator("#link").inner_text().endswith("NO CONNECTION")
+    assert "RECORDING UNKNOWN" in page.locator("#recording").inner_text()
+    assert "unknown" in page.locator('section[aria-label="ldf"] h2').inner_text()
     feed._hand_out = hand_out
     page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=10_000)
 
@@ -176,6 +178,18 @@ def test_after_a_restart_of_the_server_the_page_is_back_with_what_it_missed(benc
     page.wait_for_timeout(700)
     drawn = trace(page)
     assert sum(column is None for column in drawn) <= 5, "the record went on, so the trace must have no hole"
+
+
+def test_another_record_behind_the_same_address_is_shown_as_itself(tmp_path, visit):
+    """Its time may lie before the old one's: what the page knew of that must not hide what comes now."""
+    visit.excused = ("ERR_CONNECTION_REFUSED", "WebSocket")
+    with LiveBench(tmp_path / "fast", ahead=3600.0, past=5.0) as bench:
+        page = ready(visit(bench.url))
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="no connection"]', timeout=4000)
+    with LiveBench(tmp_path / "slow", port=bench.port, past=5.0, which=("ldf",)) as bench:
+        page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=8000)
+        assert page.locator(".device").count() == 1
+        assert page.locator("#recording b").inner_text() == "RECORDING"
 
 
 def test_the_past_is_drawn_from_the_record(bench, visit):

@@ -7,7 +7,7 @@ import { takeSession, tickSession } from "./session.js";
 import { Strip } from "./strip.js";
 import { $, GRID, bytesText, clockText, digitsOf, make, say, view } from "./view.js";
 
-const SCHEMA = 1, SILENT = 2000, LOOK = 200, FRAME = 30, MOST_COLUMNS = 4000, EVENTS = 100;
+const SILENT = 2000, LOOK = 200, FRAME = 30, MOST_COLUMNS = 4000, EVENTS = 100;
 const SESSION = new Set(["session", "mark", "note", "observation", "correction"]);
 const SAMPLES = 1, COLUMNS = 2, GAP = 1;
 const QUALITY = [[1, "invalid"], [2, "out of range"], [8, "calibrating"], [16, "suspect"], [4, "questionable"], [32, "demo mode"]];
@@ -41,7 +41,6 @@ const byKey = new Map();     // "device/stream" -> stream
 function* strips() {
   for (const { rows } of byKey.values()) for (const { strip } of rows) if (strip) yield strip;
 }
-
 
 /* ---- building the page from what there is */
 
@@ -112,7 +111,7 @@ function buildRow(about, channel, stream) {
 
 /* ---- the feed */
 
-const link = { socket: null, tries: 0, past: null };
+const link = { socket: null, tries: 0, past: null, instance: null };
 
 function connect() {
   measure();
@@ -136,7 +135,9 @@ function connect() {
 
 function takeText(message) {
   if (message.type === "hello") {
-    if (message.schema !== SCHEMA) { location.reload(); return; }
+    // Another start of the service may have another record, other instruments, another version of this page.
+    if (link.instance && message.instance !== link.instance) { location.reload(); return; }
+    link.instance = message.instance;
     link.tries = 0;
     say($("station"), message.station); say($("site"), message.site);
     document.title = message.station + " · perfusion";
@@ -172,16 +173,29 @@ function takeState(state) {
   $("simulated").hidden = !state.devices.some((each) => each.simulated);
   $("speed").hidden = state.speed === 1;
   say($("speed"), "× " + state.speed);
-  const record = state.record, badge = $("recording");
+  takeRecording(state.record);
+}
+
+function takeRecording(record) {
+  const badge = $("recording"), ago = record.commit_age_s;
   badge.hidden = record.recording === undefined;
-  if (!badge.hidden) {
-    badge.classList.toggle("off", !record.recording);
-    say(badge.querySelector("b"), record.recording ? "RECORDING" : "NOT RECORDING");
-    const ago = record.commit_age_s;
-    const committed = ago === null ? "nothing saved yet" : ago < 2 ? "saved just now" : "last saved " + ageText(ago) + " ago";
-    say(badge.querySelector("small"), record.recording ? bytesText(record.bytes) + " · " + committed : record.trouble || "");
-    badge.title = record.path;
+  if (badge.hidden) return;
+  badge.className = "badge" + (record.recording ? "" : " off");
+  say(badge.querySelector("b"), record.recording ? "RECORDING" : "NOT RECORDING");
+  const saved = ago === null ? "nothing saved yet" : ago < 2 ? "saved just now" : "last saved " + ageText(ago) + " ago";
+  say(badge.querySelector("small"), record.recording ? bytesText(record.bytes) + " · " + saved : record.trouble || "");
+  badge.title = record.path;
+}
+
+/** Without a feed the page cannot know how things stand, and says so. */
+function disown() {
+  for (const { parts } of devices.values()) {
+    parts.state.className = "state none";
+    say(parts.state, "○ unknown");
   }
+  $("recording").className = "badge unknown";
+  say($("recording").querySelector("b"), "RECORDING UNKNOWN");
+  say($("recording").querySelector("small"), "");
 }
 
 function takeEvent(event) {
@@ -243,7 +257,7 @@ function takeColumns(strip, start, width, low, high) {
 }
 
 function endPast() {
-  const { gaps } = link.past;
+  const { gaps, window, points } = link.past;
   link.past = null;
   for (const [index, found] of Object.entries(gaps)) {
     for (const { strip } of streams[index]?.rows || []) {
@@ -252,7 +266,7 @@ function endPast() {
       strip.rescale = true; strip.drawn = null;
     }
   }
-  document.body.dataset.past = view.window + "/" + view.points;
+  document.body.dataset.past = window + "/" + points;
 }
 
 function request() {
@@ -340,6 +354,7 @@ function look() {
   badge.className = "badge " + (cut ? (link.tries || time.offset !== null ? "cut" : "wait") : "open");
   say(badge.querySelector("i"), cut ? "✕" : "●");
   say(badge.querySelector("b"), cut ? "NO CONNECTION" : "connected");
+  if (cut) disown();
   if (cut && link.socket && performance.now() - Math.max(link.begun, time.heard) > 2 * SILENT) link.socket.close();
   for (const stream of byKey.values()) {
     stream.rows.forEach((row, i) => {
@@ -349,8 +364,7 @@ function look() {
       say(row.output, Number.isFinite(value) ? digitsOf(value, row.channel.decimals) : "—");
       say(row.state, sign + " " + word + (aged && now !== null ? " · " + ageText((now - stream.time) / 1000 / time.speed) : ""));
       say(row.lag, !old && stream.lag !== null ? "lag " + (stream.lag < 1 ? Math.round(stream.lag * 100) * 10 + " ms" : stream.lag.toFixed(1) + " s") : "");
-      if (word === row.word && !row.fresh) return;
-      row.fresh = false;
+      if (word === row.word) return;
       row.state.className = "state " + style;
       row.node.className = "channel" + (old ? " old" : style === "range" ? " doubt" : style === "calibrating" ? " calibration" : "");
       row.node.dataset.word = word;
@@ -448,6 +462,8 @@ function begin() {
     settle = setTimeout(remeasure, 120);
   }).observe($("devices"));
   setInterval(look, LOOK);
+  // Timers of a hidden page are held back.
+  document.addEventListener("visibilitychange", look);
   requestAnimationFrame(frame);
   connect();
 }
