@@ -71,11 +71,13 @@ def pack(stream: int, samples: Samples) -> BlockRow:
     return (*fixed, body, checksum(fixed, (body,)))
 
 
-def unpack(row: BlockRow) -> Samples | None:
-    """Turn a row into arrays; None where it is damaged."""
+def unpack(row: BlockRow, columns: Sequence[int] | None = None) -> Samples | None:
+    """Turn a row into arrays; None where it is damaged. `columns` as for `decode`."""
     try:
-        return decode(row[7], row[1], row[2], row[3]) if checksum(row[:7], row[7:8]) == row[8] else None
-    except (TypeError, struct.error):  # a flipped bit turned a column into another type
+        if checksum(row[:7], row[7:8]) != row[8]:
+            return None
+        return decode(row[7], row[1], row[2], row[3], columns)
+    except (TypeError, IndexError, struct.error):  # a flipped bit turned a number into another type, or a header
         return None
 
 
@@ -93,21 +95,27 @@ def encode(samples: Samples) -> bytes:
     return msgspec.msgpack.encode(body)
 
 
-def decode(body: bytes, run: int, connection: int, first: int) -> Samples:
-    """The samples of a block."""
+def decode(body: bytes, run: int, connection: int, first: int, columns: Sequence[int] | None = None) -> Samples:
+    """The samples of a block; with `columns` only those channels, and no arrivals: a plot needs no more."""
     parts = msgspec.msgpack.decode(body, type=Body)
-    counts, monotonic, wall = (_unpack(each) for each in parts.arrived)
-    packed = _unpack(parts.time.packed)
-    time = packed if isinstance(parts.time, Plain) else packed + np.repeat(monotonic, counts)
-    values = np.empty((len(time), len(parts.values)))
-    for index, column in enumerate(parts.values):
-        values[:, index] = _decode_floats(column)
+    whole = columns is None
+    arrived = np.zeros((0, 3), np.int64)
+    if whole or isinstance(parts.time, Residual):
+        counts, monotonic, wall = (_unpack(each) for each in parts.arrived)
+        arrived = np.stack([counts, monotonic, wall + monotonic], axis=1)
+    time = _unpack(parts.time.packed)
+    if isinstance(parts.time, Residual):
+        time += np.repeat(arrived[:, 1], arrived[:, 0])
+    if columns is None:
+        columns = range(len(parts.values))
+    values = np.empty((len(time), len(columns)))
+    for index, column in enumerate(columns):
+        values[:, index] = _decode_floats(parts.values[column])
     quality = np.zeros(values.shape, np.uint8)
     if parts.quality is not None:
-        quality = np.ascontiguousarray(_unpack(parts.quality).reshape(values.shape[::-1]).T)
+        quality = np.ascontiguousarray(_unpack(parts.quality).reshape(-1, len(time))[columns].T)
     device_time = None if parts.device_time is None else _decode_floats(parts.device_time)
-    arrived = np.stack([counts, monotonic, wall + monotonic], axis=1)
-    return Samples(run, connection, first, time, values, quality, device_time, arrived)
+    return Samples(run, connection, first, time, values, quality, device_time, arrived if whole else arrived[:0])
 
 
 def same(one: Samples, other: Samples) -> bool:

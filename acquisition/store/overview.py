@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,8 +23,8 @@ from acquisition.store.rows import Samples
 BUCKET = 256
 FAN = 4
 ROW = 16
-FINE = 4
-"""A point of a trace is made of buckets at most a quarter as long as itself."""
+FINE = 3
+"""A point of a trace is made of buckets at most a third as long as itself."""
 INSERT = "INSERT INTO overview VALUES (?,?,?,?,?,?,?,?,?)"
 _FIXED = struct.Struct("<7q")
 _SHAPE = struct.Struct("<2I")
@@ -59,7 +59,7 @@ class Overview:
 
     edges (points + 1,) ns; per channel (points, c): the count of values, the least, the greatest and their
     mean (NaN where there is none), and every quality flag met. Where it is drawn from stored buckets, a bin
-    may reach over its edge by a quarter of its length.
+    may reach over its edge by a third of its length.
     """
 
     channels: tuple[str, ...]
@@ -120,18 +120,18 @@ def pack(stream: int, level: int, first: int, following: int, run: int, buckets:
     return (*fixed, body, _checksum(fixed, body))
 
 
-def unpack(row: OverviewRow) -> Buckets | None:
-    """The buckets of a row; None where it is damaged."""
+def unpack(group: Sequence[OverviewRow]) -> Buckets | None:
+    """The buckets of rows of one run and size, one after another; None where any of them is damaged."""
     try:
-        if _checksum(row[:7], row[7]) != row[8]:
+        if any(_checksum(row[:7], row[7]) != row[8] for row in group):
             return None
     except (TypeError, struct.error):  # a flipped bit turned a column into another type
         return None
-    body = row[7]
-    b, c = _SHAPE.unpack_from(body)
+    bodies = np.frombuffer(b"".join(row[7] for row in group), np.uint8).reshape(len(group), -1)
+    b, c = _SHAPE.unpack_from(group[0][7])
     at = _SHAPE.size
-    parts = []
-    for kind, n in (
+    parts: list[Any] = []
+    for kind, size in (
         ("<i8", b),
         ("<i8", b),
         ("<u4", b * c),
@@ -140,10 +140,11 @@ def unpack(row: OverviewRow) -> Buckets | None:
         ("<f4", b * c),
         ("u1", b * c),
     ):
-        parts.append(np.frombuffer(body, kind, n, at))
-        at += parts[-1].nbytes
-    count, low, high, mean, quality = (part.reshape(b, c) for part in parts[2:])
-    return Buckets(parts[0], parts[1], count.astype(np.int64), low, high, mean.astype(np.float64), quality)
+        end = at + size * np.dtype(kind).itemsize
+        parts.append(np.ascontiguousarray(bodies[:, at:end]).view(kind).reshape(len(group) * b, -1))
+        at = end
+    start, stop, count, low, high, mean, quality = parts
+    return Buckets(start.ravel(), stop.ravel(), count.astype(np.int64), low, high, mean.astype(np.float64), quality)
 
 
 def concatenate(parts: Sequence[Buckets]) -> Buckets:
@@ -162,7 +163,7 @@ def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
     while True:
         stream, level, _, following, run = fresh[:5]
         below = [fresh, *connection.execute(query, (stream, level, run, FAN - 1))][::-1]
-        parts = [part for part in map(unpack, below) if part is not None]
+        parts = [part for part in (unpack([row]) for row in below) if part is not None]
         if len(parts) < FAN:
             return made  # not yet, or a damaged row: this stretch stays at the lower level
         buckets = concatenate(parts)
@@ -187,11 +188,9 @@ def draw(
     """
     begin, end = int(edges[0]), int(edges[-1])
     with connection:  # one snapshot
-        top = connection.execute("SELECT max(level) FROM overview WHERE stream = ?", (stream,))
-        level = max((n for (n,) in top if n is not None), default=0)
         first, following = tiers.row_before(connection, stream, begin), tiers.row_behind(connection, stream, end)
         cover = _Cover(connection, stream, columns, widths, edges, exact)
-        parts = [part for part in cover.walk(level, first, following) if len(part)]
+        parts = [part for part in cover.walk(cover.coarsest(), first, following) if len(part)]
     if not parts:
         return None
     buckets = concatenate(parts)
@@ -208,6 +207,14 @@ class _Cover:
     edges: Nanoseconds
     exact: bool
 
+    def coarsest(self) -> int:
+        """The level to begin at: the highest one whose buckets are likely to be short enough."""
+        query = "SELECT level, start, stop FROM overview WHERE stream = ? GROUP BY level ORDER BY level DESC"
+        for level, start, stop in self.connection.execute(query, (self.stream,)):
+            if (stop - start) // ROW <= self._longest():
+                return int(level)
+        return 0
+
     def walk(self, level: int, first: int, following: int) -> Iterator[Buckets]:
         """Buckets over the samples from `first` to before `following`, from this level and where need be from below."""
         if first >= following:
@@ -215,38 +222,50 @@ class _Cover:
         if level == 0:
             yield from self._samples(first, following)
             return
-        query = "SELECT * FROM overview WHERE stream = ? AND level = ? AND first < ? AND following > ? ORDER BY first"
+        query = """SELECT * FROM overview WHERE stream = ?1 AND level = ?2 AND following > ?3 AND first < ?4 AND
+                   first >= coalesce((SELECT max(first) FROM overview
+                                      WHERE stream = ?1 AND level = ?2 AND first <= ?3), ?3) ORDER BY first"""
         at = first
-        for row in list(self.connection.execute(query, (self.stream, level, following, first))):
-            if row[2] > at:
-                yield from self.walk(level - 1, at, row[2])
-            buckets = unpack(row) if row[4] in self.columns else None
-            if buckets is None or not self._fit(buckets):
-                yield from self.walk(level - 1, max(at, row[2]), min(row[3], following))
-            else:
-                yield self._select(buckets, row[4])
-            at = max(at, row[3])
+        for group in _alike(self.connection.execute(query, (self.stream, level, first, following))):
+            yield from self.walk(level - 1, at, group[0][2])
+            yield from self._cover(level, group, first, following)
+            at = max(at, group[-1][3])
         yield from self.walk(level - 1, at, following)
+
+    def _cover(self, level: int, group: list[OverviewRow], first: int, following: int) -> Iterator[Buckets]:
+        buckets = unpack(group) if group[0][4] in self.columns else None
+        if buckets is not None and self._fit(buckets):
+            yield self._take(buckets, self.columns[group[0][4]])
+        elif len(group) > 1:
+            half = len(group) // 2
+            yield from self._cover(level, group[:half], first, following)
+            yield from self._cover(level, group[half:], first, following)
+        else:
+            yield from self.walk(level - 1, max(first, group[0][2]), min(following, group[0][3]))
 
     def _fit(self, buckets: Buckets) -> bool:
         if self.exact:
             left, right = (np.searchsorted(self.edges, times, side="right") for times in (buckets.start, buckets.stop))
             return bool((left == right).all())
-        bin_length = int(self.edges[-1] - self.edges[0]) // (len(self.edges) - 1)
-        return int((buckets.stop - buckets.start).max()) <= bin_length // FINE
+        return int((buckets.stop - buckets.start).max()) <= self._longest()
+
+    def _longest(self) -> int:
+        share = 1 if self.exact else FINE
+        return int(self.edges[-1] - self.edges[0]) // (len(self.edges) - 1) // share
 
     def _samples(self, first: int, following: int) -> Iterator[Buckets]:
         start = tiers.row_at(self.connection, self.stream, first)
-        for row in tiers.walk(self.connection, self.stream, self.widths, start):
+        held = {run: [column for column in pick if column >= 0] for run, pick in self.columns.items()}
+        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=held):
             if isinstance(row.first, int) and row.first >= following:
                 return
             if row.samples is not None:
                 samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)
                 if len(samples):
-                    yield self._select(single(samples), samples.run)
+                    order = {column: place for place, column in enumerate(held[samples.run])}
+                    yield self._take(single(samples), [order.get(column, -1) for column in self.columns[samples.run]])
 
-    def _select(self, buckets: Buckets, run: int) -> Buckets:
-        pick = self.columns[run]
+    def _take(self, buckets: Buckets, pick: list[int]) -> Buckets:
         keep = slice(*np.searchsorted(buckets.start, self.edges[[0, -1]]))
         none = [index for index, column in enumerate(pick) if column < 0]
 
@@ -264,6 +283,18 @@ class _Cover:
             select(buckets.mean, np.nan),
             select(buckets.quality, 0),
         )
+
+
+def _alike(found: Iterable[Any]) -> list[list[OverviewRow]]:
+    """Rows that go on without a hole, of one run and shape, together."""
+    groups: list[list[OverviewRow]] = []
+    for row in found:
+        last = groups[-1][-1] if groups else None
+        if last is not None and last[3:5] == (row[2], row[4]) and last[7][: _SHAPE.size] == row[7][: _SHAPE.size]:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
 
 
 def _checksum(fixed: Sequence[int], body: bytes) -> int:

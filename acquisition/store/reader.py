@@ -231,10 +231,10 @@ class Store:
     ) -> Iterator[Block]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
         low, high = _key(start), _key(stop)
-        pieces = self._samples(device, stream, low, high)
+        pieces = self._samples(device, stream, channels, low, high)
         while True:
             with schema.telling(self.path):
-                samples, names = next(pieces, (None, []))
+                samples, places = next(pieces, (None, []))
             if samples is None:
                 return
             left = 0 if low is None else int(np.searchsorted(samples.time, low))
@@ -243,9 +243,8 @@ class Store:
                 continue
             part = rows.cut(samples, left, right)
             values, quality = part.values, part.quality
-            if list(channels) != names:
-                pick = [names.index(name) if name in names else -1 for name in channels]
-                values, quality = _pick(values, pick, np.nan), _pick(quality, pick, int(Quality.INVALID))
+            if -1 in places:
+                values, quality = _pick(values, places, np.nan), _pick(quality, places, int(Quality.INVALID))
             yield Block(tuple(channels), part.time, values, quality, part.device_time)
 
     def columns(self, device: str, stream: str, channel: str, start: int, stop: int, points: int) -> Columns:
@@ -337,22 +336,30 @@ class Store:
         }
 
     def _samples(
-        self, device: str, stream: str, start: int | None, stop: int | None
-    ) -> Iterator[tuple[Samples | None, list[str]]]:
+        self, device: str, stream: str, channels: Sequence[str], start: int | None, stop: int | None
+    ) -> Iterator[tuple[Samples | None, list[int]]]:
+        """Rows with only these channels, and where each channel stands in them; -1 where that run has it not."""
         number = tiers.number(self._connection, device, stream)
         if number is None:
             return
         headers = self.headers(number)
         names = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
+        columns = {run: [held.index(name) for name in channels if name in held] for run, held in names.items()}
+        places = {run: _places([name in held for name in channels]) for run, held in names.items()}
         first = 0 if start is None else tiers.row_before(self._connection, number, start)
-        for row in tiers.walk(self._connection, number, tiers.widths(headers), first):
+        for row in tiers.walk(self._connection, number, tiers.widths(headers), first, columns=columns):
             if row.samples is None:
                 self.damaged.add(row.name)
                 continue
             if stop is not None and row.samples.time[0] >= stop:
                 return
-            yield rows.cut(row.samples, first - row.samples.first, len(row.samples)), names[row.run]
+            yield rows.cut(row.samples, first - row.samples.first, len(row.samples)), places[row.run]
             first = max(first, row.samples.following)
+
+
+def _places(held: Sequence[bool]) -> list[int]:
+    """Numbers for what is held, -1 for what is not."""
+    return [sum(held[:index]) if each else -1 for index, each in enumerate(held)]
 
 
 def _key(when: When) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -125,6 +125,13 @@ def join(parts: Sequence[Samples]) -> Samples:
         np.concatenate(times) if len(times) == len(parts) else None,
         np.concatenate([part.arrived for part in parts]),
     )
+
+
+def pick(samples: Samples, columns: list[int]) -> Samples:
+    """The samples with only these columns, in this order."""
+    if columns == list(range(samples.values.shape[1])):
+        return samples
+    return replace(samples, values=samples.values[:, columns], quality=samples.quality[:, columns])
 
 
 def cut(samples: Samples, left: int, right: int) -> Samples:

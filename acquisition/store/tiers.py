@@ -46,9 +46,16 @@ class Stored:
 
 
 def walk(
-    connection: apsw.Connection, stream: int, channels: dict[int, int], first: int = 0, page: int = PAGE
+    connection: apsw.Connection,
+    stream: int,
+    channels: dict[int, int],
+    first: int = 0,
+    page: int = PAGE,
+    columns: dict[int, list[int]] | None = None,
 ) -> Iterator[Stored]:
     """The stream's rows from the one that holds sample `first` on; `channels` is how many there are in each run.
+
+    `columns` says which of them to take in each run; without, all, and the arrivals with them.
 
     Between two pages rows may be compressed into blocks, so a row can begin before what was asked for.
     Inside a transaction of the caller nothing moves, and every row comes exactly once.
@@ -58,7 +65,7 @@ def walk(
         found = _page(connection, stream, first, page, frozen)
         following = first
         for tier, identifier, *row in found:
-            samples = _unpack(tier, row, channels)
+            samples = _unpack(tier, row, channels, columns)
             yield Stored(tier, identifier, row[1], row[3], row[4], row[5], row[6], samples)
             following = row[3] + 1 if frozen or samples is None else samples.following
         if len(found) < page:
@@ -172,10 +179,16 @@ def _newest(connection: apsw.Connection, stream: int, before: int) -> int | None
     return max(found, default=None)
 
 
-def _unpack(tier: int, row: list[Any], channels: dict[int, int]) -> Samples | None:
-    if row[1] not in channels:
+def _unpack(
+    tier: int, row: list[Any], channels: dict[int, int], columns: dict[int, list[int]] | None
+) -> Samples | None:
+    run = row[1]
+    if run not in channels:
         return None
+    pick = None if columns is None else columns[run]
     if tier:
-        samples = blocks.unpack((*row[:8], row[12]))
-        return samples if samples is not None and samples.values.shape[1] == channels[row[1]] else None
-    return rows.unpack(tuple(row), channels[row[1]])
+        samples = blocks.unpack((*row[:8], row[12]), pick)
+        fits = samples is None or pick is not None or samples.values.shape[1] == channels[run]
+        return samples if fits else None
+    samples = rows.unpack(tuple(row), channels[run])
+    return samples if samples is None or pick is None else rows.pick(samples, pick)
