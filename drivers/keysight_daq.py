@@ -294,6 +294,7 @@ class KeysightDaq(Driver):
         self._at = 0.0
         self._said: list[Readings | Notice] = []
         self._serial = ""
+        self._ours = False
         self._heard: float | None = None
         self._scan = _Scan(TimeBase(""), self._interval)
 
@@ -314,6 +315,7 @@ class KeysightDaq(Driver):
         if self._talk is not None:
             self._talk.close()
             self._talk = None
+        if self._ours:
             self.send(b"ABOR\n")
         self._due = None
 
@@ -392,12 +394,14 @@ class KeysightDaq(Driver):
         now = yield from self._ask(b"SYST:TIME?\n", lambda answer: moment(date or b"", answer))
         if started is None or now is None:
             return False
+        self._ours = True
         origin = self._at - (now - started).total_seconds()
         self._scan = _Scan(TimeBase(f"{self._serial} {started.isoformat()}", origin), self._interval)
         self._say("state", f"the scan that began at {started} (the instrument's clock) goes on; it is resumed")
         return True
 
     def _set_up(self) -> Talk[None]:
+        self._ours = True
         for message in self._opening:
             self.send(message)
         if self._model.scans:
