@@ -46,7 +46,7 @@ class Study:
                 continue
             header = Header(
                 device, Stream(stream, tuple(Channel(name, unit) for name, (_, unit) in channels.items()), rate),
-                "a driver", "documented", "a test", True, **(head or {}),
+                "a driver", **{"confidence": "documented", "source": "a test", "simulated": True, **(head or {})},
             )  # fmt: skip
             headers.append(header)
             t = np.arange(round(seconds * rate)) / rate

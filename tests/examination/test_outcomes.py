@@ -116,13 +116,18 @@ def test_no_limit_is_shown_while_the_session_goes_on(tmp_path):
     assert plain["provisional"]
 
 
-def test_a_coarse_analog_range_decides_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        ({"profile": "radiometer-tcm4-tcpo2-800"}, "accuracy_only_10"),
+        ({"confidence": "unconfirmed scale"}, "scale_unconfirmed"),
+    ],
+)
+def test_a_scale_that_is_coarse_or_unconfirmed_decides_nothing(tmp_path, head, reason):
     made = Study()
-    made.examine(
-        "cli", "rest", "tcpo2-rest", REST, 2200.0, devices=("tcpo2",), head={"profile": "radiometer-tcm4-tcpo2-800"}
-    )
+    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, devices=("tcpo2",), head=head)
     criterion = compute(made.write(tmp_path), "s1").eligibility.criteria[1]
-    assert (criterion.verdict, criterion.reason) == (Verdict.NOT_COMPARABLE, "accuracy_only_10")
+    assert (criterion.verdict, criterion.reason) == (Verdict.NOT_COMPARABLE, reason)
 
 
 def test_electrodes_that_nobody_marked_as_applied_have_no_resting_value(tmp_path):
@@ -231,7 +236,7 @@ MONTHS = {
 def trial(tmp_path_factory):
     made = Study()
     common = {"devices": ("tcpo2",), "site": "dorsum", "conditions": MONTHS}
-    made.examine("cli", "rest", "tcpo2-rest", REST[:1], 500.0, stop="the participant had to leave", **common)
+    made.examine("cli", "rest", "tcpo2-rest", REST[:2], 2200.0, stop="electrodes never taken off", **common)
     made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, entries=[{"what": "vas", "mark": 60}], **common)
     made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, seed=5, **common)
     made.examine(

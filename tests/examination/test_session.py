@@ -176,6 +176,7 @@ def test_a_mark_taken_back_takes_its_phase_back_too():
     assert room.session.phase == "rest"
     assert room.session.marks() == ()
     assert room.session.item(1).fields["at"] == T0 + 300 * SECOND, "it is kept"
+    assert room.session.item(1).corrections[0].reason == "the cuff was not plugged in"
     room.wait(30).do("mark", "inflate")
     assert room.session.marks("inflate")[0].number == 2
     with pytest.raises(Refused, match="entry 1 is struck"):
