@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,11 +127,19 @@ class DeviceTable(Table, frozen=True):
     channel: tuple[ChannelTable, ...] = ()
 
 
+class Study(Table, frozen=True):
+    """The study: what a participant's code looks like (a regular expression), and its visits; without them, any."""
+
+    participant: str | None = None
+    visits: tuple[Name, ...] = ()
+
+
 class Tables(Table, frozen=True):
     """The whole file."""
 
     device: tuple[DeviceTable, ...]
     site: Site = Site()
+    study: Study = Study()
     store: Record = Record()
     page: PageTable | None = PageTable()
     influx: Influx | None = None
@@ -176,6 +185,12 @@ def load(path: Path) -> Config:
         except ValueError as error:
             value = tables.store.retention
             raise strict.fault(path, "$.store.retention", "no retention", str(error), value) from None
+    if tables.study.participant is not None:
+        try:
+            re.compile(tables.study.participant)
+        except re.error as error:
+            value = tables.study.participant
+            raise strict.fault(path, "$.study.participant", f"no regular expression: {error}", value=value) from None
     influx = tables.influx
     if influx is not None and (influx.token_file is None) == (influx.token_env is None):
         raise strict.fault(path, "$.influx.token_file", "the token's place is not clear", "token_file or token_env")

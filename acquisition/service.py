@@ -24,6 +24,7 @@ from acquisition.config import Config, DeviceConfig
 from acquisition.connection import Books, Expected
 from acquisition.control import Answer, ControlSocket
 from acquisition.driver import Driver, Serial
+from acquisition.examination import participant
 from acquisition.examination.clerk import REQUESTS, Clerk
 from acquisition.examination.desk import events
 from acquisition.live import Board, Page
@@ -257,8 +258,15 @@ class Service:
     def _make_clerk(self, board: Board) -> Clerk:
         with Store(self._config.store) as store:
             known = list(events(store))
+        study = self._config.tables.study
         return Clerk(
-            known, self._key_now, self._bus.publish, headers=lambda: board.headers, beside=self._config.path.parent
+            known,
+            self._key_now,
+            self._bus.publish,
+            headers=lambda: board.headers,
+            beside=self._config.path.parent,
+            pattern=study.participant or participant.DEFAULT,
+            visits=study.visits,
         )
 
     def _key_now(self) -> int:

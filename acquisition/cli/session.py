@@ -179,6 +179,11 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
         number, slope = _number(each["value"], "mmHg"), _number(each["slope"], "mmHg/min", "+")
         rpi = "" if ratio is None else f", RPI {ratio:.2f}"
         click.echo(f"  {each['place']}: {number}, {slope}, {each['lamp']}{wait}{rpi}")
+    for each in now["heat"]:
+        limit = "" if each["limit"] is None else f" of {each['limit']:.0f}"
+        click.echo(
+            f"  heat {each['place']}: {each['minutes']:.0f}{limit} min{', LIMIT REACHED' if each['alarm'] else ''}"
+        )
     if now["walk"] is not None:
         walk = now["walk"]
         doubt = ", UNCERTAIN: speed was missing" if walk["uncertain"] else ""

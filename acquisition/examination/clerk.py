@@ -115,7 +115,7 @@ class Clerk:
     """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
 
     `now` gives time keys, `headers` the streams that are recorded, `beside` is the configuration's folder for
-    protocols of its own. Not for several threads at once.
+    protocols of its own; `pattern` and `visits` are the study's. Not for several threads at once.
     """
 
     def __init__(
@@ -127,6 +127,7 @@ class Clerk:
         headers: Callable[[], Sequence[Header]] = tuple,
         beside: Path | None = None,
         pattern: str = participant.DEFAULT,
+        visits: Sequence[str] = (),
         recording: bool = True,
     ) -> None:
         self.book = Book()
@@ -137,6 +138,7 @@ class Clerk:
         self._headers = headers
         self._beside = beside
         self._pattern = pattern
+        self._visits = tuple(visits)
         self._recording = recording
 
     def resume(self) -> None:
@@ -209,6 +211,11 @@ class Clerk:
         protocol = load(asked.protocol, self._beside)
         # Before anything is looked up: a refused code must not be the second thing somebody hears of.
         participant.check(asked.subject, self._pattern)
+        if self._visits and asked.visit not in self._visits:
+            raise Refused(
+                f"the study has no visit {asked.visit!r}", "session start", "a typing error",
+                f"one of: {', '.join(self._visits)}",
+            )  # fmt: skip
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         about = {

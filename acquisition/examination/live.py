@@ -1,4 +1,4 @@
-"""What a session is worth while it goes on: lamps, slopes, RPI, distance, METs and DROP, provisional all of them."""
+"""What a session is worth while it goes on: lamps, slopes, RPI, heat, distance, METs and DROP, all provisional."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from acquisition.signals.drop import DropMeter, DropSettings
 from acquisition.signals.live_tcpo2 import Electrode, LiveTcpo2, live_rpi
 from acquisition.signals.live_walking import WalkMeter
 from acquisition.signals.result import Trace
+from acquisition.signals.thermal_dose import ThermalDose
 
 
 def provisional(evidence: Evidence) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def provisional(evidence: Evidence) -> dict[str, Any]:
         "session": evidence.session.id,
         "phase": evidence.session.phase,
         "electrodes": [{"place": str(address), **_plain(asdict(shown))} for address, shown in electrodes.items()],
+        "heat": _heat(evidence),
         "rpi": {str(address): ratio for address, ratio in ratios.items()},
         "walk": _walk(evidence),
         "drop": _drop(evidence),
@@ -48,6 +50,20 @@ def _electrodes(evidence: Evidence) -> dict[Address, LiveTcpo2]:
         found[address] = electrode.feed(
             evidence.trace(address).between(applied, math.inf), evidence.beside(address, TEMPERATURE)
         )
+    return found
+
+
+def _heat(evidence: Evidence) -> list[dict[str, Any]]:
+    """Minutes of heat of each heated probe, and whether the maker's limit is reached: a numb foot does not say so."""
+    limit = evidence.settings.get("thermal_limit_minutes")
+    found = []
+    for role in ("chest", "limb", "heater"):
+        for address in evidence.addresses(role):
+            trace = evidence.trace(address) if role == "heater" else evidence.beside(address, TEMPERATURE)
+            if trace is not None:
+                dose = ThermalDose(str(address), None if limit is None else float(limit))
+                minutes = dose.feed(trace)
+                found.append({"place": str(address), "minutes": minutes, "limit": dose.limit, "alarm": dose.alarm})
     return found
 
 

@@ -45,8 +45,9 @@ def test_a_good_file_is_resolved(tmp_path):
     ("old", "new", "words"),
     [
         ('id = "angers"', "id = 3", (":3: $.site.id", "value 3", "allowed: text")),
-        ("[site]", "[sites]", ("$.sites", "unknown key", "allowed: device, site, store")),
+        ("[site]", "[sites]", ("$.sites", "unknown key", "allowed: device, site, study, store")),
         ('name = "other"', 'name = "box"', ("$.device[1].name", "taken by $.device[0]", "'box'")),
+        ("[site]", '[study]\nparticipant = "["\n[site]', ("$.study.participant", "no regular expression", "'['")),
         ('driver = "counter"', 'driver = "nope"', ("$.device[0].driver", "'nope'", "allowed: counter")),
         ('port = "/dev/serial/by-id/usb-1"', "", ("$.device[0].port", "neither port nor resource", "allowed")),
         ('port = "/dev/serial/by-id/usb-1"', "port = 7", ("$.device[0].port", "value 7", "allowed: text")),

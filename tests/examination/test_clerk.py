@@ -96,6 +96,13 @@ def test_every_request_is_known_by_its_word():
     }
 
 
+def test_a_study_may_name_its_visits():
+    office = Office(visits=("baseline", "month-3"))
+    with pytest.raises(Refused, match=r"no visit 'Baseline'.*baseline, month-3"):
+        office.clerk.answer({**START, "visit": "Baseline"})
+    assert office.clerk.answer(START)["visit"] == "baseline"
+
+
 def test_a_study_may_have_a_pattern_of_codes():
     office = Office(pattern=r"X\d")
     with pytest.raises(Refused, match="pattern"):

@@ -74,6 +74,15 @@ def test_a_walk_shows_the_distances_and_the_drop_of_its_outcomes(walking):
     assert least["reached"]
 
 
+def test_minutes_of_heat_are_counted_while_they_run(tmp_path):
+    made = Study()
+    marks = (("heat", 600.0), ("maximum", 2400.0))
+    made.examine("diabetic", "heating", "local-heating", marks, 2700.0, devices=("ldf",), stop=False)
+    now, _ = look(made.write(tmp_path))
+    assert now["heat"][0]["minutes"] == pytest.approx(5.0, abs=0.5)
+    assert (now["heat"][0]["limit"], now["heat"][0]["alarm"]) == (None, False)
+
+
 def test_before_its_start_a_walk_shows_nothing(tmp_path):
     made = Study()
     made.examine("claudicant", "walk-constant", "walking-constant", WALK_MARKS[:1], 170.0, stop=False)
