@@ -51,14 +51,22 @@ class PageTable(Table, frozen=True):
 
 
 class Influx(Table, frozen=True):
-    """A remote InfluxDB; its token stands in a file, or in the environment variable `token_env`."""
+    """A remote InfluxDB; its token stands in a file, or in the environment variable `token_env`.
 
-    url: Annotated[str, Meta(pattern=r"^https?://")]
+    `ca_file` holds the certificate of a private authority that signed the server's.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^@\s]+$")]
     org: str
     bucket: str
     token_file: str | None = None
     token_env: str | None = None
+    ca_file: str | None = None
     flush: Annotated[float, Meta(ge=0.01, le=60)] = 1.0
+
+    def ca(self, beside: Path) -> str | None:
+        """The path of `ca_file`."""
+        return None if self.ca_file is None else str(beside / self.ca_file)
 
     def token(self, beside: Path) -> str:
         """The token; ConfigurationError where it cannot be had."""
@@ -74,6 +82,8 @@ class Influx(Table, frozen=True):
                 raise ConfigurationError("the token cannot be read", where, type(error).__name__, remedy) from None
         if not token:
             raise ConfigurationError("the token is empty", where, remedy=remedy)
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise ConfigurationError("this is no token", where, "the file holds something else", remedy)
         return token
 
 

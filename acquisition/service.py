@@ -37,7 +37,8 @@ from acquisition.ports.udp import UdpPort
 from acquisition.ports.visa import VisaPort
 from acquisition.registry import drivers
 from acquisition.remotes.influx import InfluxWriter
-from acquisition.remotes.shipper import Shipment, Shipper
+from acquisition.remotes.reader import Shipment
+from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter, retention
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from acquisition.supervisor import Device, Patience, State, Supervisor
@@ -132,8 +133,7 @@ class Service:
                     await self._stream(supervisors, store, seconds)
                 self._say("service", "stopped")
                 store.flush()
-                for shipper in shippers:
-                    shipper.stop(FAREWELL)
+                await asyncio.gather(*(asyncio.to_thread(shipper.stop, FAREWELL) for shipper in shippers))
         finally:
             store.close()
             _notify("STOPPING=1")
@@ -290,7 +290,13 @@ class Service:
         site = self._config.tables.site
         shipper = Shipper(
             "influx",
-            InfluxWriter(influx.url, influx.org, influx.bucket, influx.token(self._config.path.parent)),
+            InfluxWriter(
+                influx.url,
+                influx.org,
+                influx.bucket,
+                lambda: influx.token(self._config.path.parent),
+                ca_file=influx.ca(self._config.path.parent),
+            ),
             store,
             self._config.store,
             Shipment(lambda header: _measurement(header.driver), {"site": site.id, "station": site.station}),

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-RANGES = 8
-"""More outages than this within one backlog share its last range."""
+RANGES = 32
+"""More outages than this within one backlog share ranges."""
 
 
 @dataclass(slots=True)
 class Range:
-    """Samples to deliver in order: from `positions` on, up to `until` (None: for ever), by stream number."""
+    """Samples to deliver in order: from `positions` on, up to `until` (None: for ever), by stream number.
+
+    `reached` is the time key of the last one delivered.
+    """
 
     positions: dict[int, int] = field(default_factory=dict)
     until: dict[int, int] | None = None
+    reached: dict[int, int] = field(default_factory=dict)
 
     def end(self, stream: int, ends: Mapping[int, int]) -> int:
         """Where this range ends in a stream whose record reaches `ends`."""
@@ -40,13 +44,19 @@ class Outbox:
         """The newest range."""
         return self.ranges[-1]
 
-    def split(self, ends: Mapping[int, int]) -> bool:
-        """Leave what waits to a backlog and go on live from here; False where there are too many already."""
-        if len(self.ranges) >= RANGES:
-            return False
+    def split(self, ends: Mapping[int, int]) -> None:
+        """Leave what waits to a backlog and go on live from here."""
         self.live.until = dict(ends)
         self.ranges.append(Range(dict(ends)))
-        return True
+        if len(self.ranges) > RANGES:
+            self._join()
+
+    def _join(self) -> None:
+        """Make one of the two neighbours with the least between them, which is then delivered once more."""
+        between = [_between(a, b) for a, b in zip(self.ranges[:-2], self.ranges[1:-1], strict=True)]
+        first = between.index(min(between))
+        self.ranges[first].until = self.ranges[first + 1].until
+        del self.ranges[first + 1]
 
     def backlog(self, ends: Mapping[int, int]) -> Range | None:
         """The oldest range that still has something; finished ones are forgotten."""
@@ -65,3 +75,8 @@ class Outbox:
     def pending(self, ends: Mapping[int, int]) -> int:
         """How many sequence numbers are still to be delivered."""
         return sum(each.pending(ends) for each in self.ranges)
+
+
+def _between(earlier: Range, later: Range) -> int:
+    until = earlier.until or {}
+    return sum(position - until.get(stream, 0) for stream, position in later.positions.items())

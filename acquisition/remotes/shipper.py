@@ -5,51 +5,42 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
 
-from acquisition.model import Header
+import apsw
+
+from acquisition.errors import StoreError
 from acquisition.remotes import lines
-from acquisition.remotes.influx import Answer, Verdict
+from acquisition.remotes.answer import Remote, Verdict
+from acquisition.remotes.batch import Batch, Origin, Refused
+from acquisition.remotes.delivery import LARGEST, Delivery, Pace
 from acquisition.remotes.outbox import Outbox, Range
+from acquisition.remotes.reader import Reader, Shipment
+from acquisition.remotes.standing import Say, Standing
 from acquisition.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
 
-BATCH = 5000
-"""Lines in a batch; measured: larger ones gain nothing."""
 LAG = 5.0
 """Seconds behind at which live data stop waiting for what is older."""
-FIRST, CAP, HELD = 0.2, 15.0, 30.0
-"""Seconds before the second try, at most, and while held."""
-
-
-class Remote(Protocol):
-    """Takes a batch of lines and says what became of it."""
-
-    def send(self, lines: list[str]) -> Answer:
-        """Send; never raises for what a server or network may do."""
-
-    def close(self) -> None:
-        """Let go of the connection."""
-
-
-Say = Callable[[str, str, Mapping[str, object]], None]
-"""Takes what happens to a remote, as an event's kind, text and details; called from the shipper's thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """Where each stream goes: its measurement by driver name, and the tags of the station."""
-
-    measurement: Callable[[Header], str]
-    tags: Mapping[str, str]
+REOPEN = 5.0
+"""Seconds before a record that could not be read is opened again."""
+BREATH = 0.01
+"""Seconds between two passes while the service ends."""
+HEARTBEAT = 10.0
+"""Seconds between two lines about the station itself."""
+TOGETHER = 30.0
+"""Seconds in which refused samples are collected, so that a stream that is refused whole is no flood of events."""
 
 
 class Shipper:
-    """One remote's thread. `status` is a word and the newest reason, `pending` the samples it is behind."""
+    """One remote's thread. `standing` says how it goes, `pending` how many samples the remote is behind.
+
+    What is refused for good becomes an event `quarantine` (device, stream, `first`, `following`, reason); the
+    cursor passes such samples only once that event is in the record.
+    """
 
     def __init__(
         self,
@@ -62,24 +53,40 @@ class Shipper:
         key_now: Callable[[], int],
         *,
         flush: float = 1.0,
+        pace: Pace | None = None,
+        standing: Standing | None = None,
         rng: random.Random | None = None,
+        together: float = TOGETHER,
     ) -> None:
-        self.status: tuple[str, str] = ("starting", "")
+        self.name = name
+        self.standing = standing or Standing(name, say)
         self.pending = 0
-        self.quarantined = 0
-        self._name = name
+        self.refused = 0
         self._remote = remote
         self._writer = writer
         self._directory = directory
         self._shipment = shipment
-        self._say = say
         self._key_now = key_now
         self._flush = flush
-        self._rng = rng or random.Random()
-        self._failures = 0
-        self._batch = BATCH
+        self._together = together
         self._stop = threading.Event()
+        self._deadline = float("inf")
+        self._delivery = Delivery(
+            remote, self.standing, self._describe, self._stop, pace or Pace(), rng or random.Random()
+        )
+        self._noted: dict[int, int] = {}
+        self._noted_event = 0
+        self._untold: list[Refused] = []
+        self._untold_since = 0.0
+        self._awaited = 0
+        self._told_of_events = False
+        self._beat = float("-inf")
         self._thread = threading.Thread(target=self._work, name=f"remote-{name}", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begin."""
@@ -87,128 +94,164 @@ class Shipper:
 
     def stop(self, timeout: float) -> None:
         """Deliver what is left, for so many seconds at most."""
+        self._deadline = time.monotonic() + timeout
         self._stop.set()
         self._thread.join(timeout)
         if self._thread.is_alive():
-            log.warning("%s: the rest is sent after the next start", self._name)
+            log.warning("%s: the rest is sent after the next start", self.name)
 
     def _work(self) -> None:
         try:
-            with Store(self._directory) as store:
-                self._ship(store)
+            while not self._finished():
+                try:
+                    with Store(self._directory) as store:
+                        self._ship(store)
+                except (StoreError, apsw.Error) as error:
+                    self.standing.fail("unreachable", f"the record cannot be read ({error})")
+                    self._stop.wait(REOPEN)
         except Exception as error:
-            self.status = ("failed", f"{type(error).__name__}: {error}")
-            log.critical("%s: its thread died; the record stays whole and is sent after a restart", self._name,
-                         exc_info=error)  # fmt: skip
-            self._say("remote", f"{self._name}: failed ({type(error).__name__})", {"remote": self._name})
+            log.critical("%s: its thread died", self.name, exc_info=error)
+            self.standing.fail("failed", type(error).__name__)
         finally:
             self._remote.close()
 
+    def _finished(self) -> bool:
+        return self._stop.is_set() and time.monotonic() >= self._deadline
+
     def _ship(self, store: Store) -> None:
-        cursor = store.cursors().get(self._name)
+        cursor = store.cursors().get(self.name)
         outbox = Outbox(cursor.positions if cursor is not None else {})
         event = cursor.event if cursor is not None else 0
+        fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
+        witnessed, _ = store.head()
         while True:
             stopping = self._stop.is_set()
             ends = store.ends()
-            busy = self._serve(store, outbox, outbox.live, ends)
+            busy = self._serve(fresh, outbox, outbox.live, ends)
             backlog = outbox.backlog(ends)
             if backlog is not None:
-                busy = self._serve(store, outbox, backlog, ends) or busy
-            event = self._serve_events(store, event)
+                busy = self._serve(older, outbox, backlog, ends) or busy
+            event, more = self._serve_events(store, event)
+            busy = busy or more
             self.pending = outbox.pending(ends)
-            self._writer.advance(self._name, outbox.acknowledged(ends), event)
-            if stopping:
+            self._tell_refused(at_once=stopping)
+            witnessed = self._await_told(store, witnessed)
+            self._advance(outbox.acknowledged(ends), event)
+            self._tell_of_itself()
+            if stopping and (self._finished() or not (busy or self._awaited)):
+                self._deadline = 0.0
                 return
-            if not busy:
+            if stopping:
+                time.sleep(BREATH)
+            elif not busy:
                 self._stop.wait(self._flush)
 
-    def _serve(self, store: Store, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:
+    def _serve(self, reader: Reader, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:
         """Send one batch of a range; whether more waits in it."""
-        texts: list[str] = []
-        reached: dict[int, int] = {}
-        oldest: int | None = None
-        full = False
-        for stream, end in ends.items():
-            position, stop = part.positions.get(stream, 0), part.end(stream, ends)
-            while position < stop and len(texts) < self._batch:
-                samples = store.after(stream, position, min(self._batch - len(texts), stop - position))
-                if samples is None or samples.first >= stop:
-                    position = stop  # the rest is a hole; its gap record says why
-                    break
-                header = store.headers(stream)[samples.run]
-                channels = [channel.name for channel in header.stream.channels]
-                oldest = min(int(samples.time[0]), oldest) if oldest is not None else int(samples.time[0])
-                texts += lines.encode(self._shipment.measurement(header), self._tags(header), channels, samples)
-                position = samples.following
-            reached[stream] = position
-            full = full or position < end
-        late = oldest is not None and (self._key_now() - oldest) / 1e9 > LAG
-        if part is outbox.live and late and full and outbox.split(ends):
-            log.info("%s: behind; live data go on beside the backlog", self._name)
+        load = reader.load(part, ends, self._delivery.limit)
+        late = load.oldest is not None and (self._key_now() - load.oldest) / 1e9 > LAG
+        if part is outbox.live and late and load.more:
+            log.info("%s: behind; live data go on beside the backlog", self.name)
+            outbox.split(ends)
             return True
-        if texts and not self._deliver(texts):
+        if load.batch.size and not self._deliver(load.batch):
             return False
-        part.positions.update(reached)
-        return full
+        part.positions.update(load.positions)
+        part.reached.update(load.reached)
+        return load.more
 
-    def _tags(self, header: Header) -> dict[str, str]:
-        simulated = {"simulated": "true"} if header.simulated else {}
-        return {**self._shipment.tags, "device": header.device, "stream": header.stream.name, **simulated}
-
-    def _serve_events(self, store: Store, since: int) -> int:
-        recorded = store.events(since=since, limit=self._batch)
+    def _serve_events(self, store: Store, since: int) -> tuple[int, bool]:
+        """Send the events after number `since`; the number reached, and whether more wait."""
+        recorded = store.events(since=since, limit=LARGEST)
         if not recorded:
-            return since
-        return recorded[-1].id if self._deliver(lines.events(self._shipment.tags, recorded)) else since
+            return since, False
+        batch = Batch()
+        for event in recorded:
+            batch.add(Origin("", "", event.id), lines.events(self._shipment.tags, [event]), 1)
+        if not self._deliver(batch):
+            return since, False
+        return recorded[-1].id, len(recorded) == LARGEST
 
-    def _deliver(self, texts: list[str]) -> bool:
-        """Send until the remote took or refused for good every line; False when the service ends before that."""
-        waiting = [texts]
-        while waiting:
-            batch = waiting.pop()
-            answer = self._remote.send(batch)
-            match answer.verdict:
-                case Verdict.ACCEPTED:
-                    self._recovered()
-                case Verdict.REJECT if len(batch) == 1:
-                    self._quarantine(batch[0], answer.reason)
-                case Verdict.REJECT:
-                    middle = len(batch) // 2
-                    waiting += [batch[middle:], batch[:middle]]
-                case Verdict.TOO_LARGE if len(batch) > 1:
-                    self._batch = max(len(batch) // 2, 1)
-                    middle = len(batch) // 2
-                    waiting += [batch[middle:], batch[:middle]]
-                case _:
-                    waiting.append(batch)
-                    if not self._wait(answer):
-                        return False
+    def _deliver(self, batch: Batch) -> bool:
+        """Send a batch and note what was refused; False where the service ends before all was taken."""
+        refused = self._delivery.deliver(batch)
+        if refused is None:
+            return False
+        samples = [each for each in refused if each.origin.device]
+        self._note_events(each for each in refused if not each.origin.device)
+        self.refused += sum(each.following - each.origin.first for each in samples)
+        if samples and not self._untold:
+            self._untold_since = time.monotonic()
+        self._untold += samples
         return True
 
-    def _wait(self, answer: Answer) -> bool:
-        """Wait before the next try; False where the service ends meanwhile."""
-        self._failures += 1
-        held = answer.verdict in (Verdict.HOLD, Verdict.TOO_LARGE)
-        word = "held" if held else "unreachable"
-        if self.status[0] != word:
-            log.warning("%s: %s: %s; nothing is lost, the record keeps it", self._name, word, answer.reason)
-            self._say("remote", f"{self._name}: {word}: {answer.reason}", {"remote": self._name, "status": word})
-        self.status = (word, answer.reason)
-        wait = HELD if held else min(FIRST * 2 ** min(self._failures - 1, 16), CAP)
-        wait = max(answer.wait or 0.0, wait * self._rng.uniform(0.5, 1.0))
-        return not self._stop.wait(wait)
+    def _note_events(self, refused: Iterable[Refused]) -> None:
+        """Log refused events; in the record once for all, or each would be the cause of the next."""
+        for each in refused:
+            log.error("%s: event %d is refused for good: %s", self.name, each.origin.first, each.reason)
+            if not self._told_of_events:
+                self._told_of_events = True
+                self.standing.tell("remote", f"refuses events: {each.reason}", {})
 
-    def _recovered(self) -> None:
-        if self.status[0] in ("held", "unreachable"):
-            log.info("%s: delivering again", self._name)
-            self._say("remote", f"{self._name}: delivering again",
-                            {"remote": self._name, "status": "delivering"})  # fmt: skip
-        self._failures = 0
-        self.status = ("delivering", "")
+    def _tell_refused(self, at_once: bool) -> None:
+        if not self._untold or not (at_once or time.monotonic() - self._untold_since >= self._together):
+            return
+        for each in _merge(self._untold):
+            count = each.following - each.origin.first
+            log.error("%s: %d samples of %s/%s are refused for good: %s", self.name, count, each.origin.device,
+                      each.origin.stream, each.reason)  # fmt: skip
+            details = {
+                "stream": each.origin.stream,
+                "device": each.origin.device,
+                "first": each.origin.first,
+                "following": each.following,
+                "reason": each.reason,
+                "line": each.line,
+            }
+            self.standing.tell("quarantine", f"{count} samples are refused for good: {each.reason}", details)
+            self._awaited += 1
+        self._untold = []
 
-    def _quarantine(self, line: str, reason: str) -> None:
-        self.quarantined += 1
-        log.error("%s: refused for good: %s", self._name, reason)
-        self._say("quarantine", f"{self._name}: refused for good: {reason}",
-                        {"remote": self._name, "line": line, "reason": reason})  # fmt: skip
+    def _await_told(self, store: Store, witnessed: int) -> int:
+        """Look for the events `quarantine` that were said; answers the last event that was looked at."""
+        if not self._awaited:
+            return witnessed
+        for event in store.events("quarantine", since=witnessed):
+            witnessed = event.id
+            self._awaited -= event.body.get("details", {}).get("remote") == self.name
+        return witnessed
+
+    def _advance(self, positions: Mapping[int, int], event: int) -> None:
+        """Note what has moved, unless refused samples would be passed of which the record does not know."""
+        if self._untold or self._awaited:
+            return
+        moved = {stream: at for stream, at in positions.items() if self._noted.get(stream) != at}
+        if moved or event != self._noted_event:
+            self._writer.advance(self.name, moved, event)
+            self._noted.update(moved)
+            self._noted_event = event
+
+    def _tell_of_itself(self) -> None:
+        """Send a sign of life where the remote is well; whatever becomes of it."""
+        now = time.monotonic()
+        if self.standing.word == "delivering" and now - self._beat >= HEARTBEAT:
+            self._beat = now
+            answer = self._remote.send(self._describe())
+            if answer.verdict is not Verdict.ACCEPTED:
+                log.debug("%s: a sign of life was not taken: %s", self.name, answer.reason)
+
+    def _describe(self) -> str:
+        return lines.station(self._shipment.tags, self.pending, self.refused, self._key_now())
+
+
+def _merge(refused: Iterable[Refused]) -> list[Refused]:
+    """One for consecutive samples of a stream that were refused for one reason."""
+    found: dict[tuple[str, str, str], list[Refused]] = {}
+    for each in refused:
+        known = found.setdefault((each.origin.device, each.origin.stream, each.reason), [])
+        if known and known[-1].following == each.origin.first:
+            last = known[-1]
+            known[-1] = Refused(last.origin, each.following, last.reason, last.line)
+        else:
+            known.append(each)
+    return [each for group in found.values() for each in group]

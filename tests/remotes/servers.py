@@ -150,7 +150,7 @@ class InfluxServer(Process):
         # Statements that change something must be POSTed.
         status, body = request(f"{self.url}/query", urllib.parse.urlencode(parameters).encode())
         assert status == 200, body
-        (result,) = json.loads(body)["results"]
+        (result,) = json.loads(body, parse_int=lambda text: -0.0 if text == "-0" else int(text))["results"]
         assert "error" not in result, result
         return [
             (s.get("name"), s.get("tags", {}), dict(zip(s["columns"], zip(*s["values"], strict=True), strict=True)))

@@ -8,7 +8,7 @@ from acquisition.remotes.outbox import RANGES, Outbox
 
 def test_live_goes_on_while_the_backlog_drains():
     outbox = Outbox({1: 10})
-    assert outbox.split({1: 100})
+    outbox.split({1: 100})
     assert outbox.live.positions == {1: 100}
     outbox.live.positions[1] = 120
     assert outbox.acknowledged({1: 130}) == {1: 10}
@@ -23,7 +23,11 @@ def test_many_outages_do_not_pile_up_ranges():
     outbox = Outbox({})
     for n in range(100):
         outbox.split({1: n * 10})
+        outbox.live.positions[1] += n == 70
     assert len(outbox.ranges) == RANGES
+    assert outbox.ranges[0].positions == {}
+    # Where nothing was delivered in between, joining costs nothing.
+    assert outbox.pending({1: 1000}) == 999
 
 
 @given(st.lists(st.tuples(st.sampled_from(["grow", "split", "live", "backlog"]), st.integers(1, 50)), max_size=60))
