@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SAMPLES = 4096
 """A block is closed as soon as it has so many samples: 102 s of a 40 Hz stream."""
+LARGE = 4 << 20
+"""Bytes of values after which the block of a wide stream is closed earlier."""
 EVERY = 5.0
 PATIENCE = 30.0
 
@@ -56,15 +58,18 @@ class Compactor:
         """The oldest rows that fill a block, or that a gap, a connection or a run has closed."""
         span = connection.execute("SELECT min(first), max(first) FROM chunk WHERE stream = ?", (stream,))
         low, high = next(iter(span))
-        if low is None or high - low < self._samples:
+        if low is None:
             return None
         widths = tiers.widths(tiers.headers(connection, stream))
+        enough = min(self._samples, max(LARGE // 8 // max(widths.values(), default=1), 1))
+        if high - low < enough:
+            return None
         gaps = "SELECT body ->> 'before' FROM event WHERE kind = 'gap' AND device = ? AND stream = ?"
         borders = {before for (before,) in connection.execute(gaps, (device, name))}
         group: list[Samples] = []
         count = 0
         query = f"SELECT {rows.COLUMNS} FROM chunk WHERE stream = ? ORDER BY first LIMIT ?"
-        for row in connection.execute(query, (stream, self._samples + 1)):
+        for row in connection.execute(query, (stream, enough + 1)):
             samples = rows.unpack(row, widths[row[1]]) if row[1] in widths else None
             if group and (samples is None or samples.first in borders or not rows.continues(group[-1], samples)):
                 return group
@@ -72,7 +77,7 @@ class Compactor:
                 continue
             group.append(samples)
             count += len(samples)
-            if count >= self._samples:
+            if count >= enough:
                 return group
         return None
 

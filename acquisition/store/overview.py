@@ -1,8 +1,8 @@
 """Traces of any length from a thousand points: least, greatest and mean values kept at several resolutions.
 
-Level 1 has a bucket for every 256 samples of a block; each further level has one for four of the level
-below, and sixteen of them to a row. What no level covers yet, or what is damaged, is taken from the level
-below and in the end from the samples themselves.
+Level 1 has a bucket for every 256 samples of a block and a row for each block; a row of each further level
+joins four of the level below, and a bucket four buckets. What no level covers yet, or what is damaged, is
+taken from the level below and in the end from the samples themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from acquisition.store.rows import Samples
 
 BUCKET = 256
 FAN = 4
-ROW = 16
 FINE = 3
 """A point of a trace is made of buckets at most a third as long as itself."""
 INSERT = "INSERT INTO overview VALUES (?,?,?,?,?,?,?,?,?)"
@@ -167,8 +166,7 @@ def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
         if len(parts) < FAN:
             return made  # not yet, or a damaged row: this stretch stays at the lower level
         buckets = concatenate(parts)
-        share = -(-len(buckets) // ROW)
-        folded = merge(buckets, np.arange(0, len(buckets), share))
+        folded = merge(buckets, np.arange(0, len(buckets), FAN))
         fresh = pack(stream, level + 1, below[0][2], following, run, folded)
         made.append(fresh)
 
@@ -209,10 +207,11 @@ class _Cover:
 
     def coarsest(self) -> int:
         """The level to begin at: the highest one whose buckets are likely to be short enough."""
-        query = "SELECT level, start, stop FROM overview WHERE stream = ? GROUP BY level ORDER BY level DESC"
-        for level, start, stop in self.connection.execute(query, (self.stream,)):
-            if (stop - start) // ROW <= self._longest():
-                return int(level)
+        query = "SELECT * FROM overview WHERE stream = ? GROUP BY level ORDER BY level DESC"
+        for row in self.connection.execute(query, (self.stream,)):
+            buckets = unpack([row])
+            if buckets is None or int((buckets.stop - buckets.start).max()) <= self._longest():
+                return int(row[1])
         return 0
 
     def walk(self, level: int, first: int, following: int) -> Iterator[Buckets]:

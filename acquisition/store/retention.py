@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from acquisition.model import Event
-from acquisition.store import schema
+from acquisition.store import schema, tiers
 from acquisition.store.journal import EVENTS, Journal, cursor_checksum
 from acquisition.store.upkeep import Step
 
@@ -26,7 +26,10 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What may go: samples older than `age` ns, and the oldest ones while the record is larger than `size` bytes."""
+    """What may go: samples `age` ns older than the newest, and the oldest while the file holds more than `size` bytes.
+
+    Age is counted from the record's own newest time, so that a wall clock set wrong removes nothing.
+    """
 
     age: int | None = None
     size: int | None = None
@@ -62,18 +65,9 @@ class Expiry:
     `keep` (details: `from` and `to`, time keys, `to` absent for an open end) covers.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        retention: Retention,
-        now: Callable[[], int],
-        submit: Callable[[Step], None],
-        *,
-        vfs: str = "",
-    ) -> None:
+    def __init__(self, file: Path, retention: Retention, submit: Callable[[Step], None], *, vfs: str = "") -> None:
         self._file = file
         self._retention = retention
-        self._now = now
         self._submit = submit
         self._vfs = vfs
 
@@ -84,16 +78,17 @@ class Expiry:
             connection = schema.open_reader(self._file, vfs=self._vfs)
             try:
                 with connection:
-                    due = list(self._due(connection))[:AT_ONCE]
+                    newest = tiers.last_key(connection)
+                    due = list(self._due(connection, newest))[:AT_ONCE]
             finally:
                 connection.close()
-            if not due or not self._remove(due):
+            if not due or not self._remove(due, newest):
                 break
             gone += len(due)
         return gone
 
-    def _due(self, connection: apsw.Connection) -> Iterable[_Block]:
-        oldest = None if self._retention.age is None else self._now() - self._retention.age
+    def _due(self, connection: apsw.Connection, newest: int) -> Iterable[_Block]:
+        oldest = None if self._retention.age is None else newest - self._retention.age
         excess = 0
         if self._retention.size is not None:
             pages = connection.pragma("page_count") - connection.pragma("freelist_count")
@@ -111,9 +106,7 @@ class Expiry:
             excess -= block.size
             yield block
 
-    def _remove(self, due: list[_Block]) -> bool:
-        now = self._now()
-
+    def _remove(self, due: list[_Block], now: int) -> bool:
         def remove(connection: apsw.Connection, journal: Journal) -> None:
             names = {number: key for key, number in journal.streams.items()}
             ranges: dict[int, list[list[int]]] = {}

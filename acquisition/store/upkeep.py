@@ -15,6 +15,7 @@ class Step:
 
     def __init__(self, run: Callable[[apsw.Connection, Journal], None]) -> None:
         self.run = run
+        self.cancelled = False
         self._finished = threading.Event()
         self._done = False
 
@@ -24,5 +25,6 @@ class Step:
         self._finished.set()
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the commit; False where it failed or takes longer."""
-        return self._finished.wait(timeout) and self._done
+        """Wait for the commit; False where it failed, or takes longer and is called off."""
+        self.cancelled = not self._finished.wait(timeout)
+        return self._done

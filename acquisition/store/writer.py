@@ -322,6 +322,8 @@ class StoreWriter:
         if not self._upkeep or self._journal is None or self._connection is None or self._closing:
             return
         step = self._upkeep.popleft()
+        if step.cancelled:
+            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             step.run(self._connection, self._journal)
@@ -345,7 +347,7 @@ class StoreWriter:
             return None
         chores = [Compactor(self._file, self.submit, vfs=self._vfs).run_once]
         if retention is not None:
-            expiry = Expiry(self._file, retention, lambda: self._clock.now().utc, self.submit, vfs=self._vfs)
+            expiry = Expiry(self._file, retention, self.submit, vfs=self._vfs)
             chores.append(expiry.run_once)
         return Housekeeper(tuple(chores), every)
 

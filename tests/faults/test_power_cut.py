@@ -59,9 +59,7 @@ def session(directory, disk, accepted, writer_class=StoreWriter, rounds=40):
                 if k % 20 == 19:
                     Compactor(writer._file, writer.submit, samples=64, vfs=disk.name).run_once()
             if run == 2:
-                Expiry(
-                    writer._file, Retention(age=10**9), lambda: T0 + 200 * STEP, writer.submit, vfs=disk.name
-                ).run_once()
+                Expiry(writer._file, Retention(age=400 * STEP), writer.submit, vfs=disk.name).run_once()
 
 
 def reopen(directory):
@@ -203,3 +201,35 @@ def test_an_unsynced_write_meets_every_fate_sector_by_sector():
     assert any(half.startswith(b"n") and half.endswith(b"s") for half, _ in halves)
     assert any(set(half) - set(b"ns") for half, _ in halves)
     assert all(image[:512] == old and image[1536:] == old for image in images)
+
+
+def test_a_power_cut_during_an_upgrade_leaves_the_old_record_or_the_new_one(tmp_path):
+    import apsw
+
+    from acquisition.store import schema
+    from tests.store.test_upgrade import write_old
+
+    old = tmp_path / "old"
+    old.mkdir()
+    rng, replay = random.Random(1), Replay()
+    with Disk("upgrade") as disk:
+        write_old(old, vfs=disk.name)
+        before = len(disk.log)
+        schema.open_writer(old / schema.FILE, vfs=disk.name).close()
+        for number, entry in enumerate(disk.log):
+            replay.play(entry)
+            if number < before:
+                continue
+            image = tmp_path / str(number)
+            image.mkdir()
+            for name, content in replay.cut(rng).items():
+                (image / name).write_bytes(content)
+            connection = apsw.Connection(str(image / schema.FILE))
+            version = connection.pragma("user_version")
+            connection.close()
+            assert version in (1, schema.VERSION)
+            with Recording(image, compact=None):
+                pass
+            assert check(image).problems == ()
+            with Store(image) as store:
+                assert len(store.read("ldf")) == 50

@@ -10,6 +10,7 @@ from acquisition.store.retention import Expiry, parse
 from tests.store.records import STEP, T0, Recording, Source, event
 
 DAY = 86400 * 10**9
+LAST = T0 + (1050 + 1 + 6 - 1) * STEP
 
 
 @pytest.mark.parametrize(
@@ -43,9 +44,10 @@ def writer(tmp_path):
         yield writer
 
 
-def expire(writer, age=None, size=None, now=None):
-    now = T0 + 10**15 if now is None else now
-    return Expiry(writer._file, Retention(age, size), lambda: now, writer.submit).run_once()
+def expire(writer, before=None, size=None):
+    """Let go what is older than the sample of this number."""
+    age = None if before is None else LAST - (T0 + before * STEP)
+    return Expiry(writer._file, Retention(age, size), writer.submit).run_once()
 
 
 def left(writer):
@@ -63,8 +65,7 @@ def blocks(writer):
 
 
 def test_samples_older_than_the_age_go_in_whole_blocks(writer):
-    age = 10**9
-    assert expire(writer, age, now=T0 + 450 * STEP + age) == 4
+    assert expire(writer, 450) == 4
     assert blocks(writer)[0] == 400
     assert left(writer) == (650, T0 + 401 * STEP)
     report = check(writer._directory)
@@ -78,7 +79,7 @@ def test_samples_older_than_the_age_go_in_whole_blocks(writer):
 
 
 def test_what_is_not_compressed_yet_stays_however_old(writer):
-    expire(writer, 1)
+    expire(writer, 1057)
     assert blocks(writer) == []
     assert left(writer)[0] == 50
     assert check(writer._directory).problems == ()
@@ -99,25 +100,25 @@ def test_what_a_remote_has_not_acknowledged_stays(writer):
     writer.advance("influx", {1: 350})
     writer.advance("mqtt", {1: 500})
     writer.flush()
-    expire(writer, 1)
+    expire(writer, 1057)
     assert blocks(writer)[0] == 300
     writer.advance("influx", {1: 10_000})
     writer.flush()
-    expire(writer, 1)
+    expire(writer, 1057)
     assert blocks(writer)[0] == 500
 
 
 def test_a_remote_that_never_acknowledged_this_stream_holds_all_of_it(writer):
     writer.advance("influx", {99: 5})
     writer.flush()
-    assert expire(writer, 1) == 0
+    assert expire(writer, 1057) == 0
 
 
 def test_what_is_marked_for_keeping_stays_in_the_middle_too(writer):
     details = {"from": T0 + 320 * STEP, "to": T0 + 450 * STEP}
     writer.put(event(kind="keep", text="session 7", **details))
     writer.flush()
-    expire(writer, 1)
+    expire(writer, 1057)
     assert blocks(writer) == [300, 400]
     assert check(writer._directory).problems == ()
     with Store(writer._directory) as store:
@@ -128,12 +129,12 @@ def test_what_is_marked_for_keeping_stays_in_the_middle_too(writer):
 def test_keeping_without_an_end_keeps_all_from_there_on(writer):
     writer.put(event(kind="keep", text="session 8", **{"from": T0 + 320 * STEP}))
     writer.flush()
-    expire(writer, 1)
+    expire(writer, 1057)
     assert blocks(writer)[0] == 300
 
 
 def test_a_block_that_vanished_without_an_event_is_missing_all_the_same(writer):
-    expire(writer, 10**9, now=T0 + 450 * STEP + 10**9)
+    expire(writer, 450)
     connection = apsw.Connection(str(writer._file))
     connection.execute("DELETE FROM block WHERE first = 500")
     connection.close()
@@ -142,7 +143,7 @@ def test_a_block_that_vanished_without_an_event_is_missing_all_the_same(writer):
 
 def test_removing_in_several_steps_adds_up(writer):
     for k in (150, 250, 350, 750):
-        expire(writer, 10**9, now=T0 + k * STEP + 10**9)
+        expire(writer, k)
         assert check(writer._directory).problems == ()
     assert blocks(writer)[0] == 706
 

@@ -4,25 +4,24 @@ import subprocess
 import sys
 
 import apsw
+import msgspec
 import pytest
 
 from acquisition.store import Store, check, rows, schema
 from tests.store.records import T0, Recording, Source
 
 
-@pytest.fixture
-def old(tmp_path):
+def write_old(directory, vfs=""):
     """A record as schema 1 left it: two runs, one stream."""
     source = Source()
-    connection = apsw.Connection(str(tmp_path / schema.FILE))
+    connection = apsw.Connection(str(directory / schema.FILE), vfs=vfs or None)
     connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
     with connection:
         connection.execute(schema.FIRST)
         connection.pragma("application_id", schema.APPLICATION)
         connection.pragma("user_version", 1)
         connection.execute("INSERT INTO stream VALUES (1, 'ldf', 'flux')")
-        import msgspec
-
         for run in (1, 2):
             connection.execute('INSERT INTO run VALUES (?, ?, 0, ?, \'{"host":"h"}\')', (run, T0 + run, T0 + run))
             text = msgspec.json.encode(source.header).decode()
@@ -30,6 +29,11 @@ def old(tmp_path):
         for _ in range(5):
             connection.execute(rows.INSERT, rows.pack(1, [source.chunk(10)]))
     connection.close()
+
+
+@pytest.fixture
+def old(tmp_path):
+    write_old(tmp_path)
     return tmp_path
 
 
