@@ -44,7 +44,7 @@ SDC95 = {
     "tcpo2_rest": Detectable(15.0, False, "repeat within 24-48 h: 80 % of differences within -11 to +9 mmHg"),
     "acd_distance": Detectable(36.0, True, "CV 13 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
     "icd_distance": Detectable(42.0, True, "CV 15 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
-    "porh_peak": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
+    "peak_flow": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
 }
 """Of other populations than yours: replace them with your own reliability as soon as you have it."""
 
