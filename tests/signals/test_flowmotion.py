@@ -18,7 +18,7 @@ from acquisition.signals.flowmotion import (
     power_density,
 )
 from acquisition.signals.result import Status, Trace
-from acquisition.signals.wavelet import TONE_ENERGY
+from acquisition.signals.wavelet import TONE_ENERGY, Plan, Voices
 from tests.recordings import forearm
 from tests.signals.waves import AMPLITUDES, FREQUENCIES, six_tones
 
@@ -54,6 +54,19 @@ def test_each_tone_lies_in_its_band_with_its_share_of_the_energy():
         # The cone is only sqrt(2) wide: what is left of the ends costs the slowest bands some per cent.
         assert found.energy[0, k] == pytest.approx(expected, rel=0.06 if band.high < 0.03 else 0.01), band.name
     assert density.sum() == pytest.approx(TONE_ENERGY, rel=1e-6)
+
+
+def test_power_is_pooled_over_samples_and_energy_over_voices():
+    x = record(12).values
+    x = x - x.mean()
+    plan = Plan(len(x), 10.0, Voices(0.005, 2.0))
+    voices, found = plan.powers(x), band_powers(x, 10.0)
+    for k, band in enumerate(STEFANOVSKA.bands[:5]):
+        share = plan.voices.share(band.low, band.high) * plan.computable
+        each = np.where(plan.computable, voices.mean[0], 0)
+        assert found.mean[0, k] == pytest.approx(np.average(each, weights=share * voices.samples))
+        assert found.energy[0, k] == pytest.approx(np.sum(each * share))
+    assert np.average(each, weights=share) != pytest.approx(found.mean[0, 4], rel=1e-3)
 
 
 def test_fine_voices_agree_with_sixteen():

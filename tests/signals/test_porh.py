@@ -301,12 +301,41 @@ def test_flow_that_never_reaches_rest_again_has_no_latency():
     assert found["hyperaemia"].value == 0.0
 
 
+@pytest.mark.parametrize(("peak", "wave", "expected"), [(15.0, 0.0, 0.0), (18.0, 0.0, 1.0), (18.0, 3.5, 0.0)])
+def test_a_hyperaemia_exceeds_rest_by_half_of_its_flow_and_by_three_of_its_standard_deviations(peak, wave, expected):
+    """Rest 12 and zero 4.5: above 15.75 in steady skin, and above the waves in skin that has them."""
+    trace = Hyperaemia(peak=peak, to_peak=20, b=200).trace(rate=10)
+    rest = np.where(trace.time < 300, wave * np.sin(2 * np.pi * trace.time / 50), 0.0)
+    assert porh(Trace.of(trace.time, trace.values + rest), CUFF)["hyperaemia"].value == expected
+
+
+def test_a_dip_of_two_seconds_is_no_recovery():
+    trace = HEALTHY.trace(rate=10)
+    dip = (trace.time >= 505) & (trace.time < 507)
+    found = porh(
+        Trace.of(trace.time, np.where(dip, 5.0, trace.values)), CUFF, Settings(smoothing=0.0, recovery_level=1.1)
+    )
+    assert value(found, "recovery_time") == pytest.approx(HEALTHY.falls_to(1.2 / 73), abs=0.05)
+    short = porh(Trace.of(trace.time, np.where(dip, 5.0, trace.values)), CUFF, Settings(smoothing=0.0, sustained=1.0))
+    assert value(short, "recovery_time") == pytest.approx(25, abs=0.1)
+
+
 # --- biological zero ---------------------------------------------------------------------------------------------
 
 
 def test_both_forms_of_the_biological_zero_agree():
     trace = HEALTHY.trace(noise=0.15, pulse=0.2)
     assert biological_zero(trace, CUFF).value == measure(trace.values, 40, 0, 300.0, 480.0).biological_zero[0]
+
+
+def test_the_biological_zero_is_the_median_of_thirty_seconds_that_end_five_before_release():
+    t = np.arange(0, 900, 0.1)
+    x = np.where((t >= 445) & (t < 475), 4.5, 9.0)
+    x[4500:4600] = 30.0
+    found = biological_zero(Trace.of(t, x), CUFF)
+    assert found.value == 4.5
+    assert found.window == (445.0, 475.0)
+    assert found.n_valid == 300
 
 
 def test_a_short_occlusion_has_no_biological_zero_and_none_is_assumed():

@@ -166,6 +166,19 @@ def test_forty_hertz_are_reduced_without_loss_to_the_bands():
     assert live.lag[0] == pytest.approx(2.36 + 2.0, abs=0.05)
 
 
+def test_the_first_minute_does_not_ring_with_a_step_from_zero():
+    t = np.arange(0, 60.5, 1 / 40)
+    x = 200 + 10 * np.cos(2 * np.pi * 1.1 * t)
+    meter = BandMeter(1, 40.0)
+    for block in chopped(x[:, None], [16]):
+        meter.feed(block)
+    live = meter.now()
+    assert live.seconds == 60.0
+    # A step would put its power into every band; of a pulse alone only the cardiac one has any.
+    assert live.mean[0, 0] == pytest.approx(band_powers(x[:2400] / 200 - 1, 40.0).mean[0, 0], rel=0.02)
+    assert live.mean[0, 1] < 0.01 * live.mean[0, 0]
+
+
 def test_slow_bands_come_later_and_a_dead_channel_never():
     x = np.repeat(six_tones(rate=10.0, n=4000)[:, None], 2, axis=1)
     x[:, 1] = math.nan
