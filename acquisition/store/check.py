@@ -104,12 +104,14 @@ def _check_events(connection: apsw.Connection, witness: tuple[int, str] | None, 
     broken = chain.first_broken(connection)
     if broken is not None:
         problems.append(f"event {broken}: the chain of events is broken here")
-    known = {number: digest.hex() for number, digest in connection.execute("SELECT id, hash FROM event")}
-    if witness is not None and witness[0] and known.get(witness[0]) != witness[1].lower():
-        told = "is another one" if witness[0] in known else "is missing"
-        problems.append(f"event {witness[0]}: the event that was witnessed {told}; the record was cut or made anew")
-    newest = max(known, default=0)
-    return newest, known.get(newest, "")
+    hashes = "SELECT hash FROM event WHERE id = ?"
+    if witness is not None and witness[0]:
+        found = [digest.hex() for (digest,) in connection.execute(hashes, witness[:1])]
+        if found != [witness[1].lower()]:
+            told = "is another one" if found else "is missing"
+            problems.append(f"event {witness[0]}: the event that was witnessed {told}; the record was cut or made anew")
+    newest = next(iter(connection.execute("SELECT max(id) FROM event")))[0] or 0
+    return newest, next((digest.hex() for (digest,) in connection.execute(hashes, (newest,))), "")
 
 
 def _announced(connection: apsw.Connection) -> Iterator[str]:

@@ -199,8 +199,7 @@ def test_a_commit_that_the_file_had_after_all_is_not_written_twice(tmp_path, dis
     assert check(tmp_path).problems == ()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_disk_that_is_full_at_random_moments_costs_nothing(tmp_path, disk, seed):
+def full_at_random(tmp_path, disk, seed):
     rng, source, told = random.Random(seed), Source(), Told()
     chunks = []
     with recording(tmp_path, disk, told) as writer:
@@ -217,6 +216,17 @@ def test_a_disk_that_is_full_at_random_moments_costs_nothing(tmp_path, disk, see
         heal(disk)
         assert writer.flush(10)
     whole(tmp_path, chunks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_disk_that_is_full_at_random_moments_costs_nothing(tmp_path, disk, seed):
+    full_at_random(tmp_path, disk, seed)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", range(100, 125))
+def test_a_disk_that_is_full_at_two_hundred_random_moments(tmp_path, disk, seed):
+    full_at_random(tmp_path, disk, seed)
 
 
 @pytest.mark.parametrize("seed", range(6))
