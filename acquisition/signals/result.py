@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -101,6 +103,12 @@ class Result:
     def usable(self) -> bool:
         """Whether a comparison may use it: a value with status ok."""
         return self.status is Status.OK
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of name, method version and settings: equal ones were computed in the same way."""
+        text = json.dumps([self.name, self.version, _plain(dict(self.settings))], sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN inside curves becomes None."""

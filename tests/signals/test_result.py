@@ -53,6 +53,18 @@ def test_a_result_is_json_whatever_numpy_it_holds():
     assert plain["settings"] == {"edges": [0.6, 2.0], "n": 3, "tau": None}
 
 
+def test_a_fingerprint_knows_the_method_and_not_the_value():
+    one = Result.of("peak", 1.0, "1", settings={"smoothing": 3.0, "areas": (60, 180)})
+    same = Result.of("peak", 2.0, "1", settings={"areas": [60, 180], "smoothing": 3.0})
+    assert one.fingerprint == same.fingerprint
+    for other in (
+        Result.of("peak", 1.0, "1", settings={"smoothing": 5.0, "areas": (60, 180)}),
+        Result.of("peak", 1.0, "1", settings=one.settings, version="2"),
+        Result.of("rest", 1.0, "1", settings=one.settings),
+    ):
+        assert other.fingerprint != one.fingerprint
+
+
 def test_names_in_a_table_are_unique():
     with pytest.raises(ValueError, match="two results"):
         table([Result.of("a", 1, "1"), Result.of("a", 2, "1")])
