@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from msgspec import Meta
 
 from acquisition import assets, strict
 from acquisition.analog import Input, Profile
-from acquisition.driver import Driver, Setup
+from acquisition.driver import Document, Driver, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.registry import drivers
 from acquisition.store import retention
@@ -164,11 +165,21 @@ class DeviceConfig:
     driver: type[Driver]
     options: msgspec.Struct
     inputs: tuple[Input, ...]
+    documents: Mapping[str, Document]
 
     def setup(self, patience: float = 1.0, **more: Any) -> Setup:
         """What the driver is built from."""
         datagrams = (self.table.port or "").startswith("udp://")
-        return Setup(self.table.driver, self.options, self.inputs, patience, self.table.control, datagrams, **more)
+        return Setup(
+            self.table.driver,
+            self.options,
+            self.inputs,
+            patience,
+            self.table.control,
+            datagrams,
+            self.documents,
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +248,7 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
     options = strict.convert(table.options, driver.Options, path, f"{key}.options")
     inputs = tuple(_input(path, f"{key}.channel[{i}]", channel) for i, channel in enumerate(table.channel))
     _check_names(path, key, inputs)
-    resolved = DeviceConfig(table, driver, options, inputs)
+    resolved = DeviceConfig(table, driver, options, inputs, documents(driver, options, path, f"{key}.options"))
     try:
         driver(resolved.setup())
     except ConfigurationError as error:
@@ -245,6 +256,27 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
     except ValueError as error:
         raise strict.fault(path, f"{key}.options", str(error)) from error
     return resolved
+
+
+def documents(driver: type[Driver], options: msgspec.Struct, path: Path, key: str = "$") -> dict[str, Document]:
+    """Find, read and check what the options of a driver name; `path` is the configuration file, `key` their place."""
+    return {
+        option: _document(kind, getattr(options, option), path, f"{key}.{option}")
+        for option, kind in driver.documents.items()
+    }
+
+
+def _document(kind: type[Document], name: str, path: Path, key: str) -> Document:
+    found = assets.find(kind.folder, name, path.parent)
+    if found is None:
+        available = ", ".join(assets.names(kind.folder, path.parent))
+        raise strict.fault(path, key, f"there is no {kind.folder}/{name}.toml here or shipped", available, name)
+    document = strict.convert(strict.read(found), kind, found)
+    try:
+        document.check()
+    except ConfigurationError as error:
+        raise strict.fault(found, f"$.{error.where}", error.what, error.remedy) from error
+    return document
 
 
 def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) -> None:

@@ -44,6 +44,7 @@ class Serial:
     bits: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stop: Literal[1, 2] = 1
+    handshake: Literal["none", "rts-cts", "xon-xoff"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,21 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of a driver that has none."""
 
 
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of data that an option names: `folder`/NAME.toml beside the configuration file, else as shipped.
+
+    `citation`: where its facts come from; it stands in the record with the name.
+    """
+
+    folder: ClassVar[str]
+
+    name: str
+    citation: str
+
+    def check(self) -> None:
+        """Find what types cannot say; ConfigurationError whose `where` is the offending key, such as `pattern`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a person or a protocol wants of an instrument that the service controls; `by` is who, and why."""
@@ -84,7 +100,7 @@ class Setup:
     `inputs`: the analog inputs of a digitiser. `patience` stretches time-outs where the clock is
     accelerated: a reply time-out of s seconds is due after s * patience. `control`: whether the
     configuration lets the driver write its `commands`. `datagrams`: whether the link carries whole
-    messages (UDP) and no stream of bytes.
+    messages (UDP) and no stream of bytes. `documents`: what its options name, by option.
     """
 
     name: str
@@ -93,6 +109,7 @@ class Setup:
     patience: float = 1.0
     control: bool = False
     datagrams: bool = False
+    documents: Mapping[str, Document] = field(default_factory=dict)
     random: random.Random = field(default_factory=lambda: random.Random(0))
 
 
@@ -111,6 +128,8 @@ class Driver(Peer, ABC):
 
     about: ClassVar[About]
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
+    documents: ClassVar[Mapping[str, type[Document]]] = {}
+    """Options whose value is the name of a document, with the kind of document."""
 
     streams: tuple[Stream, ...]
     silence: float

@@ -190,14 +190,15 @@ class Service:
 
         def book(stream: Stream) -> StreamBook:
             entry = confirmed.get(stream.name)
+            given = device.documents.values() if entry is None else [entry]
             header = Header(
                 table.name,
                 stream,
                 table.driver,
                 "unconfirmed scale" if entry is not None and not entry.confirmed else driver.about.confidence,
-                f"{driver.about.source}; {entry.citation}" if entry is not None else driver.about.source,
+                "; ".join([driver.about.source, *(each.citation for each in given)]),
                 table.simulated,
-                entry.profile if entry is not None else "",
+                ", ".join(each.name for each in device.documents.values()) if entry is None else entry.profile,
                 {"site": table.placement.site, "side": table.placement.side},
             )
             board.expect(header)

@@ -62,6 +62,8 @@ class SerialPort:
                 bytesize=settings.bits,
                 parity=settings.parity,
                 stopbits=settings.stop,
+                rtscts=settings.handshake == "rts-cts",
+                xonxoff=settings.handshake == "xon-xoff",
                 timeout=0,
                 exclusive=True,
             )

@@ -1,7 +1,10 @@
 """Every driver and the simulator that is its other end, as the registries find them."""
 
+from pathlib import Path
+
 import msgspec
 
+from acquisition.config import documents
 from acquisition.driver import Setup
 from acquisition.registry import drivers
 from simulators.instrument import Plan, no_ledger
@@ -24,7 +27,8 @@ def driver(name):
     """A driver as its simulator's example configures it."""
     kind = drivers()[name]
     given = example(name)
-    return kind(Setup(name, msgspec.convert(given.driver, kind.Options), given.inputs))
+    options = msgspec.convert(given.driver, kind.Options)
+    return kind(Setup(name, options, given.inputs, documents=documents(kind, options, Path("bench.toml"))))
 
 
 def simulator(name, ledger=no_ledger, seed=3, scenario="tour"):
