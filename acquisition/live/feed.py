@@ -31,7 +31,7 @@ STATE = 0.5
 """Seconds between two messages of state: what a viewer takes the feed to be dead without."""
 QUEUE = 20_000
 RECENT = 3.0
-"""Seconds of samples that a new viewer gets first, as the record may not have committed them yet."""
+"""Seconds of samples that go with the past, as the record may not have committed them yet."""
 VIEWERS = 2000
 PAUSE = 0.2
 """Seconds between two looks at the past for one viewer."""
@@ -194,6 +194,7 @@ class Feed:
             else:
                 viewer.offer(messages.past(window, past))
                 viewer.offer(past.columns)
+                viewer.offer(self._encode(self._recent))
             await asyncio.sleep(PAUSE)
 
     def _hello(self) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+
+from acquisition.errors import StoreError
 from acquisition.live import frames
 from acquisition.model import Header
 from acquisition.store import Store
@@ -83,7 +87,7 @@ class History:
     def _read(self, window: Window, key_now: int, headers: tuple[Header, ...]) -> Past:
         start, stop = window.span(key_now)
         records, gaps = [], {}
-        with Store(self._directory) as store:
+        with _reading(self._directory) as store:
             for index, header in enumerate(headers):
                 device, name = header.key
                 channels = [channel.name for channel in header.stream.channels]
@@ -99,5 +103,14 @@ class History:
         return Past(start / 1e6, window.width / 1e6, gaps, b"".join(records))
 
     def _columns(self, device: str, stream: str, channel: str, start: int, stop: int, points: int) -> Columns:
-        with Store(self._directory) as store:
+        with _reading(self._directory) as store:
             return store.columns(device, stream, channel, start, stop, points)
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[Store]:
+    try:
+        with Store(directory) as store:
+            yield store
+    except apsw.Error as error:
+        raise StoreError(f"the record cannot be read ({error})", str(directory)) from error

@@ -226,24 +226,21 @@ function takeRecords(buffer) {
 }
 
 function takeSamples(stream, flags, times, values, quality, c) {
-  const n = times.length, known = stream.time;
-  let row = 0;
-  // What a new connection repeats is known already.
-  while (row < n && known !== null && times[row] <= known) row++;
-  if (row === n) return;
-  const after = times[n - 1];
-  if (flags & GAP && known !== null && row === 0) for (const { strip } of stream.rows) strip?.gap(known, times[0]);
+  const n = times.length, known = stream.time, after = times[n - 1];
+  if (flags & GAP && known !== null && times[0] > known) for (const { strip } of stream.rows) strip?.gap(known, times[0]);
   const reached = Math.floor(after / view.width);
   if (reached > view.head) advance(reached);
   for (let k = 0; k < c; k++) {
     const { strip } = stream.rows[k];
     if (!strip) continue;
-    for (let i = row; i < n; i++) {
+    for (let i = 0; i < n; i++) {
       const value = values[i * c + k];
       if (value === value) strip.add(Math.floor(times[i] / view.width), value, value);
     }
-    if (known !== null) strip.dirty = Math.min(strip.dirty, Math.floor(known / view.width) + 1);
+    if (known !== null && after > known) strip.dirty = Math.min(strip.dirty, Math.floor(known / view.width) + 1);
   }
+  // What comes again with the past is drawn again, but is not news.
+  if (known !== null && after <= known) return;
   stream.time = after;
   stream.values = values.slice((n - 1) * c);
   stream.quality = quality.slice((n - 1) * c);
