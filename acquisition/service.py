@@ -20,6 +20,7 @@ from typing import Any
 from acquisition import __version__
 from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
+from acquisition.conductor import Conductor
 from acquisition.config import Config, DeviceConfig
 from acquisition.connection import Books, Expected
 from acquisition.control import Answer, ControlSocket
@@ -111,10 +112,12 @@ class Service:
             supervisors = [self._supervise(device, store, board) for device in self._config.devices]
             page = self._make_page(board)
             clerk = self._make_clerk(board)
+            conductor = self._make_conductor(supervisors)
+            self._bus.subscribe(conductor.put)
             control = ControlSocket(
                 self._config.store,
                 lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
-                dict.fromkeys(REQUESTS, _committed(clerk, store)),
+                {**dict.fromkeys(REQUESTS, _committed(clerk, store)), **conductor.answers},
             )
             with contextlib.ExitStack() as stack:
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,6 +132,7 @@ class Service:
                     self._bus.subscribe(page.put)
                     if self._on_page:
                         self._on_page(url)
+                stack.callback(conductor.close)
                 async with control:
                     await self._stream(supervisors, store, seconds)
                 self._say("service", "stopped")
@@ -254,6 +258,15 @@ class Service:
             port=tables.page.port,
             site=tables.site.id,
             station=tables.site.station,
+        )
+
+    def _make_conductor(self, supervisors: list[Supervisor]) -> Conductor:
+        controlled = {device.table.name for device in self._config.devices if device.table.control}
+        return Conductor(
+            {each.name: each.order for each in supervisors if each.name in controlled},
+            self._clock,
+            lambda device, kind, text: self._bus.publish(Event(kind, self._key_now(), device, text)),
+            self._config.path.parent,
         )
 
     def _make_clerk(self, board: Board) -> Clerk:

@@ -12,8 +12,8 @@ from enum import StrEnum
 from acquisition.bus import Bus
 from acquisition.clock import Clock, Timeline
 from acquisition.connection import Books, Connection, Expected
-from acquisition.driver import Driver
-from acquisition.errors import LinkLost
+from acquisition.driver import Driver, Order
+from acquisition.errors import LinkLost, Refused
 from acquisition.model import Event
 from acquisition.ports import Port
 from acquisition.tape import TapeWriter
@@ -96,6 +96,17 @@ class Supervisor:
         self._stopping.set()
         if self._connection is not None:
             self._connection.close(farewell=True)
+
+    def order(self, order: Order) -> None:
+        """Hand an order to the instrument; Refused where it is away, or cannot follow it now."""
+        if self._connection is None:
+            raise Refused(
+                f"the order {order.name!r} cannot be given",
+                self.name,
+                f"the device is {self.state}",
+                "use what is at the instrument itself, such as its red button",
+            )
+        self._connection.order(order)
 
     async def _once(self) -> BaseException:
         """Connect once and stay until it ends; answer why it ended."""

@@ -186,7 +186,7 @@ class Csafe(Driver):
             "belt",
             (Channel("speed", "km/h", 0.0, 40.0), Channel("grade", "%", 0.0, 50.0), Channel("running", "1", 0.0, 1.0)),
         ),
-        Stream("console", (Channel("distance", "m", 0.0), Channel("elapsed", "s", 0.0))),
+        Stream("console", (Channel("odometer", "m", 0.0), Channel("elapsed", "s", 0.0))),
     )
     queries = tuple(
         re.compile(re.escape(encode(contents)), re.DOTALL)

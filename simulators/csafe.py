@@ -87,7 +87,7 @@ class Csafe(Instrument):
     A walk puts the console In Use, its end Paused and then Finished; a host's state commands act by the
     table in any other state. The console counts distance and time of the walk. The ledger gets a row
     for each reply with a speed (stream `belt`: speed km/h, grade, running) and for each with a distance
-    (stream `console`: distance m, elapsed s), as sent, None for what was left out.
+    (stream `console`: odometer m, elapsed s), as sent, None for what was left out.
     """
 
     names = ("csafe",)

@@ -8,7 +8,18 @@ import sys
 import click
 
 from acquisition import __version__
-from acquisition.cli import bench, configuration, daemon, instruments, observe, outcomes, record, session, watching
+from acquisition.cli import (
+    belt,
+    bench,
+    configuration,
+    daemon,
+    instruments,
+    observe,
+    outcomes,
+    record,
+    session,
+    watching,
+)
 from acquisition.errors import PerfusionError
 
 INTERRUPTED = 130
@@ -31,6 +42,7 @@ def perfusion(verbose: int, quiet: bool) -> None:
 
 
 for command in (
+    belt.belt,
     bench.demo,
     bench.simulate,
     configuration.config,

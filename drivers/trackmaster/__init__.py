@@ -100,6 +100,8 @@ class Trackmaster(Driver):
     SILENCE = 1.0
     HEARTBEAT = 0.2
     QUIET = 0.6
+    EARLY = 1e-6
+    """Seconds by which an event loop may call before the deadline."""
 
     silence = 2.0
     serial = LINE
@@ -157,6 +159,9 @@ class Trackmaster(Driver):
 
     def poll(self, at: float) -> None:
         """Begin a round, or ask again what was not answered in time."""
+        due = self.deadline()
+        if due is not None and 0.0 < due - at < self.EARLY:
+            at = due
         self._notice_silence(at)
         if self._control is not None:
             self._control.tick(at)

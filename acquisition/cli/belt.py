@@ -1,0 +1,66 @@
+"""`perfusion belt`: move a treadmill that the configuration lets the service control."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acquisition.cli.desk import directory
+from acquisition.control import ask
+
+ORDERS = ("prepare", "confirm", "speed", "grade", "measured", "stop", "emergency", "release")
+VALUED = ("speed", "grade", "measured")
+
+
+@click.command()
+@click.argument("order", type=click.Choice([*ORDERS, "walk"]))
+@click.argument("value", required=False)
+@click.option("--device", help="Which treadmill, where several are controlled.")
+@click.option("--max-grade", type=click.FloatRange(min=0, min_open=True), help="Of a walk, %.")
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Of a walk, s.")
+@click.option("--by", help="Who orders it, and why (default: this account).")
+@click.option("--data", type=click.Path(path_type=Path), envvar="PERFUSION_DATA", help="The folder of the record.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The bench, as TOML.")
+def belt(
+    order: str,
+    value: str | None,
+    device: str | None,
+    max_grade: float | None,
+    limit: float | None,
+    by: str | None,
+    data: Path | None,
+    path: Path | None,
+) -> int:
+    """Order something of a treadmill; the red button at the treadmill stays its emergency stop.
+
+    \b
+    walk PROTOCOL    prepare a walk such as walk-gs; confirm starts it
+    prepare          stop the belt, set least speed and grade, and wait
+    confirm          the patient is ready: start the belt
+    speed KMH        set the speed        grade PERCENT   set the grade
+    measured KMH     compare a speed measured on the belt with the reported one
+    stop             stop the belt        emergency       stop it at once and latch
+    release          allow a start again after an emergency stop
+    """  # noqa: D301
+    request: dict[str, Any] = {"device": device, "by": getpass.getuser() if by is None else by}
+    if order == "walk":
+        if value is None:
+            raise click.UsageError("name a protocol, such as walk-gs")
+        request |= {"do": "walk", "protocol": value, "max_grade": max_grade, "limit": limit}
+    else:
+        request |= {"do": "order", "order": order, "value": _number(order, value)}
+    answer = ask(directory(path, data), request)
+    click.echo(f"{answer['device']}: {answer.get('protocol') or order} ordered")
+    return 0
+
+
+def _number(order: str, value: str | None) -> float | None:
+    if (value is not None) != (order in VALUED):
+        raise click.UsageError(f"{order} takes {'one number' if order in VALUED else 'no value'}")
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        raise click.UsageError(f"{value!r} is no number") from None
