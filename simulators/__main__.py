@@ -83,7 +83,7 @@ def simulate(name: str | None, **given: Any) -> int:
 
     It ends when its stdin, if that is a pipe, ends, or on SIGTERM.
 
-    Example: python -m simulators moorvms --pty --link /tmp/ldf --scenario porh --fault unplug@60s:5s --seed 7
+    Example: python -m simulators intellivue --pty --link /tmp/tcpo2 --scenario porh --fault unplug@60s:5s --seed 7
     """
     participant = Participant(given["kind"], given["scenario"], given["seed"], artefacts=given["artefacts"])
     if given["truth"]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 
-from acquisition import assets, strict
-from acquisition.analog import Input, Profile
-from acquisition.errors import ConfigurationError
 from acquisition.model import Floats
 from drivers.keysight_daq import (
     CARDS,
@@ -29,6 +25,7 @@ from drivers.keysight_daq import (
 )
 from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
+from simulators.wiring import Terminal, Wiring, usual, wire
 
 EPOCH = datetime(2025, 1, 1)
 """What the instrument's clock shows at second 0 of the scenario."""
@@ -39,27 +36,7 @@ RESOLUTION = dict(zip(NPLCS, (1e-4, 5e-5, 1e-5, 3e-6, 2.2e-6, 1e-6, 8e-7, 3e-7, 
 """Step of the converter over the range, by integration time (34970A user's guide; 0.06 and 200 PLC INF)."""
 FIRMWARE = {"34465a": "A.03.01"}
 CARD = {"daq970a": "DAQM900A", "34970a": "34902A", "34972a": "34902A", "34980a": "34925A"}
-IDLE = {"backscatter": 50.0}
-"""Where signals stand that the bench does not know; the others stand at 0."""
 THRESHOLD = 512
-
-
-@runtime_checkable
-class Recording(Protocol):
-    """A bench that answers one row of a recording to each sweep; `channels` are the recorded ones."""
-
-    channels: tuple[str, ...]
-
-    def rows(self, first: int, count: int, signal: str) -> Floats:
-        """Rows from `first` on (k,); k < count where the recording ends, KeyError for an unknown signal."""
-
-
-class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is wired to a terminal."""
-
-    input: int
-    signal: str
-    profile: str
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,19 +105,20 @@ class KeysightDaqSimulator(Instrument):
     @classmethod
     def example(cls, name: str) -> Example:
         """What is wired to it by default."""
-        return Example(inputs=tuple(_wiring(each) for each in _usual(name)))
+        return Example(inputs=tuple(wire(each) for each in _usual(name)))
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         options = plan.options if isinstance(plan.options, Options) else Options()
         self._options = options
         self._model = MODELS[plan.name]
-        self._wired = {each.input: _wiring(each) for each in options.terminals or _usual(plan.name)}
+        self._wiring = Wiring(options.terminals or _usual(plan.name), plan.bench)
+        self._wired = self._wiring.inputs
         self._card = options.card or CARD.get(plan.name, "")
         self._memory = Memory(options.memory or self._model.memory)
         name = options.model or self._model.idn[0]
         self.identity = Identity("Keysight Technologies", name, options.serial, FIRMWARE.get(plan.name, "A.02.02"))
-        self._faults: set[str] = set()
+        self._faults = self._wiring.faults
         self._scpi = Scpi(lambda: self._introduced().encode())
         self._buffer = b""
         self._at = 0.0
@@ -389,7 +367,7 @@ class KeysightDaqSimulator(Instrument):
         due = int(min(sweeps * n + part, self._limit))
         if due <= self._taken:
             return
-        if not isinstance(self.plan.bench, Recording):
+        if not self._wiring.recorded:
             if due - self._taken > self._memory.depth:
                 self._memory.overflowed = True
             self._taken = max(self._taken, due - self._memory.depth)
@@ -415,34 +393,12 @@ class KeysightDaqSimulator(Instrument):
 
     def _volts(self, terminal: int, at: Floats, sweep: int) -> Floats:
         """What the converter makes of a terminal at the given seconds (n,) -> V; fewer where a recording ends."""
-        wired = self._wired.get(terminal)
-        if wired is None:
-            return np.zeros(len(at))
-        signal = wired.signal
-        values = self._values(terminal, signal.signal, at, sweep)
-        if "out-of-range" in self._faults:
-            values[:] = np.inf
-        if "detached" in self._faults:
-            values[:] = np.nan
-        volts = values * signal.volts_per_unit + signal.offset_v
-        if signal.sentinels:
-            volts[np.isnan(values)] = signal.sentinels[0].volts
+        volts = self._wiring.volts(terminal, at, self._rows_gone + sweep)
         volts = np.nan_to_num(volts, posinf=2 * self._range)
         step = self._range * RESOLUTION[self._nplc]
         quantised: Floats = np.rint(volts / step) * step
         quantised[np.abs(volts) > 1.2 * self._range] = OVERLOAD
         return quantised
-
-    def _values(self, terminal: int, signal: str, at: Floats, sweep: int) -> Floats:
-        bench = self.plan.bench
-        try:
-            if isinstance(bench, Recording):
-                # A recording may name the terminal in place of the signal.
-                signal = str(terminal) if str(terminal) in bench.channels else signal
-                return np.array(bench.rows(self._rows_gone + sweep, len(at), signal), dtype=np.float64)
-            return np.array(bench.values(signal, at), dtype=np.float64)
-        except KeyError:
-            return np.full(len(at), IDLE.get(signal, 0.0))
 
     def _fetch(self, parameters: list[str], fewer: bool) -> bytes:
         if not parameters:
@@ -500,29 +456,7 @@ class KeysightDaqSimulator(Instrument):
 
 
 def _usual(name: str) -> tuple[Terminal, ...]:
-    flux, backscatter, cuff = {"34465a": (1, 0, 0), "34980a": (1001, 1002, 1003)}.get(name, (101, 102, 103))
-    flowmeter = "adinstruments-blood-flowmeter"
-    usual = (
-        Terminal(flux, "flux", flowmeter),
-        Terminal(backscatter, "backscatter", flowmeter),
-        Terminal(cuff, "cuff_pressure", "cuff-pressure-100mmhg-per-volt"),
-    )
-    return tuple(each for each in usual if each.input)
-
-
-def _wiring(terminal: Terminal) -> Input:
-    path = assets.find("profiles", terminal.profile)
-    if path is None:
-        raise ConfigurationError(
-            f"there is no profile {terminal.profile}",
-            f"terminal {terminal.input}",
-            remedy=f"one of {', '.join(assets.names('profiles'))}",
-        )
-    profile = strict.convert(strict.read(path), Profile, path)
-    signal = profile.signal(terminal.signal)
-    return Input(
-        str(terminal.input), terminal.signal, profile.name, profile.source == "documented", profile.citation, signal
-    )
+    return usual(*{"34465a": (1,), "34980a": (1001, 1002, 1003)}.get(name, (101, 102, 103)))
 
 
 def _clock_time(moment: datetime) -> bytes:
