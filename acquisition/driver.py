@@ -131,6 +131,9 @@ class Driver(Peer, ABC):
     documents: ClassVar[Mapping[str, type[Document]]] = {}
     """Options whose value is the name of a document, with the kind of document."""
 
+    framed: ClassVar[bool] = True
+    """False where the protocol has nothing by which damaged bytes could be told from samples."""
+
     streams: tuple[Stream, ...]
     silence: float
     serial: Serial | None = None

@@ -78,6 +78,7 @@ class Di1100Driver(Driver):
             "the device is not asked who it is: simulated and real ones cannot be told apart",
         ),
     )
+    framed = False
     Options = Di1100Options
     serial = Serial(115200)
     silence = 1.0
@@ -101,6 +102,7 @@ class Di1100Driver(Driver):
             b"srate %d\r" % divisor, b"start\r",
         ]  # fmt: skip
         self._step = 0
+        self._stopped = False
         self._due: float | None = None
         self._rest = b""
         self._echo = self._commands[-1]
@@ -119,8 +121,9 @@ class Di1100Driver(Driver):
         self._next(at)
 
     def stop(self, at: float) -> None:
-        """End the scan."""
+        """End the scan; what still comes is no sample."""
         self.send(b"stop\r")
+        self._stopped = True
 
     def deadline(self) -> float | None:
         """When the echo is overdue."""
@@ -128,6 +131,8 @@ class Di1100Driver(Driver):
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take bytes: echoes while setting up, then scans, one block for each input."""
+        if self._stopped:
+            return
         buffer = self._rest + data
         while not self._streaming:
             echo = self._commands[self._step - 1]

@@ -109,40 +109,24 @@ class SnuadcDriver(Driver):
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take bytes; all frames between two damages become one block for each input."""
         buffer = np.concatenate([self._rest, np.frombuffer(data, np.uint8)])
-        starts = np.flatnonzero(buffer & SYNC)
-        if not len(starts):
-            keep = buffer[:0]
-            yield from self._skip(len(buffer))
-        else:
-            yield from self._skip(int(starts[0]))
-            ends = np.append(starts[1:], len(buffer))
-            open_end = len(buffer) - int(starts[-1]) < FRAME
-            keep = buffer[starts[-1] :] if open_end else buffer[:0]
-            if open_end:
-                starts, ends = starts[:-1], ends[:-1]
-            yield from self._blocks(buffer, starts, ends)
-        self._rest = keep.copy()
+        marks = np.append(np.flatnonzero(buffer & SYNC), len(buffer))
+        # A frame that ends with the buffer may still be cut; the mark behind it is then the buffer's end.
+        cut = len(marks) > 1 and marks[-1] - marks[-2] < FRAME
+        end = int(marks[-2]) if cut else len(buffer)
+        self._rest = buffer[end:].copy()
+        frames = marks[:-1][np.diff(marks) >= FRAME]
+        reached = 0
+        for block in np.split(frames, np.flatnonzero(np.diff(frames) != FRAME) + 1) if len(frames) else []:
+            self._miss(int(block[0]) - reached)
+            reached = int(block[-1]) + FRAME
+            yield from self._decode(buffer[block[0] : reached].reshape(-1, FRAME))
+        self._miss(end - reached)
+        stray = end - FRAME * len(frames)
+        if stray:
+            yield Notice("noise", "bytes that belong to no frame", {"bytes": stray})
 
-    def _blocks(
-        self, buffer: NDArray[np.uint8], starts: NDArray[np.intp], ends: NDArray[np.intp]
-    ) -> Iterator[Readings | Notice]:
-        spare = ends - starts - FRAME
-        whole = spare >= 0
-        # A block ends where a frame is broken or stray bytes follow one.
-        cuts = np.flatnonzero(spare != 0)
-        begin = 0
-        for cut in cuts.tolist():
-            stop = cut + 1 if whole[cut] else cut
-            yield from self._decode(buffer, starts[begin:stop])
-            yield from self._skip(int(spare[cut]) if whole[cut] else int(ends[cut] - starts[cut]))
-            begin = cut + 1
-        yield from self._decode(buffer, starts[begin:])
-
-    def _decode(self, buffer: NDArray[np.uint8], starts: NDArray[np.intp]) -> Iterator[Readings | Notice]:
-        if not len(starts):
-            return
-        first = int(starts[0])
-        frames = Frames.decode(buffer[first : first + FRAME * len(starts)].reshape(-1, FRAME))
+    def _decode(self, raw: NDArray[np.uint8]) -> Iterator[Readings | Notice]:
+        frames = Frames.decode(raw)
         lost, self._lost = self._lost, 0
         scaled = scale_together(self._inputs, frames.volts[:, self._columns])
         for each, (values, quality) in zip(self._inputs, scaled, strict=True):
@@ -152,11 +136,10 @@ class SnuadcDriver(Driver):
         for button in np.flatnonzero((frames.buttons & ~before).any(axis=0)).tolist():
             yield Notice("state", f"event button {button + 1} pressed", {"button": button + 1})
 
-    def _skip(self, count: int) -> Iterator[Notice]:
-        if count:
-            # At least one frame was damaged; more than one where more bytes are stray.
-            self._lost += max(1, round(count / FRAME))
-            yield Notice("noise", "bytes that belong to no frame", {"bytes": count})
+    def _miss(self, stray: int) -> None:
+        """Count lost frames: at least one was damaged where stray bytes are, more where there are many."""
+        if stray:
+            self._lost += max(1, round(stray / FRAME))
 
 
 def _column(each: Input, index: int) -> int:

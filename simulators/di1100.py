@@ -14,8 +14,8 @@ from simulators.wiring import Terminal, Wiring, usual, wire
 
 SLIST = re.compile(rb"slist (\d+) (\d+)")
 SRATE = re.compile(rb"srate (\d+)")
-BURST = 0.01
-"""Seconds of scans that leave together, as USB hands them over."""
+BURST = 0.05
+"""Seconds of scans that leave together (INF: USB hands over what has gathered)."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,8 +42,8 @@ class Di1100Simulator(Instrument):
 
     @classmethod
     def example(cls, name: str) -> Example:  # noqa: ARG003
-        """What is wired to it by default."""
-        return Example(inputs=tuple(wire(each) for each in usual(0, 1, 2)))
+        """One of the inputs that are wired by default, at the slowest rate."""
+        return Example({"rate": 916.0}, tuple(wire(each) for each in usual(0)))
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)

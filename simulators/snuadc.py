@@ -12,8 +12,8 @@ from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.wiring import Terminal, Wiring, usual, wire
 
 RATE_COMMAND = re.compile(rb"sr(\d{1,4})\r")
-BURST = 0.01
-"""Seconds of frames that leave together, as USB hands them over."""
+BURST = 0.05
+"""Seconds of frames that leave together (INF: USB hands over what has gathered)."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,8 +35,8 @@ class SnuadcSimulator(Instrument):
 
     @classmethod
     def example(cls, name: str) -> Example:  # noqa: ARG003
-        """What is wired to it by default."""
-        return Example(inputs=tuple(wire(each) for each in usual(0, 1, 2)))
+        """What is wired to it by default, at a leisurely rate."""
+        return Example({"rate": 20}, tuple(wire(each) for each in usual(0, 1, 2)))
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)

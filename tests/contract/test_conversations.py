@@ -104,7 +104,7 @@ def test_noise_before_between_and_after_is_reported_and_survived(name, seed):
     said = converse(built, instrument, 90.0, tamper=noisy(seed, 30.0, 60.0, 0.3))
     clean = converse(driver(name), simulator(name), 90.0)
     noise = [notice for notice in said.notices if notice.kind == "noise"]
-    assert noise
+    assert noise or not built.framed
     assert all(notice.text and notice.details["bytes"] > 0 for notice in noise)
     assert count(said, 0.0, 29.0) == count(clean, 0.0, 29.0) > 0
     wanted = 0.9 * count(clean, 70.0, 89.0)
