@@ -10,7 +10,7 @@ from acquisition.clock import Timeline
 from acquisition.conductor import Conductor
 from acquisition.connection import Books, Expected
 from acquisition.driver import Setup
-from acquisition.errors import ConfigurationError, Refused
+from acquisition.errors import ConfigurationError, LinkLost, Refused
 from acquisition.model import Chunk, Event, Header
 from acquisition.ports.memory import MemoryPort
 from acquisition.streambook import InstrumentClocks, StreamBook
@@ -29,7 +29,7 @@ class Bench:
 
     def __init__(self, loop):
         self.loop, self.clock = loop, VirtualClock(loop)
-        self.items, self.timer = [], None
+        self.items, self.timer, self.away, self.link = [], None, False, None
         self.treadmill = Treadmill(Plan("trackmaster", Belt()))
         bus, timeline = Bus(), Timeline(1, 0, 10**18)
         self.conductor = Conductor({"treadmill": self.give}, self.clock, self.say)
@@ -50,8 +50,11 @@ class Bench:
         self.bus.publish(Event(kind, 0, device, text))
 
     def port(self):
-        port = self.link = MemoryPort("/dev/treadmill")
+        port = MemoryPort("/dev/treadmill")
         write = port.write
+        if self.away and self.link is not None:
+            port.refuse = LinkLost("there is no such port", port.name)
+        self.link = port
 
         def wire(message):
             write(message)
@@ -146,14 +149,17 @@ def test_whoever_stops_the_belt_ends_the_protocol():
     assert not [item for item in bench.items if isinstance(item, Event) and item.kind == "warning"]
 
 
-def test_a_cable_pull_ends_the_walk_and_nothing_goes_on_by_itself():
+@pytest.mark.parametrize("away", [False, True])
+def test_a_cable_pull_ends_the_walk_and_nothing_goes_on_by_itself(away):
     async def script(bench):
+        bench.away = away
         await bench.ask("walk", protocol="walk-gs")
         await asyncio.sleep(5)
         await bench.ask("order", order="confirm")
         await asyncio.sleep(60)
         bench.link.unplug()
         await asyncio.sleep(300)
+        bench.treadmill.advance(bench.loop.time())
         assert bench.treadmill.speed == 0.0
         assert not [item for item in bench.items if isinstance(item, Event) and item.kind == "warning"]
         with pytest.raises(Refused):
