@@ -30,15 +30,16 @@ class Distance(Derivation):
     rest while the belt does. Between speeds more than `LIMIT` seconds apart nothing is added: nobody saw
     what the belt did, and the total is from then on a lower bound. Rows say so, QUESTIONABLE, until the
     belt is seen to start from a standstill, so that the last row of a walk tells of the whole walk. A
-    restart of the service is such a hole too.
+    restart of the service is such a hole too. `patience` stretches the limit where the clock is accelerated.
     """
 
     LIMIT = 1.0
 
-    def __init__(self, source: str = "belt", speed: str = "speed") -> None:
+    def __init__(self, source: str = "belt", speed: str = "speed", patience: float = 1.0) -> None:
         self.source = source
         self.stream = Stream("distance", (Channel("distance", "m", 0.0), Channel("elapsed", "s", 0.0)))
         self._speed = speed
+        self._limit = self.LIMIT * patience
         self._distance = self._elapsed = 0.0
         self._uncertain = False
         self._last: tuple[int, float] | None = None
@@ -62,7 +63,7 @@ class Distance(Derivation):
     def _step(self, time: int, speed: float) -> bool:
         """Take one speed (m/s, NaN = none) at its time key (ns); answer whether the totals are a lower bound."""
         seconds, before = (0.0, speed) if self._last is None else ((time - self._last[0]) / 1e9, self._last[1])
-        hole = seconds > self.LIMIT
+        hole = seconds > self._limit
         if np.isnan(speed):
             return self._uncertain or hole
         if hole:

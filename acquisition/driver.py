@@ -183,7 +183,6 @@ class Driver(Peer, ABC):
         saying, self._saying = self._saying, []
         return saying
 
-    @classmethod
-    def derivations(cls) -> tuple[Derivation, ...]:
+    def derivations(self) -> tuple[Derivation, ...]:
         """Streams computed from this driver's, new objects at each call; they outlive connections."""
         return ()

@@ -208,10 +208,9 @@ class Csafe(Driver):
         self._state: int | None = None
         self._said: set[str] = set()
 
-    @classmethod
-    def derivations(cls) -> tuple[Derivation, ...]:
+    def derivations(self) -> tuple[Derivation, ...]:
         """The distance walked, integrated from the speed beside what the console counts."""
-        return (Distance(),)
+        return (Distance(patience=self.setup.patience),)
 
     def start(self, at: float) -> None:
         """Ask who is there."""

@@ -146,10 +146,9 @@ class Woodway(Driver):
         self._foreign = False
         self._refused: set[int] = set()
 
-    @classmethod
-    def derivations(cls) -> tuple[Derivation, ...]:
+    def derivations(self) -> tuple[Derivation, ...]:
         """The distance walked: the treadmill tells none."""
-        return (Distance(),)
+        return (Distance(patience=self.setup.patience),)
 
     def start(self, at: float) -> None:
         """Ask for the firmware's revision, then begin the first round."""

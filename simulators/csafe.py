@@ -141,7 +141,7 @@ class Csafe(Instrument):
             reply, self._pending = self._pending[0], None
             self.send(encode(reply.contents()))
             self._enter_in_ledger(reply, at)
-        if self._incoming and at >= self._begun + FRAME_WITHIN:
+        if self._incoming and at >= self._begun + FRAME_WITHIN * self.plan.patience:
             self._incoming = b""
             self._answer(Previous.BAD, {}, at)
 
@@ -149,7 +149,7 @@ class Csafe(Instrument):
         """The next reply, or the end of patience with a frame."""
         due = [self._pending[1]] if self._pending is not None else []
         if self._incoming:
-            due.append(self._begun + FRAME_WITHIN)
+            due.append(self._begun + FRAME_WITHIN * self.plan.patience)
         if self._options.unsolicited:
             due.append(self._at + 0.25)
         return min(due, default=None)

@@ -173,7 +173,7 @@ class Trackmaster(Instrument):
         if self._pending is not None:
             due.append(self._pending[1])
         if self._status == RUNNING and self._options.watched and not self._ending:
-            due.append(self._heard + SILENCE)
+            due.append(self._heard + SILENCE * self.plan.patience)
         return min(due, default=None)
 
     def reset(self, at: float) -> None:

@@ -102,7 +102,7 @@ class Woodway(Instrument):
     def advance(self, at: float) -> None:
         """Move the belt, send what is due, and stop a watched belt whose host is silent."""
         self._settle(at)
-        if self._watched and at >= self._heard + self._options.timer:
+        if self._watched and at >= self._missed():
             self._watched = False
             self._target, self._target_grade = 0.0, 0.0
             self.send(Frame(TIMED_OUT).encode())
@@ -113,7 +113,7 @@ class Woodway(Instrument):
         """The next answer, or the end of patience with a silent host."""
         due = [self._due[0][0]] if self._due else []
         if self._watched:
-            due.append(self._heard + self._options.timer)
+            due.append(self._missed())
         return min(due, default=None)
 
     def reset(self, at: float) -> None:
@@ -125,6 +125,9 @@ class Woodway(Instrument):
         self._watched = False
         self._speed = self._grade = self._set = self._target = self._target_grade = 0.0
         self._shown_grade: float | None = None
+
+    def _missed(self) -> float:
+        return self._heard + self._options.timer * self.plan.patience
 
     def _answer(self, frame: Frame, at: float) -> Frame:
         code = frame.code

@@ -144,10 +144,9 @@ class Trackmaster(Driver):
         self._heard = 0.0
         self._silent = False
 
-    @classmethod
-    def derivations(cls) -> tuple[Derivation, ...]:
+    def derivations(self) -> tuple[Derivation, ...]:
         """The distance walked: the treadmill's own counters read zero (service manual, page 65)."""
-        return (Distance(),)
+        return (Distance(patience=self.setup.patience),)
 
     def start(self, at: float) -> None:
         """Begin the first round; under control, listen first."""

@@ -67,6 +67,12 @@ def test_a_lost_sample_within_a_second_is_bridged():
     assert not quality.any()
 
 
+def test_an_accelerated_clock_has_patience():
+    values, quality = walk(Distance(patience=10.0), np.arange(0, 50, 5.0), np.full(10, 3.6))
+    assert values[-1] == pytest.approx([45, 45])
+    assert not quality.any()
+
+
 def test_samples_without_a_speed_are_bridged_for_a_second_only():
     seconds = np.arange(0, 10, 0.25)
     short = np.where((seconds > 2) & (seconds < 2.9), np.nan, 3.6)
