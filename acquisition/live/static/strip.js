@@ -5,6 +5,9 @@ import { GRID, make, view } from "./view.js";
 /** Where the scale begins and ends, as a part of the height. */
 const EDGE = 0.12, LINES = [EDGE, 0.5, 1 - EDGE];
 
+/** The least range that is shown, by unit, so that a steady signal's noise does not fill the strip. */
+const NARROWEST = { "[arb'U]": 10, "mm[Hg]": 20, "kPa": 2, "Cel": 2, "%": 5, "km/h": 2, "m": 10 };
+
 export class Strip {
   constructor(channel, stream, colour) {
     this.unit = channel.unit; this.stream = stream; this.colour = colour;
@@ -72,9 +75,9 @@ export class Strip {
       if (this.high[i] > most) most = this.high[i];
     }
     if (most < least) { least = 0; most = 1; }
-    const { unit } = this;
-    if (unit !== "Cel" && least > -0.04 * most) least = 0;
-    const span = Math.max((most - least) * 1.08, unit === "Cel" ? 2 : 1);
+    const { unit } = this, narrowest = NARROWEST[unit] || 1;
+    if (unit !== "Cel" && least > -0.05 * Math.max(most, narrowest)) least = 0;
+    const span = Math.max((most - least) * 1.08, narrowest);
     const rough = span / 2, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
     let bottom = Math.floor(least / step) * step;
