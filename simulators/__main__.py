@@ -81,7 +81,8 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 def simulate(name: str | None, **given: Any) -> int:
     """Simulate the instrument NAME; the first line on stdout is JSON and says where it listens.
 
-    It ends when its stdin, if that is a pipe, ends, or on SIGTERM.
+    It ends when its stdin, if that is a pipe, ends, or on SIGTERM. A line on stdin is a fault whose start counts
+    from then: `unplug@0s:5s`.
 
     Example: python -m simulators intellivue --pty --link /tmp/tcpo2 --scenario porh --fault unplug@60s:5s --seed 7
     """
@@ -158,14 +159,14 @@ async def _run(runner: Runner, seconds: float | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _watch_stdin(loop, stop)
+    _watch_stdin(loop, stop, runner)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
     await runner.run(_announce, stop)
 
 
-def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """End with whoever started this process and holds the other end of the pipe."""
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, runner: Runner) -> None:
+    """End with whoever started this process and holds the other end of the pipe; what he writes are faults."""
     try:
         mode = os.fstat(0).st_mode
     except OSError:
@@ -173,10 +174,21 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
         return
 
+    rest = b""
+
     def readable() -> None:
-        if not os.read(0, 4096):
+        nonlocal rest
+        data = os.read(0, 4096)
+        if not data:
             loop.remove_reader(0)
             stop.set()
+        *lines, rest = (rest + data).split(b"\n")
+        rest = rest[-4096:]
+        for line in filter(None, map(bytes.strip, lines)):
+            try:
+                runner.strike(parse(line.decode("utf-8", "replace")))
+            except ConfigurationError as error:
+                click.echo(f"simulators: {error}", err=True)
 
     loop.add_reader(0, readable)
 

@@ -147,14 +147,22 @@ class Faults:
     """All faults of one instrument from `begin` s on: they damage what it says and tell what happens to its link."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0, begin: float = 0.0) -> None:
-        self._faults = tuple(faults)
-        self._line = [each for each in faults if each.family in ("byte", "message", "line")]
+        self._faults: tuple[Fault, ...] = ()
+        self._line: list[Fault] = []
         self._random = random.Random(seed)
         self._held: bytes | None = None
         self._coming: list[tuple[float, int, Action]] = []
-        self._more = [each.actions(begin) for each in faults]
-        for index in range(len(self._more)):
-            self._fetch(index)
+        self._more: list[Iterator[tuple[float, Action]]] = []
+        for each in faults:
+            self.add(each, begin)
+
+    def add(self, fault: Fault, begin: float) -> None:
+        """Let one more fault happen; what was over before `begin` s never happened."""
+        self._faults += (fault,)
+        if fault.family in ("byte", "message", "line"):
+            self._line.append(fault)
+        self._more.append(fault.actions(begin))
+        self._fetch(len(self._more) - 1)
 
     def bench(self, bench: Bench) -> Bench:
         """The bench as the instrument's sensors see it: its values stand still where they are stuck."""

@@ -7,11 +7,12 @@ import faulthandler
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from acquisition.errors import ConfigurationError
 from simulators.cables import Cable
-from simulators.faults import Faults
+from simulators.faults import Fault, Faults
 from simulators.instrument import Instrument
 
 STANDSTILL = 1000
@@ -50,10 +51,7 @@ class Runner:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._still = 0
         for kind in faults.instrument_kinds:
-            if not instrument.fault(kind, False):
-                raise ConfigurationError(
-                    f"{type(instrument).__name__} has no fault {kind!r}", f"--fault {kind}", remedy="choose another"
-                )
+            self._require(kind)
 
     async def run(self, announce: Callable[[dict[str, Any]], None], stop: asyncio.Event) -> None:
         """Plug in, say where, and run until `stop` is set; raises what the instrument raised."""
@@ -77,6 +75,16 @@ class Runner:
         if self._failed.done():
             self._failed.result()
 
+    def strike(self, fault: Fault) -> None:
+        """Let a fault happen whose start counts from now; ConfigurationError where it cannot be had any more."""
+        if fault.kind == "stuck":
+            raise ConfigurationError("values can be stuck from the start on only", "stuck", remedy="--fault stuck@60s")
+        if fault.family == "instrument":
+            self._require(fault.kind)
+        at = self._clock.now()
+        self._faults.add(replace(fault, start=at + fault.start), at)
+        self._arm()
+
     def connected(self) -> None:
         """Tell the instrument that a host opened the link."""
         self._instrument.connect(self._clock.now())
@@ -92,6 +100,11 @@ class Runner:
     def disconnected(self) -> None:
         """Forget what was on its way."""
         self._leaving.clear()
+
+    def _require(self, kind: str) -> None:
+        if not self._instrument.fault(kind, False):
+            name = type(self._instrument).__name__
+            raise ConfigurationError(f"{name} has no fault {kind!r}", f"--fault {kind}", remedy="choose another")
 
     def _flush(self) -> None:
         at = self._clock.now()

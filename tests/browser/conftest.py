@@ -18,9 +18,9 @@ ARGUMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """One browser for the whole session."""
+    """One browser for a module; its event loop would stand in the way of the tests of other folders."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = f"no Chromium on PATH ({', '.join(NAMES)}); Debian: apt-get install chromium"

@@ -76,6 +76,11 @@ class Simulator:
             return []
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
+    def strike(self, fault):
+        """Let a fault happen, counted from now."""
+        self.process.stdin.write(fault + "\n")
+        self.process.stdin.flush()
+
     def end(self):
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()

@@ -167,3 +167,23 @@ def test_the_clock_starts_now_or_at_its_origin_and_runs_at_its_speed(monkeypatch
     assert clock.now() == pytest.approx(206.0)
     monkeypatch.setattr(time, "monotonic", lambda: 7.0)
     assert ScenarioClock().now() == 0.0
+
+
+def test_a_fault_may_be_called_for_while_it_runs():
+    async def body(loop):
+        wire, stop = Wire(loop), asyncio.Event()
+        runner = Runner(Ticker(Plan("ticker", Room())), wire, Clock(loop, 1.0), Faults())
+        task = loop.create_task(runner.run(lambda _: None, stop))
+        await asyncio.sleep(2.5)
+        runner.strike(parse("silence@1s:2s"))
+        runner.strike(parse("alarm@1s:2s"))
+        with pytest.raises(ConfigurationError, match="from the start on only"):
+            runner.strike(parse("stuck@1s:2s"))
+        with pytest.raises(ConfigurationError, match="no fault 'detached'"):
+            runner.strike(parse("detached@1s:2s"))
+        await asyncio.sleep(5)
+        stop.set()
+        await task
+        return wire.log
+
+    assert [entry[0] for entry in run(body) if entry != "closed"] == [1.0, 2.0, 3.0, 6.0, 7.0]
