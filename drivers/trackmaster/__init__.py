@@ -95,7 +95,7 @@ class Trackmaster(Driver):
     Options = Options
 
     ROUND = (BELT_STATUS, SET_SPEED, SET_GRADE, GRADE, SPEED)
-    ANSWER_WITHIN = 0.15
+    ANSWER_WITHIN = 0.4
     TRIES = 3
     SILENCE = 1.0
     HEARTBEAT = 0.2
