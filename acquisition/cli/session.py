@@ -16,6 +16,8 @@ from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.live import provisional
 from acquisition.examination.session import Book, Session, replay
+from acquisition.examination.suggestions import describe as describe_suggestion
+from acquisition.examination.suggestions import suggestions
 from acquisition.store import Store
 
 LIMBS = ("left", "right", "both", "none")
@@ -192,6 +194,28 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
             click.echo(f"    {name}: {at['m']:.1f} m, {at['s']:.0f} s")
     for place, each in now["drop"].items():
         click.echo(f"  DROP {place}: {_number(each['now'], 'mmHg')}, least {_number(each['least'], 'mmHg')}")
+    return 0
+
+
+@session.command()
+@click.argument("which", required=False)
+@options
+def suggest(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Show the moments that the trace itself shows, and how to confirm each; nothing is marked by this."""
+    del by
+    with Store(directory(path, data)) as store:
+        evidence = Evidence(store, chosen(replay(desk.events(store)), which))
+        found = [describe_suggestion(evidence, each) for each in suggestions(evidence)]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        return 0
+    if not found:
+        click.echo("the trace shows nothing that the protocol marks")
+    for each in found:
+        off = "" if each["marked_s"] is None else f", marked {each['marked_s'] - each['at_s']:+.1f} s from it"
+        click.echo(f"{each['mark']} {each['time']} +-{each['error_s']:.1f} s: {each['why']}{off}")
+        if each["confirm"]:
+            click.echo(f"  {each['confirm']}")
     return 0
 
 
