@@ -155,8 +155,10 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
 def show(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
     del by
-    found = chosen(desk.book(directory(path, data)), which)
-    answer = describe(found, found.stop or found.last)
+    with Store(directory(path, data)) as store:
+        found = chosen(replay(desk.events(store)), which)
+        # An open session is as old as the newest sample, not as its last entry.
+        answer = describe(found, found.start + round(Evidence(store, found).end * 1e9))
     tell(answer, as_json)
     if not as_json:
         tell_items(answer)

@@ -9,6 +9,7 @@ from acquisition.cli.desk import moment
 from acquisition.errors import Refused, StoreError
 from acquisition.examination import desk
 from acquisition.store import Store, check
+from tests.examination.patients import Study
 from tests.examination.rooms import porh
 from tests.store.records import Recording
 
@@ -96,3 +97,11 @@ def test_a_wrong_folder_does_not_become_a_record(tmp_path):
 )  # fmt: skip
 def test_moments(text, fields):
     assert moment(text) == fields
+
+
+def test_an_open_session_is_as_old_as_its_newest_sample(tmp_path, capsys):
+    made = Study()
+    made.examine("healthy", "porh", "porh", (("inflate", 178.0),), 400.0, devices=("ldf",), stop=False)
+    made.write(tmp_path)
+    perfusion.main(["session", "show", "--json", "--data", str(tmp_path)], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["elapsed_s"] == pytest.approx(222.0, abs=1.1)
