@@ -149,6 +149,7 @@ def struck(page):
 
 def test_a_lost_device_has_no_live_value_and_says_why(bench, visit):
     page = ready(visit(bench.url))
+    page.wait_for_selector('[data-channel="tcpo2/tcpo2/chest"][data-word="live"]', timeout=10_000)
     bench.say("state", "LOST: the link is gone", "ldf", state="LOST", cause="the link is gone")
     page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="lost"]', timeout=2000)
     assert word(page, "tcpo2/tcpo2/chest") == "live"
