@@ -6,44 +6,31 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import platform
-import random
 import re
-import resource
 import signal
-import socket
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from acquisition import __version__
+from acquisition import __version__, host
+from acquisition.assembly import assemble
 from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
 from acquisition.conductor import Conductor
 from acquisition.config import Config, DeviceConfig
-from acquisition.connection import Books, Expected
 from acquisition.control import Answer, ControlSocket
-from acquisition.driver import Driver, Serial
 from acquisition.examination import participant
 from acquisition.examination.clerk import REQUESTS, Clerk
 from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
-from acquisition.model import Event, Header, Stream
-from acquisition.ports import Port
-from acquisition.ports.serial import SerialPort
-from acquisition.ports.tcp import TcpPort
-from acquisition.ports.udp import UdpPort
-from acquisition.ports.visa import VisaPort
+from acquisition.model import Event
 from acquisition.registry import drivers
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.reader import Shipment
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter, retention
-from acquisition.streambook import InstrumentClocks, Last, StreamBook
-from acquisition.supervisor import Device, Patience, State, Supervisor
-from acquisition.tape import TapeWriter
+from acquisition.supervisor import State, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +74,7 @@ class Service:
 
     async def run(self, seconds: float | None = None) -> int:
         """Run until `stop`, a signal, or for the given wall seconds; 0, or 4 where a device FAILED."""
-        _raise_descriptor_limit()
+        host.raise_descriptor_limit()
         loop = asyncio.get_running_loop()
         tables = self._config.tables
         store = StoreWriter(
@@ -109,7 +96,18 @@ class Service:
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
                 self._bus.subscribe(subscriber)
-            supervisors = [self._supervise(device, store, board) for device in self._config.devices]
+            supervisors = [
+                assemble(
+                    device,
+                    store,
+                    board.expect,
+                    self._bus,
+                    self._clock,
+                    self._timeline,
+                    tapes=self._config.store / "tapes",
+                )
+                for device in self._config.devices
+            ]
             page = self._make_page(board)
             clerk = self._make_clerk(board)
             conductor = self._make_conductor(supervisors)
@@ -140,13 +138,13 @@ class Service:
                 await asyncio.gather(*(asyncio.to_thread(shipper.stop, FAREWELL) for shipper in shippers))
         finally:
             store.close()
-            _notify("STOPPING=1")
+            host.notify("STOPPING=1")
         return 4 if any(supervisor.state is State.FAILED for supervisor in supervisors) else 0
 
     async def _stream(self, supervisors: list[Supervisor], store: StoreWriter, seconds: float | None) -> None:
         tasks = [asyncio.create_task(each.run(), name=each.name) for each in supervisors]
         watch = asyncio.create_task(self._watch(store, supervisors), name="watch")
-        _notify("READY=1")
+        host.notify("READY=1")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
         for supervisor in supervisors:
@@ -180,71 +178,11 @@ class Service:
                 self.stop()
             if store.stats.rows != rows or not any(each.state is State.STREAMING for each in supervisors):
                 rows = store.stats.rows
-                _notify("WATCHDOG=1")
+                host.notify("WATCHDOG=1")
 
-    def _supervise(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
-        table = device.table
-        rng = random.Random()
-        driver = device.driver(device.setup(self._clock.speed))
-        if table.silence is not None:
-            driver.silence = table.silence
-        clocks = InstrumentClocks(self._clock.speed)
-        patience = driver.silence * driver.setup.patience
-        confirmed = {each.name: each for each in device.inputs}
-
-        def book(stream: Stream) -> StreamBook:
-            entry = confirmed.get(stream.name)
-            given = device.documents.values() if entry is None else [entry]
-            header = Header(
-                table.name,
-                stream,
-                table.driver,
-                "unconfirmed scale" if entry is not None and not entry.confirmed else driver.about.confidence,
-                "; ".join([driver.about.source, *(each.citation for each in given)]),
-                table.simulated,
-                ", ".join(each.name for each in device.documents.values()) if entry is None else entry.profile,
-                {"site": table.placement.site, "side": table.placement.side},
-            )
-            board.expect(header)
-            last = store.last(table.name, stream.name)
-            known = Last(last.next, last.key) if last is not None else None
-            return StreamBook(header, self._timeline, clocks, patience, known)
-
-        derivations = []
-        for derivation in driver.derivations():
-            last = store.last(table.name, derivation.stream.name)
-            if last is not None:
-                derivation.resume(last.values)
-            derivations.append((derivation, book(derivation.stream)))
-        books = Books({stream.name: book(stream) for stream in driver.streams}, tuple(derivations))
-
-        def make_driver() -> Driver:
-            fresh = device.driver(device.setup(self._clock.speed, random=rng))
-            if table.silence is not None:
-                fresh.silence = table.silence
-            return fresh
-
-        def make_tape(connection: int) -> TapeWriter:
-            name = f"{table.name}-{self._timeline.run}-{connection}.tape"
-            return TapeWriter(self._config.store / "tapes" / name)
-
-        identity = {k: v for k, v in (("model", table.identity.model), ("serial", table.identity.serial)) if v}
-        local = table.port is not None and "://" not in table.port
-        loopback = any(word in (table.port or table.resource or "") for word in ("127.0.0.1", "localhost", "[::1]"))
-        return Supervisor(
-            Device(
-                Expected(table.name, table.simulated, identity),
-                make_driver,
-                lambda fresh: _port(table.port, table.resource, fresh.serial, self._clock),
-                Patience(LOCAL_CAP if local or loopback else NETWORK_CAP),
-                make_tape if table.tape else None,
-            ),
-            books,
-            self._bus,
-            self._clock,
-            self._timeline,
-            rng,
-        )
+    def _assemble(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
+        tapes = self._config.store / "tapes"
+        return assemble(device, store, board.expect, self._bus, self._clock, self._timeline, tapes=tapes)
 
     def _make_page(self, board: Board) -> Page | None:
         tables = self._config.tables
@@ -292,7 +230,7 @@ class Service:
             "host": platform.node(),
             "site": self._config.tables.site.id,
             "station": self._config.tables.site.station,
-            "boot": _boot_id(),
+            "boot": host.boot_id(),
             "speed": self._clock.speed,
         }
 
@@ -342,18 +280,6 @@ class Service:
         self._bus.publish(Event(kind, self._key_now(), "", text, details))
 
 
-def _port(port: str | None, visa: str | None, line: Serial | None, clock: Clock) -> Port:
-    if visa is not None:
-        return VisaPort(visa, clock)
-    assert port is not None
-    kind, separator, rest = port.partition("://")
-    if separator:
-        host, _, number = rest.rpartition(":")
-        network = UdpPort if kind == "udp" else TcpPort
-        return network(host.strip("[]"), int(number), clock)
-    return SerialPort(port, line or Serial(9600), clock)
-
-
 def _committed(clerk: Clerk, store: StoreWriter) -> Answer:
     """Answer a request once what it led to is on the disk, and say so."""
 
@@ -373,25 +299,3 @@ def _measurement(driver: str) -> str:
 def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:
     with contextlib.suppress(RuntimeError):  # the loop has ended; the caller's thread still closes
         loop.call_soon_threadsafe(call, *arguments)
-
-
-def _raise_descriptor_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _boot_id() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def _notify(message: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-        link.connect("\0" + address[1:] if address.startswith("@") else address)
-        link.send(message.encode())

@@ -1,0 +1,33 @@
+"""What the daemon asks of its operating system: file descriptors, the boot's name, and systemd's watchdog."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+from pathlib import Path
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open ports as the system's hard limit lets this process have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def boot_id() -> str:
+    """The kernel's name of this boot; empty where it has none."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def notify(message: str) -> None:
+    """Tell systemd, where it asked to be told (sdnotify)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.connect("\0" + address[1:] if address.startswith("@") else address)
+        link.send(message.encode())
