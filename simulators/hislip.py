@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from acquisition.errors import PerfusionError
-from simulators.cables import Cable, Line
+from simulators.lan import LanCable
 
 HEADER = struct.Struct("!2sBBIQ")
 MAX_MESSAGE = 1 << 20
@@ -62,87 +60,37 @@ class Message:
         return HEADER.pack(b"HS", self.kind, self.control, self.parameter, len(self.payload)) + self.payload
 
 
-class HislipCable(Cable):
-    """A HiSLIP server in synchronised mode for one host at a time; port 0 takes a free one and keeps it.
+class HislipCable(LanCable["_Session"]):
+    """A HiSLIP server in synchronised mode.
 
     A message that does not end in LF goes out without END, as when an instrument stalls within an
     answer. Every lock is granted. Not modelled: overlap mode, encryption, service requests, and the
     status byte beyond `message available`.
     """
 
+    kind = "hislip"
+
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._host = host
-        self._port = port
-        self._line: Line | None = None
-        self._server: asyncio.Server | None = None
-        self._session: _Session | None = None
+        super().__init__(host, port)
         self._count = 0
-        self._writers: set[asyncio.StreamWriter] = set()
 
-    async def plug(self, line: Line) -> dict[str, Any]:
-        """Listen; PerfusionError where the address cannot be had."""
-        self._line = line
-        await self._listen()
-        host, port = self._host, self._port
-        resource = f"TCPIP0::{host}::hislip0,{port}::INSTR"
-        return {"kind": "hislip", "host": host, "port": port, "resource": resource}
+    def _resource(self, host: str, port: int) -> str:
+        return f"TCPIP0::{host}::hislip0,{port}::INSTR"
 
-    def send(self, message: bytes) -> None:
-        """Send an answer to the host's last message."""
-        if self._session is not None:
-            self._session.answer(message)
-
-    def unplug(self) -> None:
-        """Reset both connections and refuse new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in list(self._writers):
-            writer.transport.abort()
-        self._leave(self._session)
-
-    async def replug(self) -> None:
-        """Listen again on the same port."""
-        if self._server is None:
-            await self._listen()
-
-    async def close(self) -> None:
-        """Unplug for good."""
-        self.unplug()
-
-    async def _listen(self) -> None:
-        try:
-            self._server = await asyncio.start_server(self._accept, self._host, self._port)
-        except OSError as error:
-            raise PerfusionError(
-                f"cannot listen ({error.strerror or error})",
-                f"{self._host}:{self._port}",
-                "another program has the port, or the address is not this computer's",
-                "choose another one; port 0 takes a free one",
-            ) from error
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        session = None
-        try:
-            first = await _read(reader)
-            if first.kind == Kind.INITIALIZE:
-                session = self._open(writer)
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = await _read(reader)
+        if first.kind == Kind.INITIALIZE:
+            session = self._open(writer)
+            try:
                 await self._serve(session, reader, self._on_message)
-            elif first.kind == Kind.ASYNC_INITIALIZE and self._session is not None:
-                writer.write(Message(Kind.ASYNC_INITIALIZE_RESPONSE, 0, VENDOR).encode())
-                self._session.asynchronous = writer
-                await self._serve(self._session, reader, self._on_asynchronous)
-            else:
-                writer.write(Message(Kind.FATAL_ERROR, 3, 0, b"Invalid initialization sequence").encode())
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-            pass
-        finally:
-            self._writers.discard(writer)
-            self._leave(session)
-            with contextlib.suppress(ConnectionError):
-                writer.close()
+            finally:
+                self._leave(session)
+        elif first.kind == Kind.ASYNC_INITIALIZE and self._session is not None:
+            writer.write(Message(Kind.ASYNC_INITIALIZE_RESPONSE, 0, VENDOR).encode())
+            self._session.asynchronous = writer
+            await self._serve(self._session, reader, self._on_asynchronous)
+        else:
+            writer.write(Message(Kind.FATAL_ERROR, 3, 0, b"Invalid initialization sequence").encode())
 
     def _open(self, writer: asyncio.StreamWriter) -> _Session:
         if self._session is not None:
@@ -150,19 +98,9 @@ class HislipCable(Cable):
             raise ValueError("a second host")
         self._count = self._count % 0xFFFF + 1
         writer.write(Message(Kind.INITIALIZE_RESPONSE, 0, VERSION << 16 | self._count).encode())
-        session = self._session = _Session(writer)
-        if self._line is not None:
-            self._line.connected()
+        session = _Session(writer)
+        self._enter(session)
         return session
-
-    def _leave(self, session: _Session | None) -> None:
-        if session is None or session is not self._session:
-            return
-        self._session = None
-        if session.asynchronous is not None:
-            session.asynchronous.transport.abort()
-        if self._line is not None:
-            self._line.disconnected()
 
     async def _serve(self, session: _Session, reader: asyncio.StreamReader, handle: Any) -> None:
         while session is self._session:
@@ -173,9 +111,9 @@ class HislipCable(Cable):
             session.incoming += message.payload
             session.number = message.parameter
             session.available = False
-            if message.kind == Kind.DATA_END and self._line is not None:
+            if message.kind == Kind.DATA_END:
                 whole, session.incoming = session.incoming, b""
-                self._line.data(whole if whole.endswith(b"\n") else whole + b"\n")
+                self._heard(whole if whole.endswith(b"\n") else whole + b"\n")
         elif message.kind == Kind.DEVICE_CLEAR_COMPLETE:
             session.write(Message(Kind.DEVICE_CLEAR_ACKNOWLEDGE))
         elif message.kind != Kind.TRIGGER:
@@ -205,15 +143,20 @@ class _Session:
     def write(self, message: Message) -> None:
         self._writer.write(message.encode())
 
-    def answer(self, answer: bytes) -> None:
+    def answer(self, message: bytes) -> None:
         """Send an answer in as many messages as the host's limit wants."""
         size = max(self.limit - HEADER.size, 1)
-        pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
+        pieces = [message[i : i + size] for i in range(0, len(message), size)]
         for piece in pieces[:-1]:
             self.write(Message(Kind.DATA, 0, self.number, piece))
-        end = Kind.DATA_END if answer.endswith(b"\n") else Kind.DATA
+        end = Kind.DATA_END if message.endswith(b"\n") else Kind.DATA
         self.write(Message(end, 0, self.number, pieces[-1]))
         self.available = True
+
+    def close(self) -> None:
+        """End the asynchronous channel too."""
+        if self.asynchronous is not None:
+            self.asynchronous.transport.abort()
 
 
 def _asynchronous_replies(session: _Session, message: Message) -> Iterator[Message]:

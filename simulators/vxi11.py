@@ -7,10 +7,8 @@ import contextlib
 import struct
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import Any
 
-from acquisition.errors import PerfusionError
-from simulators.cables import Cable, Line
+from simulators.lan import LanCable
 
 CORE, VERSION = 395183, 1
 """Program and version of the core channel (VXI-11, table B.1)."""
@@ -45,96 +43,26 @@ class Procedure(IntEnum):
     DESTROY_INTR_CHAN = 26
 
 
-class Vxi11Cable(Cable):
-    """A VXI-11 server at a port that the host is told, for one host at a time; port 0 takes a free one and keeps it.
+class Vxi11Cable(LanCable["_Session"]):
+    """A VXI-11 server at a port that the host is told; an answer waits until the host reads it.
 
     Not modelled: portmapper, abort channel, interrupts, locks (every one is granted) and the status
     byte beyond `message available`.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._host = host
-        self._port = port
-        self._line: Line | None = None
-        self._server: asyncio.Server | None = None
-        self._session: _Session | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+    kind = "vxi11"
 
-    async def plug(self, line: Line) -> dict[str, Any]:
-        """Listen; PerfusionError where the address cannot be had."""
-        self._line = line
-        await self._listen()
-        host, port = self._host, self._port
-        return {"kind": "vxi11", "host": host, "port": port, "resource": f"TCPIP0::{host},{port}::inst0::INSTR"}
+    def _resource(self, host: str, port: int) -> str:
+        return f"TCPIP0::{host},{port}::inst0::INSTR"
 
-    def send(self, message: bytes) -> None:
-        """Hold an answer until the host reads it."""
-        if self._session is not None:
-            self._session.answer(message)
-
-    def unplug(self) -> None:
-        """Reset the connection and refuse new ones."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in list(self._writers):
-            writer.transport.abort()
-        self._leave(self._session)
-
-    async def replug(self) -> None:
-        """Listen again on the same port."""
-        if self._server is None:
-            await self._listen()
-
-    async def close(self) -> None:
-        """Unplug for good."""
-        self.unplug()
-
-    async def _listen(self) -> None:
-        try:
-            self._server = await asyncio.start_server(self._accept, self._host, self._port)
-        except OSError as error:
-            raise PerfusionError(
-                f"cannot listen ({error.strerror or error})",
-                f"{self._host}:{self._port}",
-                "another program has the port, or the address is not this computer's",
-                "choose another one; port 0 takes a free one",
-            ) from error
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = _Session(self._enter, self._leave, self._heard)
         try:
             while True:
                 reply = await session.reply(await _record(reader))
                 writer.write(struct.pack("!I", LAST_FRAGMENT | len(reply)) + reply)
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError, struct.error):
-            pass
         finally:
-            self._writers.discard(writer)
             self._leave(session)
-            with contextlib.suppress(ConnectionError):
-                writer.close()
-
-    def _enter(self, session: _Session) -> bool:
-        if self._session is not None:
-            return False
-        self._session = session
-        if self._line is not None:
-            self._line.connected()
-        return True
-
-    def _leave(self, session: _Session | None) -> None:
-        if session is None or session is not self._session:
-            return
-        self._session = None
-        if self._line is not None:
-            self._line.disconnected()
-
-    def _heard(self, message: bytes) -> None:
-        if self._line is not None:
-            self._line.data(message)
 
 
 class _Session:
@@ -162,9 +90,12 @@ class _Session:
             Procedure.DESTROY_LINK: self._destroy_link,
         }
 
-    def answer(self, answer: bytes) -> None:
-        self._waiting += answer
+    def answer(self, message: bytes) -> None:
+        self._waiting += message
         self._something.set()
+
+    def close(self) -> None:
+        """Nothing but the connection is held."""
 
     async def reply(self, record: bytes) -> bytes:
         """Serve one call (RFC 5531); ValueError or struct.error where it is none."""

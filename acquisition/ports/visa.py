@@ -271,7 +271,8 @@ def _explain(error: Exception, name: str) -> LinkLost:
             "the instrument is off or starting, its LAN service is disabled, or the resource is misspelt",
             "check its power, its address and that this kind of session is enabled on it",
         )  # fmt: skip
-    if isinstance(error, (ConnectionError, EOFError, RuntimeError, OSError)):
+    broken = "VI_ERROR_IO" in text or "VI_ERROR_CONN_LOST" in text
+    if broken or isinstance(error, (ConnectionError, EOFError, RuntimeError, OSError)):
         return LinkLost(
             f"the session broke ({text})", name,
             "the network or the instrument's power was interrupted, or another host took the instrument",
