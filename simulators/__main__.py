@@ -8,14 +8,14 @@ import json
 import os
 import signal
 import stat
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from acquisition.errors import ConfigurationError, PerfusionError
+from acquisition import ending
+from acquisition.errors import ConfigurationError
 from simulators.cables import Cable, PtyCable, TcpCable
 from simulators.faults import KINDS, Faults, parse
 from simulators.instrument import Bench, Instrument, Plan, no_ledger
@@ -27,8 +27,6 @@ from simulators.replay import load
 from simulators.runner import Runner, ScenarioClock
 from simulators.scenarios import SCENARIOS
 from simulators.udp import UdpCable
-
-INTERRUPTED = 130
 
 
 class _Command(click.Command):
@@ -199,19 +197,7 @@ def _announce(listen: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the command and exit with its code: 0, 1 unexpected, 2 usage, 3 configuration."""
-    try:
-        code = simulate.main(prog_name="python -m simulators", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except PerfusionError as error:
-        click.echo(f"simulators: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
+    ending.run(simulate, "simulators", "python -m simulators")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from acquisition import __version__
+from acquisition import __version__, ending
 from acquisition.cli import (
     belt,
     bench,
@@ -20,9 +20,6 @@ from acquisition.cli import (
     session,
     watching,
 )
-from acquisition.errors import PerfusionError
-
-INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,20 +58,4 @@ for command in (
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    try:
-        code = perfusion.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except PerfusionError as error:
-        click.echo(f"perfusion: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of stdout is gone; what is still buffered has nowhere to go.
-        sys.stdout = None
-        sys.exit(0)
+    ending.run(perfusion, "perfusion")
