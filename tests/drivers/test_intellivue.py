@@ -15,8 +15,7 @@ from acquisition.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Quality, Readings
-from drivers import intellivue as protocol
-from drivers.intellivue import Electrode, IntelliVue, Options
+from drivers.intellivue import Electrode, IntelliVue, Options, association, attributes, electrodes, exchange, frames
 from simulators.conversation import converse
 from simulators.instrument import Plan
 from simulators.intellivue import IntelliVueMonitor
@@ -88,37 +87,37 @@ def arrivals(said, stream):
 
 @pytest.mark.parametrize(("data", "check"), known.FCS_VECTORS)
 def test_the_check_sequence_is_that_of_the_published_vectors(data, check):
-    assert protocol.fcs(bytes.fromhex(data)) == check
+    assert frames.fcs(bytes.fromhex(data)) == check
 
 
 @pytest.mark.parametrize(("data", "wire"), [("3A 71", "C0 3A 71 9B 26 C1"), ("3A 91", "C0 3A 91 95 7D E1 C1")])
 def test_the_check_sequence_is_escaped_too(data, wire):
     body = bytes.fromhex(data)
-    body += struct.pack("<H", protocol.fcs(body))
-    assert protocol.BOF + protocol.escape(body) + protocol.EOF == bytes.fromhex(wire)
+    body += struct.pack("<H", frames.fcs(body))
+    assert frames.BOF + frames.escape(body) + frames.EOF == bytes.fromhex(wire)
 
 
 def test_flags_in_a_message_are_escaped_and_come_back():
     payload = bytes(range(256)) + b"\x7d\x5d\xc0\xc1\x7d"
-    framed = protocol.frame(payload)
+    framed = frames.frame(payload)
     assert framed[1:-1].count(b"\xc0") == framed[1:-1].count(b"\xc1") == 0
-    assert protocol.unframe(framed) == payload
+    assert frames.unframe(framed) == payload
 
 
 MESSAGES = {
-    "association request": (known.ASSOCIATION_REQUEST, protocol.AssociationRequest()),
-    "abort": (known.ABORT, protocol.Abort()),
-    "release request": (known.RELEASE_REQUEST, protocol.ReleaseRequest()),
-    "release response": (known.RELEASE_RESPONSE, protocol.ReleaseResponse()),
-    "create result": (known.CREATE_RESULT, protocol.MdsCreateResult(1, 0x000ABD00)),
-    "numerics poll": (known.POLL_FRAME[5:-3], protocol.PollRequest(0, 1)),
-    "extended poll": (known.EXTENDED_POLL, protocol.PollRequest(4, 3, 9, period=0x00493E00)),
+    "association request": (known.ASSOCIATION_REQUEST, association.AssociationRequest()),
+    "abort": (known.ABORT, association.Abort()),
+    "release request": (known.RELEASE_REQUEST, association.ReleaseRequest()),
+    "release response": (known.RELEASE_RESPONSE, association.ReleaseResponse()),
+    "create result": (known.CREATE_RESULT, exchange.MdsCreateResult(1, 0x000ABD00)),
+    "numerics poll": (known.POLL_FRAME[5:-3], exchange.PollRequest(0, 1)),
+    "extended poll": (known.EXTENDED_POLL, exchange.PollRequest(4, 3, 9, period=0x00493E00)),
     "poll result": (
         known.REPLY_FRAME[5:-3],
-        protocol.PollResult(
-            0, 1, None, 0x000ABD00, bytes.fromhex("2026010112000000"), protocol.NUMERICS, 0,
+        exchange.PollResult(
+            0, 1, None, 0x000ABD00, bytes.fromhex("2026010112000000"), attributes.NUMERICS, 0,
             (
-                protocol.Observed(
+                attributes.Observed(
                     0, 257, ((0x0921, b"\x01\x01"), (0x0924, b"\x00\x02\x50\xd0"),
                              (0x0950, bytes.fromhex("50D000000F2000000044"))),
                 ),
@@ -132,84 +131,86 @@ MESSAGES = {
 def test_messages_are_those_of_the_guide_in_both_directions(name):
     payload, message = MESSAGES[name]
     assert message.encode() == payload
-    assert protocol.decode(payload) == message
+    assert exchange.decode(payload) == message
 
 
 def test_the_association_headers_are_the_published_ones():
     assert known.ASSOCIATION_REQUEST[18:149] == known.REQUEST_HEADER
-    accepted = protocol.AssociationAccept().encode()
+    accepted = association.AssociationAccept().encode()
     assert len(accepted) == 208
     assert accepted[:2] + accepted[16:19] == bytes.fromhex("0E CE C1 BE 31")
     assert accepted[18:119] == known.ACCEPT_HEADER
-    assert protocol.decode(accepted) == protocol.AssociationAccept()
+    assert exchange.decode(accepted) == association.AssociationAccept()
 
 
 def test_an_accept_with_the_short_presentation_header_is_read():
-    whole = protocol.AssociationAccept(protocol.UserInfo(protocol.SERVER, protocol.HOT_START, 8000, extensions=0))
+    whole = association.AssociationAccept(
+        association.UserInfo(association.SERVER, association.HOT_START, 8000, extensions=0)
+    )
     short = whole.encode().replace(bytes.fromhex("BE802880020102 81"), bytes.fromhex("BE80288081"))
     short = short[:1] + bytes([short[1] - 3]) + short[2:17] + bytes([short[17] - 3]) + short[18:]
-    assert protocol.decode(short) == whole
+    assert exchange.decode(short) == whole
 
 
 def test_an_accept_longer_than_254_bytes_is_read():
-    info = protocol.UserInfo(protocol.SERVER, protocol.HOT_START).encode()
-    more = protocol.pack_attributes(((0x0001, info[32:]), (0x0102, bytes(80))))
+    info = association.UserInfo(association.SERVER, association.HOT_START).encode()
+    more = attributes.pack_attributes(((0x0001, info[32:]), (0x0102, bytes(80))))
     info = info[:24] + more
-    body = protocol._SESSION + b"\xc1"
+    body = association.SESSION + b"\xc1"
     inner = known.ACCEPT_HEADER + bytes([0x81, len(info)]) + info + bytes(16)
     body += b"\xff" + struct.pack(">H", len(inner)) + inner
-    message = protocol.decode(b"\x0e\xff" + struct.pack(">H", len(body)) + body)
-    assert message == protocol.AssociationAccept(protocol.UserInfo(protocol.SERVER, protocol.HOT_START))
+    message = exchange.decode(b"\x0e\xff" + struct.pack(">H", len(body)) + body)
+    assert message == association.AssociationAccept(association.UserInfo(association.SERVER, association.HOT_START))
 
 
 def test_an_accept_without_a_poll_profile_grants_nothing():
-    info = protocol.UserInfo(protocol.SERVER, protocol.HOT_START, extensions=0)
-    user = info.encode()[:24] + protocol.pack_attributes(())
+    info = association.UserInfo(association.SERVER, association.HOT_START, extensions=0)
+    user = info.encode()[:24] + attributes.pack_attributes(())
     inner = known.ACCEPT_HEADER + bytes([len(user)]) + user + bytes(16)
-    body = protocol._SESSION + b"\xc1" + bytes([len(inner)]) + inner
-    assert protocol.decode(b"\x0e" + bytes([len(body)]) + body) == protocol.AssociationAccept(info)
+    body = association.SESSION + b"\xc1" + bytes([len(inner)]) + inner
+    assert exchange.decode(b"\x0e" + bytes([len(body)]) + body) == association.AssociationAccept(info)
 
 
 @pytest.mark.parametrize("refusal", ["0C 03 32 01 00", "0C 02 00 00"])
 def test_a_refusal_is_read_with_and_without_reasons(refusal):
-    assert protocol.decode(bytes.fromhex(refusal)) == protocol.Refuse()
+    assert exchange.decode(bytes.fromhex(refusal)) == association.Refuse()
 
 
 @pytest.mark.parametrize(
     ("raw", "value", "decimals"), [("00000044", 68.0, 0), ("FF00019F", 41.5, 1), ("FF00005B", 9.1, 1)]
 )
 def test_numbers_are_those_of_the_guide_in_both_directions(raw, value, decimals):
-    assert protocol.decode_float(int(raw, 16)) == value
-    assert protocol.encode_float(value, decimals) == int(raw, 16)
+    assert attributes.decode_float(int(raw, 16)) == value
+    assert attributes.encode_float(value, decimals) == int(raw, 16)
 
 
 @pytest.mark.parametrize("raw", ["007FFFFF", "00800000", "007FFFFE", "00800002", "00800001", "FF7FFFFF"])
 def test_special_numbers_are_none(raw):
-    assert math.isnan(protocol.decode_float(int(raw, 16)))
+    assert math.isnan(attributes.decode_float(int(raw, 16)))
 
 
 @given(st.floats(-8000, 8000), st.integers(0, 3))
 def test_numbers_survive_the_way_to_their_resolution(value, decimals):
-    back = protocol.decode_float(protocol.encode_float(value, decimals))
+    back = attributes.decode_float(attributes.encode_float(value, decimals))
     assert abs(back - value) <= 0.5 * 10**-decimals + 1e-9
 
 
 def test_the_captured_connect_indication_is_read_to_its_last_byte():
-    indication = protocol.decode(known.CONNECT_INDICATION)
+    indication = exchange.decode(known.CONNECT_INDICATION)
     assert indication.encode() == known.CONNECT_INDICATION
     assert (indication.address, indication.port) == ("192.168.247.101", 24105)
-    assert protocol.identity_of(indication.attributes) == {
+    assert attributes.identity_of(indication.attributes) == {
         "manufacturer": "Philips", "model": "866062", "serial": "0009fbffff88c1bd",
     }  # fmt: skip
 
 
 # Frames out of a byte stream.
 
-STREAM = [protocol.frame(payload) for payload, _ in MESSAGES.values()]
+STREAM = [frames.frame(payload) for payload, _ in MESSAGES.values()]
 
 
-def frames(pieces):
-    cutter = Cutter(protocol.cut_frame, protocol.FRAME_LIMIT)
+def whole_frames(pieces):
+    cutter = Cutter(frames.cut_frame, frames.FRAME_LIMIT)
     found, skipped = [], 0
     for piece in pieces:
         for item in cutter.feed(piece):
@@ -222,7 +223,7 @@ def frames(pieces):
 
 @pytest.mark.parametrize("cut", [lambda data: [data], one_by_one, randomly(1), randomly(2), randomly(3)])
 def test_frames_cut_anywhere_come_out_whole(cut):
-    assert frames(cut(b"".join(STREAM))) == (STREAM, 0)
+    assert whole_frames(cut(b"".join(STREAM))) == (STREAM, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -234,7 +235,7 @@ def test_noise_between_frames_costs_no_intact_frame(seed):
 
     # Noise that ends in an escape would hide nothing: a flag is a flag whatever stands before it.
     data = noise() + b"".join(each + noise() for each in STREAM)
-    found, _ = frames(randomly(seed)(data))
+    found, _ = whole_frames(randomly(seed)(data))
     assert [each for each in found if each in STREAM] == STREAM
 
 
@@ -242,7 +243,7 @@ def test_a_damaged_frame_costs_only_itself():
     for index in range(1, len(known.REPLY_FRAME) - 1):
         damaged = bytearray(known.REPLY_FRAME)
         damaged[index] ^= 0x04
-        found, skipped = frames([known.POLL_FRAME + bytes(damaged) + known.POLL_FRAME])
+        found, skipped = whole_frames([known.POLL_FRAME + bytes(damaged) + known.POLL_FRAME])
         assert found == [known.POLL_FRAME] * 2
         assert skipped == len(damaged)
 
@@ -256,7 +257,7 @@ def test_garbage_raises_nothing_and_fills_no_memory(seed):
         flags = rng.choice([b"", b"\xc0", b"\xc1", b"\x7d", b"\xc0\x11\x01"])
         for item in driver.receive(flags + rng.randbytes(rng.randrange(200)), 1.0):
             assert item.kind == "noise"
-        assert len(driver._cutter) <= protocol.FRAME_LIMIT
+        assert len(driver._cutter) <= frames.FRAME_LIMIT
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -264,12 +265,12 @@ def test_messages_cut_short_or_changed_in_good_frames_raise_nothing(seed):
     rng = random.Random(seed)
     driver = reader(*BOTH)
     driver.start(0.0)
-    payloads = [payload for payload, _ in MESSAGES.values()] + [protocol.AssociationAccept().encode()]
+    payloads = [payload for payload, _ in MESSAGES.values()] + [association.AssociationAccept().encode()]
     for payload in payloads:
         for _ in range(60):
             changed = bytearray(payload[: rng.randrange(1, len(payload) + 1)])
             changed[rng.randrange(len(changed))] = rng.randrange(256)
-            list(driver.receive(protocol.frame(bytes(changed)), 1.0))
+            list(driver.receive(frames.frame(bytes(changed)), 1.0))
 
 
 # Conversations.
@@ -297,9 +298,9 @@ def test_ten_minutes_give_every_sample_of_both_electrodes_in_order(cut, poll):
 def test_streaming_begins_at_once_and_ends_with_a_release():
     said = converse(reader(*BOTH), Scripted(), 5.0, latency=0.002)
     assert arrivals(said, "chest")[0] < 0.2
-    assert protocol.decode(protocol.unframe(said.written[0])) == protocol.Abort()
-    assert protocol.decode(protocol.unframe(said.written[-1])) == protocol.ReleaseRequest()
-    assert protocol.decode(protocol.unframe(said.sent[-1])) == protocol.ReleaseResponse()
+    assert exchange.decode(frames.unframe(said.written[0])) == association.Abort()
+    assert exchange.decode(frames.unframe(said.written[-1])) == association.ReleaseRequest()
+    assert exchange.decode(frames.unframe(said.sent[-1])) == association.ReleaseResponse()
 
 
 def test_the_monitor_is_identified_before_its_first_sample():
@@ -409,8 +410,8 @@ def test_two_connections_to_one_running_monitor_share_the_time_base_and_a_restar
 
 def requests(said):
     """All polls that the driver sent, decoded."""
-    messages = [protocol.decode(protocol.unframe(message)) for message in said.written]
-    return [message for message in messages if isinstance(message, protocol.PollRequest)]
+    messages = [exchange.decode(frames.unframe(message)) for message in said.written]
+    return [message for message in messages if isinstance(message, exchange.PollRequest)]
 
 
 def test_an_extended_poll_is_renewed_before_it_ends_without_a_seam():
@@ -437,10 +438,10 @@ def test_an_extended_poll_whose_renewal_is_lost_is_renewed_again():
 def test_an_association_with_an_extended_poll_is_kept_alive():
     monitor = Scripted()
     said = converse(reader(CHEST), monitor, 100.0)
-    asked = [request for request in requests(said) if request.kind == protocol.MDS]
+    asked = [request for request in requests(said) if request.kind == attributes.MDS]
     assert len(requests(said)) == len(asked) + 1
     assert len(asked) == pytest.approx(30, abs=2)
-    assert {request.group for request in asked[1:]} == {protocol.SYSTEM_PRODUCTION}
+    assert {request.group for request in asked[1:]} == {attributes.SYSTEM_PRODUCTION}
     assert len(said.values("chest")) == 100
 
 
@@ -454,7 +455,7 @@ def test_a_monitor_that_grants_extended_polls_and_refuses_them_is_polled_one_by_
     class Fickle(Scripted):
         def _answer_poll(self, request, at):
             if request.period is not None:
-                self._say(protocol.ErrorResult(request.invoke, 24))
+                self._say(exchange.ErrorResult(request.invoke, 24))
             else:
                 super()._answer_poll(request, at)
 
@@ -479,19 +480,19 @@ def test_a_refused_association_is_reported_once_and_tried_again():
     assert len(texts(said, "warning")) == 1
     assert "refuses the association" in texts(said, "warning")[0]
     assert not said.readings
-    requests = [m for m in said.written if protocol.decode(protocol.unframe(m)) == protocol.AssociationRequest()]
+    requests = [m for m in said.written if exchange.decode(frames.unframe(m)) == association.AssociationRequest()]
     assert 8 <= len(requests) <= 10
 
 
 class Refusing(Scripted):
     def _associate(self, info, at):
-        self.send(protocol.frame(protocol.Refuse().encode()))
+        self.send(frames.frame(association.Refuse().encode()))
 
 
 def test_an_abort_by_the_monitor_is_followed_by_a_new_association():
     def abort(monitor):
         monitor._forget()
-        monitor.send(protocol.frame(protocol.Abort().encode()))
+        monitor.send(frames.frame(association.Abort().encode()))
 
     said = converse(reader(*BOTH), Scripted(events=[(10.5, abort)]), 20.0)
     assert "the monitor ended the association" in texts(said, "state")
@@ -516,7 +517,7 @@ def test_no_more_than_four_frames_leave_in_128_ms():
             super().receive(data, at)
             if self._associated and at < 5:
                 for _ in range(6):
-                    self._say(protocol.MdsCreate(7, 0, ()))
+                    self._say(exchange.MdsCreate(7, 0, ()))
 
     monitor = Eager()
     converse(reader(*BOTH), monitor, 8.0)
@@ -535,20 +536,20 @@ def test_only_what_is_declared_matches_the_queries():
     driver = reader(*BOTH)
     allowed = [
         known.POLL_FRAME,
-        protocol.frame(protocol.PollRequest(4, 4, period=4_800_000).encode()),
-        *map(protocol.frame, [known.ABORT, known.ASSOCIATION_REQUEST, known.CREATE_RESULT]),
+        frames.frame(exchange.PollRequest(4, 4, period=4_800_000).encode()),
+        *map(frames.frame, [known.ABORT, known.ASSOCIATION_REQUEST, known.CREATE_RESULT]),
     ]
     forbidden = [
         known.REPLY_FRAME,
         known.POLL_FRAME + b"\x00",
         known.POLL_FRAME * 2,
-        protocol.frame(known.EXTENDED_POLL),
+        frames.frame(known.EXTENDED_POLL),
     ]
-    forbidden.append(protocol.frame(known.POLL_FRAME[5:-3].replace(b"\x00\x07\x00\x16", b"\x00\x05\x00\x16")))
+    forbidden.append(frames.frame(known.POLL_FRAME[5:-3].replace(b"\x00\x07\x00\x16", b"\x00\x05\x00\x16")))
     assert all(any(query.fullmatch(m) for query in driver.queries) for m in allowed)
     assert not any(query.fullmatch(m) for query in driver.queries for m in forbidden)
     for invoke in [*range(0, 0x10000, 37), *range(0xC000, 0xC200), *range(0x7D00, 0x7E00)]:
-        message = protocol.frame(protocol.PollRequest(invoke, invoke).encode())
+        message = frames.frame(exchange.PollRequest(invoke, invoke).encode())
         assert driver.queries[4].fullmatch(message), message.hex(" ")
 
 
@@ -631,24 +632,24 @@ def talk(driver, *objects, link=None, **changes):
     """A driver that has asked for numerics gets a reply with these objects; answers what it makes of it."""
     if not driver._streaming:
         driver.start(0.0)
-        info = protocol.UserInfo(protocol.SERVER, protocol.HOT_START, extensions=0)
-        list(driver.receive(protocol.frame(protocol.AssociationAccept(info).encode()), 0.0))
+        info = association.UserInfo(association.SERVER, association.HOT_START, extensions=0)
+        list(driver.receive(frames.frame(association.AssociationAccept(info).encode()), 0.0))
         driver._begin_streaming(0.0)
         driver._announcer.said()
     if driver._pending is None:
         driver.poll(driver.deadline())
     request = driver._pending
     at = driver._asked + 0.01
-    result = protocol.PollResult(
-        request.invoke, request.number, None, 8_000_000 + round(at * 8000), protocol.NO_DATE, protocol.NUMERICS, 0,
+    result = exchange.PollResult(
+        request.invoke, request.number, None, 8_000_000 + round(at * 8000), attributes.NO_DATE, attributes.NUMERICS, 0,
         objects, link,
     )  # fmt: skip
-    return list(driver.receive(protocol.frame(replace(result, **changes).encode()), at))
+    return list(driver.receive(frames.frame(replace(result, **changes).encode()), at))
 
 
-def gas(handle, value=68.0, state=0, unit=protocol.MMHG, physio=protocol.TCPO2, decimals=1, context=0):
-    numeric = protocol.Numeric(physio, state, unit, protocol.encode_float(value, decimals))
-    return protocol.Observed(context, handle, ((protocol.NUMERIC, numeric.encode()),))
+def gas(handle, value=68.0, state=0, unit=electrodes.MMHG, physio=electrodes.TCPO2, decimals=1, context=0):
+    numeric = attributes.Numeric(physio, state, unit, attributes.encode_float(value, decimals))
+    return attributes.Observed(context, handle, ((attributes.NUMERIC, numeric.encode()),))
 
 
 def one(items):
@@ -694,14 +695,14 @@ def test_what_an_electrode_does_not_deliver_is_invalid():
 
 def test_kilopascal_are_converted_and_said_once():
     driver = reader(CHEST)
-    items = talk(driver, gas(257, 9.1, unit=protocol.KPA)) + talk(driver, gas(257, 9.0, unit=protocol.KPA))
+    items = talk(driver, gas(257, 9.1, unit=electrodes.KPA)) + talk(driver, gas(257, 9.0, unit=electrodes.KPA))
     values = [item.values[0, TCPO2] for item in items if isinstance(item, Readings)]
     assert values == pytest.approx([9.1 * 7.50062, 9.0 * 7.50062])
     assert len([i for i in items if not isinstance(i, Readings) and "kPa" in i.text]) == 1
 
 
 def test_a_value_in_an_unlike_unit_is_refused_loudly():
-    items = talk(reader(CHEST), gas(257, unit=protocol.CELSIUS))
+    items = talk(reader(CHEST), gas(257, unit=electrodes.CELSIUS))
     assert math.isnan(one(items).values[0, TCPO2])
     assert one(items).quality[0, TCPO2] == Quality.INVALID
     assert any("unit 17A0" in i.text and i.kind == "warning" for i in items if not isinstance(i, Readings))
@@ -741,14 +742,16 @@ def test_without_configured_electrodes_the_first_is_bound_and_a_second_reported_
 
 
 def test_values_of_two_electrodes_in_objects_of_their_own_are_not_guessed_together():
-    co2 = [gas(310, 40.0, physio=protocol.TCPCO2), gas(311, 45.0, physio=protocol.TCPCO2)]
+    co2 = [gas(310, 40.0, physio=electrodes.TCPCO2), gas(311, 45.0, physio=electrodes.TCPCO2)]
     items = talk(reader(), gas(300, 70.0), gas(301, 30.0), *co2)
     assert math.isnan(one(items).values[0, TCPCO2])
     assert len([i for i in items if not isinstance(i, Readings)]) == 3
 
 
 def test_an_object_that_cannot_be_read_costs_only_itself():
-    odd = protocol.Observed(0, 12, ((protocol.COMPOUND_NUMERIC, b"\x00\x05\x00\x02ab"), (protocol.LABEL_STRING, b"x")))
+    odd = attributes.Observed(
+        0, 12, ((attributes.COMPOUND_NUMERIC, b"\x00\x05\x00\x02ab"), (attributes.LABEL_STRING, b"x"))
+    )
     items = talk(reader(CHEST), odd, gas(257))
     assert one(items).values[0, TCPO2] == 68
     assert any("handle 12 cannot be read" in i.text for i in items if not isinstance(i, Readings))
@@ -831,9 +834,16 @@ def test_a_repeated_reply_is_stored_once():
     driver.poll(driver.deadline())
     request = driver._pending
     first = talk(driver, gas(257), gas(258))
-    frame = protocol.frame(
-        protocol.PollResult(
-            request.invoke, request.number, None, 8_000_000 + 8080, protocol.NO_DATE, protocol.NUMERICS, 0, (gas(257),)
+    frame = frames.frame(
+        exchange.PollResult(
+            request.invoke,
+            request.number,
+            None,
+            8_000_000 + 8080,
+            attributes.NO_DATE,
+            attributes.NUMERICS,
+            0,
+            (gas(257),),
         ).encode()
     )
     assert len([i for i in first if isinstance(i, Readings)]) == 2

@@ -5,8 +5,10 @@ import math
 
 import pytest
 
-from drivers import intellivue as protocol
-from drivers.intellivue import UNAVAILABLE, decode, frame, unframe
+from drivers.intellivue import association, attributes, electrodes, exchange
+from drivers.intellivue.attributes import UNAVAILABLE
+from drivers.intellivue.exchange import decode
+from drivers.intellivue.frames import frame, unframe
 from simulators.instrument import Plan
 from simulators.intellivue import IntelliVueMonitor, Options
 from tests import intellivue as known
@@ -41,11 +43,11 @@ class Host:
 
     def associate(self):
         accepted, created = self.send(known.ASSOCIATION_REQUEST)
-        assert self.send(protocol.MdsCreateResult(created.invoke, created.time).encode()) == []
+        assert self.send(exchange.MdsCreateResult(created.invoke, created.time).encode()) == []
         return accepted
 
     def poll(self, **how):
-        return self.send(protocol.PollRequest(5, 1, **how).encode())
+        return self.send(exchange.PollRequest(5, 1, **how).encode())
 
 
 def associated(**options):
@@ -58,26 +60,26 @@ def test_it_accepts_the_published_request_whole_and_byte_by_byte():
     for cut in (lambda data: [data], one_by_one):
         accepted, created = Host().send(known.ASSOCIATION_REQUEST, cut=cut)
         assert accepted.info.poll_period == 2500
-        assert accepted.info.system_type == protocol.SERVER
-        assert protocol.identity_of(created.attributes)["model"] == "SIM-IntelliVue"
+        assert accepted.info.system_type == association.SERVER
+        assert attributes.identity_of(created.attributes)["model"] == "SIM-IntelliVue"
 
 
 def test_a_second_association_is_refused_until_an_abort():
     host = associated()
-    assert host.send(known.ASSOCIATION_REQUEST) == [protocol.Refuse()]
+    assert host.send(known.ASSOCIATION_REQUEST) == [association.Refuse()]
     assert host.send(known.ABORT) == []
-    assert isinstance(host.send(known.ASSOCIATION_REQUEST)[0], protocol.AssociationAccept)
+    assert isinstance(host.send(known.ASSOCIATION_REQUEST)[0], association.AssociationAccept)
 
 
 def test_a_silent_host_loses_its_association_without_a_word():
     host = associated()
     assert host.wait(9.9) == []
-    assert host.send(known.ASSOCIATION_REQUEST) == [protocol.Refuse()]
+    assert host.send(known.ASSOCIATION_REQUEST) == [association.Refuse()]
     assert host.wait(9.9) == []
     host.poll()
     assert host.wait(10.1) == []
     assert host.poll() == []
-    assert isinstance(host.send(known.ASSOCIATION_REQUEST)[0], protocol.AssociationAccept)
+    assert isinstance(host.send(known.ASSOCIATION_REQUEST)[0], association.AssociationAccept)
 
 
 def test_patience_stretches_its_time_out():
@@ -105,12 +107,12 @@ def test_the_published_poll_is_answered_with_both_electrodes_and_a_ledger_row_ea
     host.at = 60.0
     host.monitor.receive(known.POLL_FRAME, 9.0)
     (result,) = host.heard()
-    assert (result.invoke, result.number, result.sequence, result.kind) == (0, 1, None, protocol.NUMERICS)
+    assert (result.invoke, result.number, result.sequence, result.kind) == (0, 1, None, attributes.NUMERICS)
     assert result.date == bytes.fromhex("2026010100000900")
     chest, calf = result.objects[-2:]
     assert (chest.handle, calf.handle) == (257, 258)
     codes = [numeric.physio for numeric in chest.numerics]
-    assert codes == list(protocol.QUANTITIES)
+    assert codes == list(electrodes.QUANTITIES)
     assert [numeric.value for numeric in chest.numerics] == [70.1, 40.1, 60, 44.0, 285]
     assert [row["stream"] for row in host.rows] == ["chest", "calf"]
     assert host.rows[0]["device_time"] == result.time / 8000 == 3609.0
@@ -128,7 +130,7 @@ def test_an_extended_poll_sends_each_second_until_its_period_ends():
 def test_a_renewed_extended_poll_takes_the_place_of_the_former_in_step_with_it():
     host = associated()
     first = host.poll(period=80000) + host.wait(2.4)
-    second = host.send(protocol.PollRequest(6, 2, period=80000).encode()) + host.wait(9.0)
+    second = host.send(exchange.PollRequest(6, 2, period=80000).encode()) + host.wait(9.0)
     assert [result.number for result in first + second] == [1] * 3 + [2] * 9
     times = [result.time for result in first + second]
     assert [b - a for a, b in itertools.pairwise(times)] == [8000] * 11
@@ -146,9 +148,9 @@ def test_results_that_are_too_long_are_linked_and_closed_by_an_empty_one():
 
 def test_what_it_does_not_know_is_answered_with_an_error():
     host = associated(extended=False)
-    assert host.poll(kind=protocol.MDS, group=0x0999) == [protocol.ErrorResult(5, 5)]
-    assert host.poll(period=80000) == [protocol.ErrorResult(5, 24)]
-    assert host.poll(kind=0x002A) == [protocol.ErrorResult(5, 6)]
+    assert host.poll(kind=attributes.MDS, group=0x0999) == [exchange.ErrorResult(5, 5)]
+    assert host.poll(period=80000) == [exchange.ErrorResult(5, 24)]
+    assert host.poll(kind=0x002A) == [exchange.ErrorResult(5, 6)]
 
 
 @pytest.mark.parametrize(("state", "bits"), [("demo", 0x0400), ("test", 0x0800), ("calibrating", 0x1000)])
@@ -169,7 +171,7 @@ def test_kilopascal_come_in_their_unit_and_stand_in_the_ledger_as_a_host_should_
     host = associated(unit="kPa")
     (result,) = host.poll()
     oxygen = result.objects[-2].numerics[0]
-    assert (oxygen.unit, oxygen.value) == (protocol.KPA, 9.33)
+    assert (oxygen.unit, oxygen.value) == (electrodes.KPA, 9.33)
     assert host.rows[0]["values"][0] == pytest.approx(9.33 * 7.50062)
 
 
@@ -183,8 +185,8 @@ def test_faults_of_the_monitor_itself():
     assert host.monitor.fault("alarm", True)
     assert host.poll()[0].objects[-1].numerics[0].state == 0x0002
     assert host.monitor.fault("wrong-identity", True)
-    (answer,) = host.poll(kind=protocol.MDS, group=protocol.SYSTEM_IDENTIFICATION)
-    assert protocol.identity_of(answer.objects[0].attributes)["model"] == "OTHER"
+    (answer,) = host.poll(kind=attributes.MDS, group=attributes.SYSTEM_IDENTIFICATION)
+    assert attributes.identity_of(answer.objects[0].attributes)["model"] == "OTHER"
     assert not host.monitor.fault("on-fire", True)
 
 
