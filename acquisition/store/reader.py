@@ -107,6 +107,7 @@ class Store:
     def __init__(self, path: Path | str, *, vfs: str = "") -> None:
         self.path = schema.locate(Path(path))
         self.damaged: set[str] = set()
+        self._headers: dict[int, dict[int, Header]] = {}
         self._connection = schema.open_reader(self.path, vfs=vfs)
 
     def __enter__(self) -> Store:
@@ -148,7 +149,11 @@ class Store:
     @_told
     def headers(self, stream: int) -> dict[int, Header]:
         """The header of a stream, given its number, in each run."""
-        return tiers.headers(self._connection, stream)
+        newest = next(self._connection.execute("SELECT max(run) FROM header WHERE stream = ?", (stream,)))[0]
+        known = self._headers.get(stream)
+        if known is None or newest not in known:  # a header is never changed, so those that are known stay right
+            known = self._headers[stream] = tiers.headers(self._connection, stream)
+        return known
 
     @_told
     def after(self, stream: int, sequence: int, limit: int = 5000) -> Samples | None:
