@@ -19,7 +19,7 @@ from acquisition.errors import ConfigurationError
 from acquisition.remotes.answer import Answer, Verdict
 
 TIMEOUT = 10.0
-_DROPPED = re.compile(r"\bdropped=(\d+)")
+_DROPPED = re.compile(r" ?\bdropped=(\d+)")
 
 
 class InfluxWriter:
@@ -79,8 +79,9 @@ class InfluxWriter:
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
         message = _message(text)
         headers = response.getheaders() if response is not None else {}
-        reason = self._clean(f"HTTP {status}: {message or _words(text) or getattr(response, 'reason', '')}")
         dropped = _DROPPED.search(message)
+        words = _DROPPED.sub("", message) or _words(text) or getattr(response, "reason", "")
+        reason = self._clean(f"HTTP {status}: {words}")
         verdict = _verdict(status, bool(message))
         if status in (401, 403):
             self._renew_token()

@@ -34,12 +34,15 @@ HEARTBEAT = 10.0
 TOGETHER = 30.0
 """Seconds in which refused samples are collected, so that a stream that is refused whole is no flood of events."""
 
+MANY = 1000
+"""Refused stretches that are not kept any longer untold."""
+
 
 class Shipper:
     """One remote's thread. `standing` says how it goes, `pending` how many samples the remote is behind.
 
-    What is refused for good becomes an event `quarantine` (device, stream, `first`, `following`, reason); the
-    cursor passes such samples only once that event is in the record.
+    What is refused for good becomes an event `quarantine` (device, stream, `ranges` of sequence numbers, reason);
+    the cursor passes such samples only once that event is in the record.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Shipper:
         standing: Standing | None = None,
         rng: random.Random | None = None,
         together: float = TOGETHER,
+        lag: float = LAG,
     ) -> None:
         self.name = name
         self.standing = standing or Standing(name, say)
@@ -69,6 +73,7 @@ class Shipper:
         self._key_now = key_now
         self._flush = flush
         self._together = together
+        self._lag = lag
         self._stop = threading.Event()
         self._deadline = float("inf")
         self._delivery = Delivery(
@@ -149,7 +154,7 @@ class Shipper:
     def _serve(self, reader: Reader, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:
         """Send one batch of a range; whether more waits in it."""
         load = reader.load(part, ends, self._delivery.limit)
-        late = load.oldest is not None and (self._key_now() - load.oldest) / 1e9 > LAG
+        late = load.oldest is not None and (self._key_now() - load.oldest) / 1e9 > self._lag
         if part is outbox.live and late and load.more:
             log.info("%s: behind; live data go on beside the backlog", self.name)
             outbox.split(ends)
@@ -174,7 +179,7 @@ class Shipper:
 
     def _deliver(self, batch: Batch) -> bool:
         """Send a batch and note what was refused; False where the service ends before all was taken."""
-        refused = self._delivery.deliver(batch)
+        refused = None if self._finished() else self._delivery.deliver(batch)
         if refused is None:
             return False
         samples = [each for each in refused if each.origin.device]
@@ -194,21 +199,16 @@ class Shipper:
                 self.standing.tell("remote", f"refuses events: {each.reason}", {})
 
     def _tell_refused(self, at_once: bool) -> None:
-        if not self._untold or not (at_once or time.monotonic() - self._untold_since >= self._together):
+        """Say which samples were refused: one event for each stream and reason."""
+        due = at_once or time.monotonic() - self._untold_since >= self._together or len(self._untold) >= MANY
+        if not self._untold or not due:
             return
-        for each in _merge(self._untold):
-            count = each.following - each.origin.first
-            log.error("%s: %d samples of %s/%s are refused for good: %s", self.name, count, each.origin.device,
-                      each.origin.stream, each.reason)  # fmt: skip
-            details = {
-                "stream": each.origin.stream,
-                "device": each.origin.device,
-                "first": each.origin.first,
-                "following": each.following,
-                "reason": each.reason,
-                "line": each.line,
-            }
-            self.standing.tell("quarantine", f"{count} samples are refused for good: {each.reason}", details)
+        for (device, stream, reason), parts in _by_reason(self._untold).items():
+            ranges = _ranges(parts)
+            count = sum(following - first for first, following in ranges)
+            log.error("%s: %d samples of %s/%s are refused for good: %s", self.name, count, device, stream, reason)
+            details = {"device": device, "stream": stream, "ranges": ranges, "reason": reason, "line": parts[0].line}
+            self.standing.tell("quarantine", f"{count} samples are refused for good: {reason}", details)
             self._awaited += 1
         self._untold = []
 
@@ -244,14 +244,19 @@ class Shipper:
         return lines.station(self._shipment.tags, self.pending, self.refused, self._key_now())
 
 
-def _merge(refused: Iterable[Refused]) -> list[Refused]:
-    """One for consecutive samples of a stream that were refused for one reason."""
+def _by_reason(refused: Iterable[Refused]) -> dict[tuple[str, str, str], list[Refused]]:
     found: dict[tuple[str, str, str], list[Refused]] = {}
     for each in refused:
-        known = found.setdefault((each.origin.device, each.origin.stream, each.reason), [])
-        if known and known[-1].following == each.origin.first:
-            last = known[-1]
-            known[-1] = Refused(last.origin, each.following, last.reason, last.line)
+        found.setdefault((each.origin.device, each.origin.stream, each.reason), []).append(each)
+    return found
+
+
+def _ranges(parts: Iterable[Refused]) -> list[list[int]]:
+    """Sequence numbers as [first, following], those that touch joined."""
+    found: list[list[int]] = []
+    for first, following in sorted((each.origin.first, each.following) for each in parts):
+        if found and found[-1][1] >= first:
+            found[-1][1] = max(following, found[-1][1])
         else:
-            known.append(each)
-    return [each for group in found.values() for each in group]
+            found.append([first, following])
+    return found

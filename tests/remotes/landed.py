@@ -63,7 +63,7 @@ def refused(directory):
     """Every (device, stream, seq) that the record says was refused for good."""
     with Store(directory) as store:
         told = [event.body["details"] for event in store.events("quarantine")]
-    return {(d["device"], d["stream"], seq) for d in told for seq in range(d["first"], d["following"])}
+    return {(d["device"], d["stream"], seq) for d in told for span in d["ranges"] for seq in range(*span)}
 
 
 def ship(url, bucket, writer, directory, *, pace=QUICK, timeout=10.0, token="a-token", name="influx", **more):

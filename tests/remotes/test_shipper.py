@@ -1,0 +1,444 @@
+"""What the shipper promises beside delivery: live data pass a backlog, secrets stay, poison is told, nothing spins."""
+
+import json
+import logging
+import random
+import threading
+import time
+from types import SimpleNamespace
+
+import apsw
+import pytest
+
+from acquisition.errors import ConfigurationError
+from acquisition.remotes import shipper as shipping
+from acquisition.remotes.answer import Answer, Verdict
+from acquisition.remotes.batch import Batch, Origin
+from acquisition.remotes.delivery import Delivery
+from acquisition.remotes.influx import InfluxWriter
+from acquisition.remotes.standing import Standing
+from acquisition.store import Store
+from tests.remotes.landed import QUICK, accepted, landed, refused, ship
+from tests.remotes.proxy import RESET, FaultProxy, Says, Slow, error
+from tests.remotes.servers import until
+from tests.store.records import T0, Recording, Source, header
+
+CANARY = "canary-0123456789abcdef"
+CALF = header(device="tcpo2", stream="po2", channels=("calf",), rate=1.0)
+
+
+class Sink:
+    """A remote in memory; `script(text)` answers for it, None is ACCEPTED."""
+
+    def __init__(self, script=lambda text: None):
+        self.script = script
+        self.texts = []
+
+    def send(self, text):
+        answer = self.script(text) or Answer(Verdict.ACCEPTED)
+        if answer.verdict is Verdict.ACCEPTED:
+            self.texts.append(text)
+        return answer
+
+    def close(self):
+        pass
+
+    def numbers(self, device="ldf"):
+        """Every sequence number that was taken, in order, repetitions too."""
+        lines = (line for text in self.texts for line in text.split("\n"))
+        return [
+            int(line.rpartition("seq=")[2].split("i")[0]) for line in lines if line.startswith(f"m,device={device},")
+        ]
+
+
+def number(line):
+    return int(line.rpartition("seq=")[2].split("i")[0])
+
+
+def caught_up(directory, writer, name="influx"):
+    def there():
+        with Store(directory) as store:
+            cursor = store.cursors().get(name)
+            return cursor is not None and all(cursor.positions.get(s, 0) >= end for s, end in store.ends().items())
+
+    writer.flush()
+    until(there, "the cursor reaching the end")
+
+
+def test_each_sample_is_sent_once_while_all_is_well(tmp_path):
+    sink, source = Sink(), Source()
+    with Recording(tmp_path) as writer:
+        for _ in range(30):
+            writer.put(source.chunk(500))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        for _ in range(30):
+            writer.put(source.chunk(10))
+            writer.flush()
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+    assert sink.numbers() == list(range(15_300))
+
+
+def test_live_data_pass_a_backlog_that_drains_in_order(tmp_path):
+    """A slow remote, 60 000 samples that wait, and a device that goes on: its samples are seldom late."""
+    sent = {}
+    sink = Sink(lambda text: time.sleep(0.05))
+    begun = time.monotonic_ns()
+
+    def now():
+        return T0 + 10**12 + time.monotonic_ns() - begun
+
+    source = Source(start=T0)
+    arrived = []
+    real = sink.send
+
+    def send(text):
+        answer = real(text)
+        arrived.append((time.monotonic(), text))
+        return answer
+
+    sink.send = send
+    with Recording(tmp_path) as writer:
+        for _ in range(60):
+            writer.put(source.chunk(1000))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink, key_now=now, lag=0.2)
+        while shipper.pending or not sent or not caught(tmp_path):
+            source.time = max(now(), source.time)
+            chunk = source.chunk(1)
+            sent[chunk.first] = time.monotonic()
+            writer.put(chunk)
+            time.sleep(0.02)
+            assert len(sent) < 1000
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+    late, backlog = [], []
+    for at, text in arrived:
+        for line in text.split("\n"):
+            if "seq=" in line and line.startswith("m,"):
+                found = number(line)
+                late.append(at - sent[found]) if found in sent else backlog.append(found)
+    assert backlog == list(range(60_000))
+    assert len(late) == len(sent)
+    assert sorted(late)[int(len(late) * 0.9)] < 1.0
+    # Live samples came in the midst of the backlog, not after it.
+    assert sum(at < arrived[-len(arrived) // 4][0] for at in sent.values()) > 5
+
+
+def caught(directory):
+    with Store(directory) as store:
+        cursor = store.cursors().get("influx")
+        return cursor is not None and cursor.positions.get(1, 0) >= 60_000
+
+
+def test_a_field_of_another_type_costs_its_own_stream_only(tmp_path, influx_server, influx_gate, database):
+    influx_server.write(database, f"m,station=other flux=3i {T0}")
+    one, other = Source(), Source(CALF)
+    with FaultProxy(influx_gate.url) as proxy, Recording(tmp_path) as writer:
+        for _ in range(3):
+            writer.put(one.chunk(300))
+            writer.put(other.chunk(300))
+        shipper = ship(proxy.url, database, writer, tmp_path)
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+        asked = proxy.asked
+        with Store(tmp_path) as store:
+            (told,) = store.events("quarantine")
+    with_flux = {("ldf", "flux", n) for n in range(900)}
+    without = with_flux - refused(tmp_path)
+    assert refused(tmp_path) <= with_flux
+    # A row whose flux is none has no such field, and the server takes it.
+    assert {("ldf", "flux", seq) for seq, *_ in landed(influx_server, database)[("ldf", "flux")].values()} == without
+    assert landed(influx_server, database)[("tcpo2", "po2")] == accepted(tmp_path)[("tcpo2", "po2")]
+    assert "field type conflict" in told.body["details"]["reason"]
+    assert asked < 400
+
+
+def test_what_is_older_than_the_servers_retention_is_refused_at_once(tmp_path, influx_server, influx_gate, database):
+    influx_server.ask(f'CREATE RETENTION POLICY short ON "{database}" DURATION 1h REPLICATION 1 DEFAULT')
+    source, fresh = Source(), Source(CALF, start=time.time_ns())
+    with FaultProxy(influx_gate.url) as proxy, Recording(tmp_path) as writer:
+        for _ in range(30):
+            writer.put(source.chunk(300))
+        writer.put(fresh.chunk(1))
+        writer.flush()
+        shipper = ship(proxy.url, database, writer, tmp_path, key_now=time.time_ns)
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+        asked = proxy.asked
+    assert refused(tmp_path) == {("ldf", "flux", n) for n in range(9000)}
+    assert set(landed(influx_server, database)) == {("tcpo2", "po2")}
+    assert shipper.refused == 9000
+    assert asked < 60
+
+
+def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path):
+    source = Source(seed=4)
+    poison = "seq=3i"
+    sink = Sink(lambda text: Answer(Verdict.REJECT, "poison") if poison in text else None)
+    said = []
+    with Recording(tmp_path) as writer:
+        writer.put(source.chunk(10))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        shipper.standing._say = lambda *event: said.append(event)
+        until(lambda: any(kind == "quarantine" for kind, *_ in said), "the quarantine being said")
+        writer.put(source.chunk(10))
+        writer.flush()
+        until(lambda: 19 in sink.numbers(), "the next samples")
+        time.sleep(0.05)
+        with Store(tmp_path) as store:
+            assert store.cursors().get("influx") is None
+        shipper.stop(0.1)
+        until(lambda: not shipper.alive, "its end")
+        again = ship("", "", writer, tmp_path, remote=sink)
+        caught_up(tmp_path, writer)
+        again.stop(5)
+    assert refused(tmp_path) == {("ldf", "flux", 3)}
+    assert set(sink.numbers()) == set(range(20)) - {3}
+
+
+def test_refused_events_are_no_reason_for_further_events(tmp_path):
+    sink = Sink(lambda text: Answer(Verdict.REJECT, "no events here") if "perfusion_event" in text else None)
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(10))
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        caught_up(tmp_path, writer)
+        time.sleep(0.1)
+        shipper.stop(5)
+        with Store(tmp_path) as store:
+            kinds = [e.kind for e in store.events() if e.body.get("details", {}).get("remote")]
+    assert kinds == ["remote"]
+    assert shipper.refused == 0
+
+
+def test_an_idle_shipper_commits_nothing_and_reads_no_samples(tmp_path, monkeypatch):
+    sources = [Source(header(device=f"d{number}"), seed=number) for number in range(100)]
+    read = []
+    after = Store.after
+    monkeypatch.setattr(Store, "after", lambda self, stream, *more: read.append(stream) or after(self, stream, *more))
+    with Recording(tmp_path) as writer:
+        for source in sources:
+            writer.put(source.chunk())
+        shipper = ship("", "", writer, tmp_path, remote=Sink())
+        caught_up(tmp_path, writer)
+        read.clear()
+        commits = writer.stats.commits
+        time.sleep(0.2)
+        assert read == []
+        assert writer.stats.commits == commits
+        writer.put(sources[42].chunk())
+        caught_up(tmp_path, writer)
+        assert len(read) == 1
+        shipper.stop(5)
+
+
+@pytest.mark.parametrize("fault", [Slow(30.0), error(503), error(401), RESET, Says(200, "<html>")])
+def test_it_ends_within_its_farewell_whatever_the_server_does(fault, tmp_path, influx_gate):
+    with FaultProxy(influx_gate.url, lambda body: fault) as proxy, Recording(tmp_path) as writer:
+        writer.put(Source().chunk())
+        writer.flush()
+        shipper = ship(proxy.url, "none", writer, tmp_path, timeout=1.0)
+        until(lambda: proxy.asked, "the first try")
+        begun = time.monotonic()
+        shipper.stop(0.3)
+        assert time.monotonic() - begun < 0.6
+        until(lambda: not shipper.alive, "its end")
+
+
+def test_at_the_end_it_delivers_all_that_is_left(tmp_path):
+    sink, source = Sink(), Source()
+    with Recording(tmp_path) as writer:
+        shipper = ship("", "", writer, tmp_path, remote=sink, flush=30.0)
+        time.sleep(0.05)
+        for _ in range(40):
+            writer.put(source.chunk(500))
+        writer.flush()
+        shipper.stop(10)
+        assert sink.numbers() == list(range(20_000))
+    with Store(tmp_path) as store:
+        assert store.cursors()["influx"].positions == {1: 20_000}
+
+
+def test_a_refused_token_holds_alarms_and_is_read_anew(tmp_path, influx_server, influx_gate, database):
+    tokens = ["old"]
+    source = Source()
+
+    def guard(body):
+        return None if proxy.headers.get("Authorization") == "Token new" else error(401, "unauthorized access")
+
+    def script(body):
+        return guard(body)
+
+    with FaultProxy(influx_gate.url, script) as proxy, Recording(tmp_path) as writer:
+        remote = InfluxWriter(proxy.url, "org", database, lambda: tokens[-1], 5.0)
+        writer.put(source.chunk())
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=remote)
+        until(lambda: shipper.standing.word == "held", "the hold")
+        assert shipper.standing.reason == "HTTP 401: unauthorized access"
+        until(lambda: remote_events(tmp_path), "the alarm")
+        tokens.append("new")
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+        assert remote_events(tmp_path) == [
+            "influx: held: HTTP 401: unauthorized access", "influx: delivering again"
+        ]  # fmt: skip
+    assert landed(influx_server, database) == accepted(tmp_path)
+
+
+def remote_events(directory):
+    with Store(directory) as store:
+        return [event.body["text"] for event in store.events("remote")]
+
+
+def test_no_token_is_told_whatever_a_server_echoes(tmp_path, influx_gate, caplog):
+    """At DEBUG, with urllib3's and the client's own messages."""
+    caplog.set_level(logging.DEBUG)
+    echoes = [
+        error(401, f"token {CANARY} is unknown"),
+        Says(400, f"<html>Authorization: Token {CANARY}</html>"),
+        Says(500, f"Token {CANARY}"),
+        error(422, f"Token {CANARY}"),
+        Says(404, json.dumps({"error": f"no bucket for Token {CANARY}"})),
+        Says(302, "", {"Location": f"/?token={CANARY}"}),
+        Says(200, f"Token {CANARY}"),
+        RESET,
+        Slow(0.3),
+    ]
+    faults = list(echoes)
+    said = []
+    with FaultProxy(influx_gate.url, lambda body: faults.pop(0) if faults else error(401, CANARY)) as proxy:
+        with Recording(tmp_path) as writer:
+            writer.put(Source().chunk(1))
+            writer.flush()
+            remote = InfluxWriter(proxy.url, "org", "none", CANARY, 0.1)
+            for name in ("urllib3", "influxdb_client"):  # the client has set them to WARNING
+                caplog.set_level(logging.DEBUG, name)
+            shipper = ship("", "", writer, tmp_path, remote=remote)
+            until(lambda: not faults and shipper.standing.word == "held", "all echoes")
+            said.append(shipper.standing.reason)
+            until(lambda: remote_events(tmp_path), "an event")
+            shipper.stop(1)
+            said += remote_events(tmp_path)
+        assert proxy.headers["Authorization"] == f"Token {CANARY}"
+    assert "urllib3.connectionpool" in {record.name for record in caplog.records}
+    assert CANARY not in caplog.text
+    assert all(CANARY not in str(record.__dict__) for record in caplog.records)
+    assert CANARY not in repr(said)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or CANARY.encode() not in path.read_bytes()
+
+
+def test_a_token_that_cannot_stand_in_a_header_is_refused_before_anything_is_sent(tmp_path):
+    from acquisition.config import Influx
+
+    (tmp_path / "token").write_text("two words")
+    with pytest.raises(ConfigurationError, match="this is no token") as caught:
+        Influx("http://x", "o", "b", token_file="token").token(tmp_path)
+    assert "two words" not in str(caught.value)
+
+
+def test_a_record_that_cannot_be_read_for_a_while_is_opened_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "REOPEN", 0.01)
+    ends, failures = Store.ends, [apsw.IOError("disk I/O error")] * 3
+    monkeypatch.setattr(Store, "ends", lambda self: (_ for _ in ()).throw(failures.pop()) if failures else ends(self))
+    sink = Sink()
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(10))
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+    assert sink.numbers() == list(range(10))
+
+
+def test_a_bug_ends_the_thread_loudly_and_leaves_the_record_alone(tmp_path, caplog):
+    def broken(text):
+        raise ZeroDivisionError
+
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(10))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=Sink(broken))
+        until(lambda: not shipper.alive, "its end")
+        assert shipper.standing.word == "failed"
+        until(lambda: remote_events(tmp_path) == ["influx: failed: ZeroDivisionError"], "the event")
+    assert any(record.levelno == logging.CRITICAL for record in caplog.records)
+
+
+def test_only_what_lasts_is_told_but_what_needs_somebody_at_once():
+    now, said = [0.0], []
+    standing = Standing("influx", lambda kind, text, details: said.append(text), 5.0, lambda: now[0])
+    standing.recover()
+    for second in range(5):
+        now[0] = float(second)
+        standing.fail("unreachable", "reset")
+    assert (standing.word, said) == ("unreachable", [])
+    standing.recover()
+    assert said == []
+    for second in range(5, 20):
+        now[0] = float(second)
+        standing.fail("unreachable", "reset")
+    assert said == ["influx: unreachable: reset"]
+    standing.fail("held", "401")
+    standing.recover()
+    standing.fail("held", "403")
+    assert said[1:] == ["influx: held: 401", "influx: delivering again", "influx: held: 403"]
+
+
+def insist(script, lines):
+    """A delivery of lines to a scripted sink; answers (refused, texts that were tried, seconds it waited)."""
+    tried, waits = [], []
+    stopping = SimpleNamespace(wait=lambda seconds: waits.append(seconds) and False)
+    sink = Sink(lambda text: tried.append(text) or script(text))
+    standing = Standing("x", lambda *event: None)
+    batch = Batch()
+    batch.add(Origin("d", "s", 100), "\n".join(lines), len(lines))
+    deliverer = Delivery(sink, standing, lambda: "probe", stopping, QUICK, random.Random(1))
+    return deliverer.deliver(batch), tried, waits, deliverer
+
+
+def test_poison_is_found_by_halving_and_refused_alone_twice():
+    reject = Answer(Verdict.REJECT, "poison")
+    found, tried, waits, _ = insist(lambda text: reject if "p" in text and text != "probe" else None,
+                                    [*"abcdefg", "p1", "p2", *"hijklm"])  # fmt: skip
+    (one,) = found
+    assert (one.origin.first, one.following, one.reason, one.line) == (107, 109, "poison", "p1")
+    assert tried.count("p1") == 2
+    assert tried.count("probe") == 2
+    assert waits == []
+
+
+def test_a_server_that_refuses_everything_is_held_until_it_takes_something():
+    answers = [Answer(Verdict.REJECT, "bad bucket")] * 20
+    found, _, waits, _ = insist(lambda text: answers.pop() if answers else None, ["a", "b"])
+    assert found == []
+    assert len(waits) > 5
+
+
+def test_a_slow_server_gets_smaller_batches_and_then_larger_ones_again():
+    lines = [str(number) for number in range(400)]
+    found, tried, _, deliverer = insist(lambda text: Answer(Verdict.SLOW) if text.count("\n") >= 100 else None, lines)
+    assert found == []
+    assert deliverer.limit == 200
+    taken = [line for text in tried if text.count("\n") < 100 for line in text.split("\n")]
+    assert taken == lines
+
+
+def test_a_time_that_the_server_asks_for_is_kept_within_reason():
+    waits = [Answer(Verdict.KEEP, wait=0.015), Answer(Verdict.KEEP, wait=86_400.0), Answer(Verdict.KEEP, wait=0.0)]
+    _, _, waited, _ = insist(lambda text: waits.pop(0) if waits else None, ["a"])
+    assert waited[0] >= 0.015
+    assert waited[1] == QUICK.asked
+    assert 0 < waited[2] <= QUICK.cap
+
+
+def test_threads_do_not_pile_up(tmp_path):
+    before = threading.active_count()
+    with Recording(tmp_path) as writer:
+        for _ in range(5):
+            shipper = ship("", "", writer, tmp_path, remote=Sink())
+            shipper.stop(5)
+        assert not shipper.alive
+    assert threading.active_count() == before
