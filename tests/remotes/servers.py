@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 30.0
+START = 60.0
+"""Seconds that a server gets to come up on a busy machine."""
 
 
 def binary(name):
@@ -57,7 +59,7 @@ def request(url, data=None, headers=None, timeout=10.0):
 
 
 class Process:
-    """One server process, ended by its own id."""
+    """One server process, ended by its own id; it keeps its port over restarts."""
 
     def __init__(self, folder, name):
         self.folder = Path(folder)
@@ -65,19 +67,43 @@ class Process:
         self.port = free_port()
         self._name = name
         self._process = None
+        self._was_up = False
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        """Start it and wait until it answers."""
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [binary(self._name), *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        until(self._answers_or_died, f"{self._name} answering")
+        """Start it and wait until it answers; a port that somebody else was quicker to take is no failure."""
+        deadline = time.monotonic() + START
+        while not self._up(deadline):
+            told = (self.folder / "log").read_text(errors="replace")[-2000:]
+            taken = "in use" in told and time.monotonic() < deadline
+            assert taken, f"{self._name} did not come up within {START:g} s; it said:\n{told}"
+            self._renew_ports()
+        self._was_up = True
         return self
 
-    def _answers_or_died(self):
-        assert self._process.poll() is None, f"{self._name} ended:\n{(self.folder / 'log').read_text()[-2000:]}"
-        return self.answers()
+    def _up(self, deadline):
+        # A home of its own: the account's may not be writable, or hold settings.
+        own = os.environ | {"HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [binary(self._name), *self.arguments()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=own
+            )
+        while self._process.poll() is None and time.monotonic() < deadline:
+            if self.answers():
+                return True
+            time.sleep(0.02)
+        self.kill()
+        return False
+
+    def _renew_ports(self):
+        """Take other ports, but on a restart wait for the old one: others know it."""
+        if self._was_up:
+            time.sleep(0.1)
+        else:
+            self.port = free_port()
 
     def kill(self):
         """End it at once."""
@@ -110,8 +136,6 @@ class InfluxServer(Process):
 
     def __init__(self, folder):
         super().__init__(folder, "influxd")
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._backup = free_port()
 
     def arguments(self):
         data = self.folder / "data"
@@ -119,7 +143,7 @@ class InfluxServer(Process):
         path.write_text(
             f"""
             reporting-disabled = true
-            bind-address = "127.0.0.1:{self._backup}"
+            bind-address = "127.0.0.1:{free_port()}"
             [meta]
             dir = "{data}/meta"
             [data]
@@ -142,7 +166,7 @@ class InfluxServer(Process):
         return ["run", "-config", str(path)]
 
     def answers(self):
-        return request(f"{self.url}/ping")[0] == 204
+        return request(f"{self.url}/ping", timeout=2.0)[0] == 204
 
     def ask(self, query, database=None):
         """Rows of one InfluxQL statement: a list of (measurement, tags, columns as a dict of lists)."""
@@ -173,7 +197,6 @@ class InfluxGate(Process):
 
     def __init__(self, folder, influx):
         super().__init__(folder, "nginx")
-        self.url = f"http://127.0.0.1:{self.port}"
         self._behind = influx.url
 
     def arguments(self):
@@ -208,7 +231,7 @@ class InfluxGate(Process):
         return ["-c", str(path), "-p", str(self.folder), "-e", str(self.folder / "error.log")]
 
     def answers(self):
-        return request(f"{self.url}/health")[0] == 200
+        return request(f"{self.url}/health", timeout=2.0)[0] == 200
 
 
 class VictoriaServer(Process):
@@ -216,7 +239,6 @@ class VictoriaServer(Process):
 
     def __init__(self, folder):
         super().__init__(folder, "victoria-metrics")
-        self.url = f"http://127.0.0.1:{self.port}"
 
     def arguments(self):
         return [
@@ -228,7 +250,7 @@ class VictoriaServer(Process):
         ]
 
     def answers(self):
-        return request(f"{self.url}/health")[0] == 200
+        return request(f"{self.url}/health", timeout=2.0)[0] == 200
 
     def export(self, match):
         """Series that match, as (labels, values, milliseconds); flushed first, so that all that was taken is seen."""
