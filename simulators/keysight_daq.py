@@ -10,19 +10,8 @@ import msgspec
 import numpy as np
 
 from acquisition.model import Floats
-from drivers.keysight_daq import (
-    CARDS,
-    MODELS,
-    NPLCS,
-    OVERLOAD,
-    RANGES,
-    SCANNING,
-    TIMING_VIOLATED,
-    Block,
-    Identity,
-    Rows,
-    ScanList,
-)
+from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, Rows, ScanList
+from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RANGES, SCANNING, SPEEDS, TIMING_VIOLATED
 from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
 from simulators.wiring import Terminal, Wiring, usual, wire
@@ -30,8 +19,6 @@ from simulators.wiring import Terminal, Wiring, usual, wire
 EPOCH = datetime(2025, 1, 1)
 """What the instrument's clock shows at second 0 of the scenario."""
 MAINS = 50.0
-SPEED = {"": 450.0, "reed": 250.0, "armature": 80.0}
-"""Channels per second at 0.02 PLC, by the kind of relay (INF)."""
 RESOLUTION = dict(zip(NPLCS, (1e-4, 5e-5, 1e-5, 3e-6, 2.2e-6, 1e-6, 8e-7, 3e-7, 2.2e-7), strict=True))
 """Step of the converter over the range, by integration time (34970A user's guide; 0.06 and 200 PLC INF)."""
 FIRMWARE = {"34465a": "A.03.01"}
@@ -335,7 +322,7 @@ class KeysightDaqSimulator(Instrument):
         self._scpi.operation.set(SCANNING, True)
         integration = (self._nplc - NPLCS[0]) / MAINS * (2 if self._autozero else 1)
         if self._model.scans:
-            self._step = 1 / SPEED[CARDS.get(self._card, "")] + integration
+            self._step = 1 / SPEEDS[CARDS.get(self._card, "solid state")] + integration
             # A timer shorter than the sweep is accepted, and the sweep takes its time.
             self._period = max(self._timer if self._source == "TIM" else 0.0, len(self._scan) * self._step)
             self._limit = float("inf") if self._count >= OVERLOAD else self._count * len(self._scan)
