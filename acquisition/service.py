@@ -216,6 +216,7 @@ class Service:
             self._key_now,
             self._bus.publish,
             headers=lambda: board.headers,
+            bench=lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
             beside=self._config.path.parent,
             pattern=study.participant or participant.DEFAULT,
             visits=study.visits,

@@ -6,7 +6,7 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +53,8 @@ def ask(path: Path | None, data: Path | None, by: str | None, as_json: bool, do:
     fields = {key: value for key, value in request.items() if value is not None}
     answer = desk.send(directory(path, data), {"do": do, **fields, "by": getpass.getuser() if by is None else by})
     tell(answer, as_json)
+    if do == "session.start" and not as_json:
+        tell_checks(answer["checks"])
     return 0
 
 
@@ -79,6 +81,14 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         values = f" --value {'|'.join(mark['values'])}" if mark["values"] else ""
         opens = f", begins {mark['opens']}" if mark["opens"] else ""
         click.echo(f"  mark {mark['name']}{values}   {mark['say']}{opens}")
+
+
+def tell_checks(checks: Iterable[Mapping[str, str]]) -> None:
+    """Show a pre-flight list: what is in order, what is to be looked at, and what nobody has answered."""
+    for each in checks:
+        found = each["found"] or (f"answer with --check {each['name']}=…" if each["state"] == "unanswered" else "")
+        asked = f" (wanted: {each['wanted']})" if each["state"] != "ok" and each["wanted"] else ""
+        click.echo(f"  {each['state']:<10} {each['say']}: {found}{asked}")
 
 
 def tell_items(answer: dict[str, Any]) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, options
+from acquisition.cli.desk import ask, directory, options
 from acquisition.errors import PerfusionError
+from acquisition.examination import desk
 
 SIDE = click.option("--side", type=click.Choice(["left", "right"]), required=True)
 SESSION = click.option("--session", "which", help="A session that is over (default: the present one).")
+SUBJECT = click.option("--subject", help="With --visit: for a participant apart from any session.")
+VISIT = click.option("--visit", help="With --subject.")
 POSITION = click.option(
     "--position", type=click.Choice(["supine", "sitting", "standing"]), default="supine", show_default=True
 )
@@ -33,6 +36,8 @@ def observe() -> None:
 @click.option("--scale", type=click.Choice(["paper", "screen", "spoken"]), default="paper", show_default=True)
 @click.option("--side", type=click.Choice(["left", "right"]))
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def vas(which: str | None, **fields: Any) -> int:
     """Enter pain: MARK mm from the left end of the line."""
@@ -51,6 +56,8 @@ def vas(which: str | None, **fields: Any) -> int:
 @click.option("--epithelialised-days", type=float, help="For how long it has been closed.")
 @click.option("--photograph", default="", help="The picture's number.")
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def ulcer(which: str | None, outline: Path | None, **fields: Any) -> int:
     """Enter an ulcer by length and width, or by a traced outline."""
@@ -73,6 +80,8 @@ def ulcer(which: str | None, outline: Path | None, **fields: Any) -> int:
 @click.option("--moment", type=click.Choice(["rest", "after-exercise"]), default="rest", show_default=True)
 @POSITION
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def abi(which: str | None, **fields: Any) -> int:
     """Enter the systolic pressures of one leg and both arms."""
@@ -86,6 +95,8 @@ def abi(which: str | None, **fields: Any) -> int:
 @click.option("--arm", type=click.Choice(["left", "right"]), default="left", show_default=True)
 @POSITION
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def pressure(which: str | None, **fields: Any) -> int:
     """Enter the blood pressure of an arm, mmHg."""
@@ -96,6 +107,8 @@ def pressure(which: str | None, **fields: Any) -> int:
 @click.argument("measurement")
 @click.option("--reason", required=True)
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def not_done(which: str | None, **fields: Any) -> int:
     """Enter that a planned MEASUREMENT was not made, and why."""
@@ -106,6 +119,8 @@ def not_done(which: str | None, **fields: Any) -> int:
 @click.argument("kind", type=click.Choice(["adverse", "instrument", "deviation"]))
 @click.argument("text")
 @SESSION
+@SUBJECT
+@VISIT
 @options
 def event(which: str | None, **fields: Any) -> int:
     """Enter what happened to the participant, to an instrument, or against the protocol."""
@@ -114,8 +129,22 @@ def event(which: str | None, **fields: Any) -> int:
 
 def _enter(what: str, which: str | None, fields: dict[str, Any]) -> int:
     path, data, by, as_json = (fields.pop(key) for key in ("path", "data", "by", "as_json"))
+    which = _place(path, data, which, fields.pop("subject"), fields.pop("visit"))
     entry = {key: value for key, value in fields.items() if value is not None and value != ()}
     return ask(path, data, by, as_json, "session.observe", fields={"what": what, **entry}, session=which)
+
+
+def _place(
+    path: Path | None, data: Path | None, which: str | None, subject: str | None, visit: str | None
+) -> str | None:
+    """The session that takes the entry: one that is named, or the one of a participant's visit."""
+    if (subject is None) != (visit is None):
+        raise click.UsageError("--subject and --visit belong together")
+    if subject is None:
+        return which
+    if which is not None:
+        raise click.UsageError("either --session, or --subject and --visit")
+    return str(desk.send(directory(path, data), {"do": "session.visit", "subject": subject, "visit": visit})["session"])
 
 
 def _points(path: Path) -> list[list[float]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, directory, key, moment, options, show_table, tell, tell_items
+from acquisition.cli.desk import ask, directory, key, moment, options, show_table, tell, tell_checks, tell_items
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.examination.description import describe, summarise
@@ -38,6 +39,8 @@ def session() -> None:
     "--condition", "said", multiple=True, metavar="NAME=VALUE", help=f"How it is measured: {', '.join(CONDITIONS)}."
 )
 @click.option("--bind", "bound", multiple=True, metavar="ROLE=DEVICE/STREAM/CHANNEL", help="Which channel is what.")
+@click.option("--check", "answers", multiple=True, metavar="NAME=ANSWER", help="An answer of the pre-flight list.")
+@click.option("--yes", is_flag=True, help="Ask nothing at a terminal; what is unanswered stays so in the record.")
 @options
 def start(
     protocol: str,
@@ -47,17 +50,53 @@ def start(
     site: str,
     said: tuple[str, ...],
     bound: tuple[str, ...],
+    answers: tuple[str, ...],
+    yes: bool,
     path: Path | None,
     data: Path | None,
     by: str | None,
     as_json: bool,
 ) -> int:
-    """Start a session on the running daemon."""
+    """Start a session on the running daemon, after the pre-flight list; at a terminal it asks what is unanswered."""
+    checks = _answers(answers)
+    if not (yes or as_json) and sys.stdin.isatty():
+        listed = desk.send(
+            directory(path, data),
+            {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": checks},
+        )
+        checks = {**checks, **_asked(listed["checks"])}
     return ask(
         path, data, by, as_json, "session.start",
         protocol=protocol, subject=subject, visit=visit, limb="" if limb == "none" else limb, site=site,
-        bind=_bindings(bound), conditions=dict(_pair(each, "--condition") for each in said),
+        bind=_bindings(bound), conditions=dict(_pair(each, "--condition") for each in said), checks=checks,
     )  # fmt: skip
+
+
+@session.command()
+@click.option("--protocol", required=True, help="Such as porh, tcpo2-rest or walking-constant.")
+@click.option("--bind", "bound", multiple=True, metavar="ROLE=DEVICE/STREAM/CHANNEL", help="Which channel is what.")
+@click.option("--check", "answers", multiple=True, metavar="NAME=ANSWER", help="An answer of the list.")
+@options
+def check(
+    protocol: str,
+    bound: tuple[str, ...],
+    answers: tuple[str, ...],
+    path: Path | None,
+    data: Path | None,
+    by: str | None,
+    as_json: bool,
+) -> int:
+    """Show the pre-flight list of a protocol: what the bench shows and what is to be answered; start nothing."""
+    del by
+    listed = desk.send(
+        directory(path, data),
+        {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": _answers(answers)},
+    )
+    if as_json:
+        click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+    else:
+        tell_checks(listed["checks"])
+    return 0
 
 
 @session.command()
@@ -161,6 +200,7 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
         answer = describe(found, found.start + round(Evidence(store, found).end * 1e9))
     tell(answer, as_json)
     if not as_json:
+        tell_checks(answer["checks"])
         tell_items(answer)
     return 0
 
@@ -235,6 +275,24 @@ def chosen(book: Book, which: str | None) -> Session:
         names = ", ".join(book.sessions) or "none"
         raise Refused(f"there is no session {which or 'yet'}".strip(), remedy=f"known: {names}")
     return book.current or known[-1]
+
+
+def _answers(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"{pair!r} is not NAME=ANSWER", param_hint="--check")
+    return {name: answer for name, _, answer in (pair.partition("=") for pair in pairs)}
+
+
+def _asked(checks: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Ask at the terminal what nobody has answered; an empty answer leaves it so."""
+    found = {}
+    for each in checks:
+        if each["state"] == "unanswered":
+            answer = click.prompt(f"{each['say']} ({each['name']}: {each['wanted']})", default="", show_default=False)
+            if answer.strip():
+                found[each["name"]] = answer.strip()
+    return found
 
 
 def _bindings(pairs: Sequence[str]) -> dict[str, list[str]]:

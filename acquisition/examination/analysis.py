@@ -47,6 +47,7 @@ def analyse(evidence: Evidence, known: Known) -> list[Outcome]:
 def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
     ischaemic = bool(evidence.settings.get("ischaemic")) or (known.abi is not None and known.abi < ISCHAEMIC_ABI)
     settings = hyperaemia.Settings.ischaemic() if ischaemic else hyperaemia.Settings()
+    settings = replace(settings, smoothing=float(evidence.settings.get("smoothing", settings.smoothing)))
     occlusion, objection = _occlusion(evidence, known)
     found = porh(_flux(evidence), occlusion, settings, abi=known.abi)
     results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
@@ -219,6 +220,11 @@ def _drops(evidence: Evidence, start: float, stop: float) -> list[Outcome]:
     return outcomes
 
 
+def _entries(evidence: Evidence, known: Known) -> list[Outcome]:
+    del evidence, known
+    return []
+
+
 def _dose(evidence: Evidence, place: str, temperature: Trace) -> Outcome:
     limit = evidence.settings.get("thermal_limit_minutes")
     dose = ThermalDose(place, None if limit is None else float(limit))
@@ -250,4 +256,5 @@ ANALYSES: Mapping[Measures, Callable[[Evidence, Known], list[Outcome]]] = {
     "tcpo2": _tcpo2,
     "oxygen": _oxygen,
     "walking": _walking,
+    "entries": _entries,
 }

@@ -13,11 +13,14 @@ from acquisition.errors import Refused
 from acquisition.examination import decisions, participant
 from acquisition.examination.binding import bind
 from acquisition.examination.description import describe, summarise
+from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
 from acquisition.examination.session import Book
 from acquisition.model import Event, Header
 
 SECOND = 1_000_000_000
+ENTRIES = "entries"
+"""The protocol of what is entered apart from any examination."""
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=2000)]
 Ago = Annotated[float, Meta(ge=0, le=86400)]
@@ -39,6 +42,16 @@ class Start(Ask, frozen=True, tag="session.start"):
     bind: dict[str, list[str]] = {}
     conditions: dict[Literal["model", "probe", "time_constant", "calibration", "sensor_temperature", "position"],
                      str | float] = {}  # fmt: skip
+    checks: dict[Word, Annotated[str, Meta(max_length=200)]] = {}
+
+
+class Look(Ask, frozen=True, tag="session.check"):
+    """Answer the list of what to look at before a session of this protocol, and start nothing."""
+
+    protocol: Word
+    bind: dict[str, list[str]] = {}
+    checks: dict[Word, Annotated[str, Meta(max_length=200)]] = {}
+    by: Text = ""
 
 
 class SetMark(Ask, frozen=True, tag="session.mark"):
@@ -93,6 +106,14 @@ class Observe(Ask, frozen=True, tag="session.observe"):
     by: Text = ""
 
 
+class Visit(Ask, frozen=True, tag="session.visit"):
+    """Answer the session that takes what is entered apart from any examination; opened where the visit has none."""
+
+    subject: str
+    visit: Word
+    by: Text = ""
+
+
 class Show(Ask, frozen=True, tag="session.show"):
     """Describe a session, the present one by default."""
 
@@ -103,19 +124,20 @@ class List(Ask, frozen=True, tag="session.list"):
     """Describe every session in a line."""
 
 
-Request = Start | SetMark | AddNote | GoOn | Stop | Correct | Observe | Show | List
-ASKS: tuple[type[Ask], ...] = (Start, SetMark, AddNote, GoOn, Stop, Correct, Observe, Show, List)
+Request = Start | Look | SetMark | AddNote | GoOn | Stop | Correct | Observe | Visit | Show | List
+ASKS: tuple[type[Ask], ...] = (Start, Look, SetMark, AddNote, GoOn, Stop, Correct, Observe, Visit, Show, List)
 REQUESTS = tuple(str(each.__struct_config__.tag) for each in ASKS)
 """What the socket may be asked about sessions."""
-AT_THE_BEDSIDE = (Start, SetMark, GoOn)
+AT_THE_BEDSIDE = (Start, Look, SetMark, GoOn)
 """What makes no sense while nothing is recorded."""
 
 
 class Clerk:
     """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
 
-    `now` gives time keys, `headers` the streams that are recorded, `beside` is the configuration's folder for
-    protocols of its own; `pattern` and `visits` are the study's. Not for several threads at once.
+    `now` gives time keys, `headers` the streams that are recorded, `bench` a snapshot of the instruments, `beside` is
+    the configuration's folder for protocols of its own; `pattern` and `visits` are the study's. Not for several
+    threads at once.
     """
 
     def __init__(
@@ -125,6 +147,7 @@ class Clerk:
         publish: Callable[[Event], None],
         *,
         headers: Callable[[], Sequence[Header]] = tuple,
+        bench: Callable[[], Mapping[str, Any]] = dict,
         beside: Path | None = None,
         pattern: str = participant.DEFAULT,
         visits: Sequence[str] = (),
@@ -136,6 +159,7 @@ class Clerk:
         self._now = now
         self._publish = publish
         self._headers = headers
+        self._bench = bench
         self._beside = beside
         self._pattern = pattern
         self._visits = tuple(visits)
@@ -169,6 +193,10 @@ class Clerk:
                 "no daemon runs on this record",
                 "perfusion run -c FILE",
             )
+        if isinstance(asked, Look):
+            return self._look(asked)
+        if isinstance(asked, Visit) and (known := self._entries_of(asked)) is not None:
+            return self._show(known)
         event = self._decide(asked)
         self._accept(event)
         return {**self._show(str(event.details["session"])), "done": event.text}
@@ -203,21 +231,29 @@ class Clerk:
                     self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,
                     self._pattern,
                 )  # fmt: skip
+            case Visit():
+                self._check_visit(asked.visit)
+                about = {"subject": asked.subject, "visit": asked.visit, "limb": "", "by": asked.by}
+                return decisions.visit(self.book, now, ENTRIES, load(ENTRIES, self._beside), about, self._pattern)
             case Observe():
                 return decisions.observe(self.book, now, asked.fields, asked.by, asked.session)
         raise Refused(f"{type(asked).__name__} decides nothing")
+
+    def _look(self, asked: Look) -> dict[str, Any]:
+        protocol = load(asked.protocol, self._beside)
+        bindings = bind(protocol, list(self._headers()), asked.bind)
+        checks = preflight(protocol, bindings, asked.checks, self._bench(), self._now())
+        return {"protocol": asked.protocol, "checks": [check.as_dict() for check in checks]}
 
     def _start(self, asked: Start, now: int) -> Event:
         protocol = load(asked.protocol, self._beside)
         # Before anything is looked up: a refused code must not be the second thing somebody hears of.
         participant.check(asked.subject, self._pattern)
-        if self._visits and asked.visit not in self._visits:
-            raise Refused(
-                f"the study has no visit {asked.visit!r}", "session start", "a typing error",
-                f"one of: {', '.join(self._visits)}",
-            )  # fmt: skip
+        self._check_visit(asked.visit)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
+        checks = preflight(protocol, bindings, asked.checks, self._bench(), now)
+        must_not_start(checks)
         about = {
             "subject": asked.subject,
             "visit": asked.visit,
@@ -226,9 +262,24 @@ class Clerk:
             "by": asked.by,
             "bindings": bindings,
             "conditions": {name: _checked(value, name) for name, value in asked.conditions.items()},
+            "checks": [check.as_dict() for check in checks],
             "simulated": any(header.simulated for header in headers),
         }
         return decisions.start(self.book, now, asked.protocol, protocol, about, self._pattern)
+
+    def _check_visit(self, visit: str) -> None:
+        if self._visits and visit not in self._visits:
+            raise Refused(
+                f"the study has no visit {visit!r}", "--visit", "a typing error", f"one of: {', '.join(self._visits)}"
+            )
+
+    def _entries_of(self, asked: Visit) -> str | None:
+        same = (ENTRIES, asked.subject, asked.visit)
+        for session in self.book.sessions.values():
+            about = session.about
+            if not session.open and (about["protocol"], about["subject"], about["visit"]) == same:
+                return session.id
+        return None
 
     def _accept(self, event: Event) -> None:
         self._publish(event)

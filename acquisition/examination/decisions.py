@@ -37,6 +37,21 @@ def start(
     return Event("session", now, "", f"session {key} started: {name}", details)
 
 
+def visit(
+    book: Book, now: int, name: str, protocol: Protocol, about: Mapping[str, Any], pattern: str = participant.DEFAULT
+) -> Event:
+    """Open a place for entries of a visit apart from any examination; it is over at once and takes entries for ever."""
+    participant.check(str(about["subject"]), pattern)
+    key = book.next_id
+    details = {
+        "do": "visit",
+        "session": key,
+        "phase": protocol.phase[0].name,
+        "about": {**about, "protocol": name, "version": protocol.version, "content": msgspec.to_builtins(protocol)},
+    }
+    return Event("session", now, "", f"session {key} takes the entries of a visit", details)
+
+
 def mark(
     book: Book, now: int, name: str, at: int | None = None, value: str | None = None, by: str = "", early: str = ""
 ) -> Event:

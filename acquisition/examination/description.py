@@ -47,6 +47,7 @@ def describe(session: Session, now: int) -> dict[str, Any]:
         "by": session.about.get("by", ""),
         "simulated": bool(session.about.get("simulated")),
         "bindings": session.about.get("bindings", {}),
+        "checks": list(session.about.get("checks", ())),
         "start_key": session.start,
         "stop_key": session.stop,
         "reason": session.reason,

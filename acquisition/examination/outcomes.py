@@ -9,7 +9,7 @@ from typing import Any
 
 from acquisition import assets, strict
 from acquisition.analog import Profile
-from acquisition.examination import entries
+from acquisition.examination import entries, heat
 from acquisition.examination.analysis import Known, analyse
 from acquisition.examination.binding import Address
 from acquisition.examination.description import summarise
@@ -46,7 +46,11 @@ def outcomes(store: Store, book: Book, session: Session) -> Outcomes:
     """Compute every index of a session from the stored samples, its marks and its entries."""
     evidence = Evidence(store, session)
     visit = _visit(book, session)
-    found = (*analyse(evidence, _known(visit, session)), *entries.entered(session))
+    until_now = [
+        evidence if each is session else Evidence(store, each) for each in visit if each.start <= session.start
+    ]
+    heated = heat.summed(until_now, evidence)
+    found = (*analyse(evidence, _known(visit, session)), *heated, *entries.entered(session))
     return Outcomes(session, found, None if session.open else _eligible(store, visit, session))
 
 

@@ -13,9 +13,10 @@ from acquisition.errors import ConfigurationError
 
 KIND = "examinations"
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Word = Annotated[str, Meta(pattern=r"^[a-z]{1,16}$")]
 Key = Annotated[str, Meta(pattern=r"^[a-z0-9]?$")]
 Seconds = Annotated[float, Meta(ge=0)]
-Measures = Literal["porh", "heating", "flowmotion", "tcpo2", "oxygen", "walking"]
+Measures = Literal["porh", "heating", "flowmotion", "tcpo2", "oxygen", "walking", "entries"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +59,23 @@ class MarkRule(Table, frozen=True):
     required: bool = False
 
 
+class CheckRule(Table, frozen=True):
+    """Something that a person looks at before the start; `say` asks for it.
+
+    The answer is a number from `low` to `high` in `unit` (UCUM), a date at most `days` ago, or the word that it
+    `wants`. Where it `stops`, any other answer forbids the examination.
+    """
+
+    name: Name
+    say: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    days: Annotated[float, Meta(ge=0)] | None = None
+    wants: Word = "yes"
+    stops: bool = False
+
+
 class Protocol(Table, frozen=True):
     """One protocol. `version` grows with every change that matters: results of different ones are not compared.
 
@@ -72,6 +90,7 @@ class Protocol(Table, frozen=True):
     phase: Annotated[tuple[Phase, ...], Meta(min_length=1)]
     need: tuple[Need, ...] = ()
     mark: tuple[MarkRule, ...] = ()
+    check: tuple[CheckRule, ...] = ()
     belt: str | None = None
     position: str = "supine"
     settings: dict[str, bool | float | str] = {}
@@ -111,6 +130,7 @@ def read(path: Path) -> Protocol:
     _unique(path, "phase", phases)
     _unique(path, "mark", [rule.name for rule in protocol.mark])
     _unique(path, "need", [need.role for need in protocol.need])
+    _unique(path, "check", [rule.name for rule in protocol.check])
     _unique(path, "mark", [rule.key for rule in protocol.mark if rule.key], "key")
     for index, rule in enumerate(protocol.mark):
         for word in (*rule.phases, *([rule.opens] if rule.opens else [])):

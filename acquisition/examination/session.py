@@ -160,7 +160,7 @@ def replay(events: Iterable[Event]) -> Book:
 def _evolve(session: Session | None, event: Event) -> Session | None:
     details = event.details
     if session is None:
-        return _begun(event) if details.get("do") == "start" else None
+        return _begun(event) if details.get("do") in ("start", "visit") else None
     session = replace(session, last=event.time)
     match event.kind:
         case "session":
@@ -178,7 +178,9 @@ def _evolve(session: Session | None, event: Event) -> Session | None:
 def _begun(event: Event) -> Session:
     details = event.details
     stage = Stage(str(details["phase"]), event.time)
-    return Session(str(details["session"]), event.time, dict(details["about"]), (stage,), last=event.time)
+    begun = Session(str(details["session"]), event.time, dict(details["about"]), (stage,), last=event.time)
+    # Entries of a visit are no examination that goes on: others may be started beside it.
+    return begun if details["do"] == "start" else replace(begun, stop=event.time, outcome="completed")
 
 
 def _moved(session: Session, event: Event) -> Session:

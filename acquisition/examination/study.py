@@ -22,7 +22,7 @@ DECISIVE = {
     "oxygen": "tcpo2_rest",
     "walking": "acd_distance",
 }
-"""The index by which an attempt at a protocol counts as technically valid."""
+"""The index by which an attempt at a protocol counts as technically valid; entries by hand count as they are."""
 TRUE = (Status.OK, Status.CENSORED)
 ROWS = (
     "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index", "value",
@@ -135,7 +135,9 @@ def _valid(found: Outcomes) -> bool:
     """Whether the examination was completed and its decisive index is a value or a bound."""
     if found.session.outcome != "completed":
         return False
-    wanted = DECISIVE[found.session.about["content"]["measures"]]
+    wanted = DECISIVE.get(found.session.about["content"]["measures"])
+    if wanted is None:
+        return bool(found.results)
     return any(o.result.name == wanted and o.result.status in TRUE for o in found.results)
 
 

@@ -207,4 +207,5 @@ SEEN: Mapping[Measures, Callable[[Evidence], Iterator[Suggestion]]] = {
     "tcpo2": _tcpo2,
     "oxygen": _tcpo2,
     "walking": _walking,
+    "entries": _nothing,
 }

@@ -1,5 +1,6 @@
 """Records of simulated participants whose truth is known: their samples and the events of their sessions."""
 
+import msgspec
 import numpy as np
 
 from acquisition.examination import decisions
@@ -33,11 +34,13 @@ class Study:
 
     def examine(
         self, kind, scenario, protocol, marks, seconds, seed=3, stop=True, entries=(),
-        devices=("ldf", "tcpo2", "treadmill"), change=lambda signal, t, values: values, head=None, since=0.0, **about,
+        devices=("ldf", "tcpo2", "treadmill"), change=lambda signal, t, values: values, head=None, since=0.0,
+        settings=None, **about,
     ):  # fmt: skip
         """One session: `marks` (name, s, value) and `entries` as they come; answers its id.
 
-        `since` is where in its scenario the session begins, s; the mark "next" goes on to the next phase.
+        `since` is where in its scenario the session begins, s; the mark "next" goes on to the next phase;
+        `settings` replace the protocol's own.
         """
         participant = Participant(kind, scenario, seed)
         headers = []
@@ -53,6 +56,7 @@ class Study:
             values = np.column_stack([change(s, t, participant.values(s, t + since)) for s, _ in channels.values()])
             self._put(header, self.start + np.round(t * SECOND).astype(np.int64), values)
         named = load(protocol)
+        named = msgspec.structs.replace(named, settings={**named.settings, **(settings or {})})
         said = {"subject": "03-117", "visit": "baseline", "limb": "left", "simulated": True, **about}
         said["bindings"] = bind(named, headers)
         began = decisions.start(replay(self.events), self.start, protocol, named, said)

@@ -92,7 +92,8 @@ def test_a_clerk_without_a_daemon_takes_entries_and_starts_nothing(office):
 
 def test_every_request_is_known_by_its_word():
     assert set(REQUESTS) == {
-        f"session.{word}" for word in ("start", "mark", "note", "next", "stop", "correct", "observe", "show", "list")
+        f"session.{word}"
+        for word in ("start", "check", "mark", "note", "next", "stop", "correct", "observe", "visit", "show", "list")
     }
 
 

@@ -56,6 +56,16 @@ def test_conductance_uses_the_pressure_that_was_entered(porh):
     assert found["abi"].value == pytest.approx(0.8)
 
 
+def test_a_longer_smoothing_is_a_setting_of_the_protocol_and_another_method(porh, tmp_path):
+    made = Study()
+    made.examine("healthy", "porh", "porh", PORH, 700.0, devices=("ldf",), settings={"smoothing": 10.0})
+    plain, steady = compute(porh, "s1"), compute(made.write(tmp_path), "s1")
+    three, ten = (by_name(found)["peak_flow"] for found in (plain, steady))
+    assert (three.settings["smoothing"], ten.settings["smoothing"]) == (3.0, 10.0)
+    assert ten.value < three.value
+    assert three.fingerprint != ten.fingerprint
+
+
 def test_without_a_cuff_channel_the_marks_count_and_are_worth_less(tmp_path):
     made = Study()
     made.examine(

@@ -13,7 +13,7 @@ SHIPPED = assets.names(KIND)
 
 def test_every_examination_of_the_trial_has_a_protocol():
     assert {load(name).measures for name in SHIPPED} == {
-        "porh", "heating", "flowmotion", "tcpo2", "oxygen", "walking",
+        "porh", "heating", "flowmotion", "tcpo2", "oxygen", "walking", "entries",
     }  # fmt: skip
 
 

@@ -1,0 +1,43 @@
+"""How long each site of skin was heated over all sessions of a visit, whichever probe did it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from acquisition.examination.binding import Address
+from acquisition.examination.entries import Outcome
+from acquisition.examination.evidence import TEMPERATURE, Evidence
+from acquisition.signals.thermal_dose import Heated, doses
+
+
+def stays(evidence: Evidence) -> Iterator[Heated]:
+    """Every heated probe of a session with its temperature (Cel)."""
+    for role in ("chest", "limb", "heater"):
+        for address in evidence.addresses(role):
+            trace = evidence.trace(address) if role == "heater" else evidence.beside(address, TEMPERATURE)
+            if trace is not None:
+                yield Heated(skin(evidence, role, address), trace)
+
+
+def skin(evidence: Evidence, role: str, address: Address) -> str:
+    """The site of skin in words: `chest`, `left calf` by the electrode's own name, `left hallux` of a heater."""
+    if role == "chest":
+        return "chest"
+    limb = str(evidence.session.about.get("limb") or "")
+    site = address.stream if role == "limb" else str(evidence.conditions(address)["site"] or address)
+    return f"{limb} {site}".strip()
+
+
+def summed(sessions: Iterable[Evidence], last: Evidence) -> list[Outcome]:
+    """Minutes of heat of each site that `last` heated, over `sessions` in order, `last` among them.
+
+    The limit is that of the last session's protocol.
+    """
+    limit = last.settings.get("thermal_limit_minutes")
+    own = {stay.site for stay in stays(last)}
+    found = doses(
+        (stay for evidence in sessions for stay in stays(evidence) if stay.site in own),
+        None if limit is None else float(limit),
+    )
+    return [Outcome(site, replace(dose, name="thermal_dose_of_the_visit")) for site, dose in found.items()]

@@ -1,0 +1,162 @@
+"""What is looked at before an examination: what the bench shows by itself, and what only a person can say."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from acquisition.errors import Refused
+from acquisition.examination.participant import check_text
+from acquisition.examination.protocol import CheckRule, Protocol
+
+SECOND = 1_000_000_000
+LEAST_FREE = 1 << 30
+"""Bytes: a bedside record of some months takes less, a disk with less is about to be full."""
+STEPPED = 2.0
+"""Seconds by which the record's own axis may part from the wall clock before somebody should look."""
+
+
+class State(StrEnum):
+    """What a check came to."""
+
+    OK = "ok"
+    LOOK = "look"
+    """Out of its limits: the examination may start, and the record says so."""
+    UNANSWERED = "unanswered"
+    STOP = "stop"
+    """The examination must not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the list: what was looked at, what was found, and in words what it should be."""
+
+    name: str
+    say: str
+    state: State
+    found: str = ""
+    wanted: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain values."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+def preflight(
+    protocol: Protocol, bindings: Mapping[str, Sequence[str]], answers: Mapping[str, str], bench: Mapping[str, Any],
+    now: int,
+) -> list[Check]:  # fmt: skip
+    """The whole list: the bench's snapshot first, then the protocol's questions; `now` is a time key (ns)."""
+    return [
+        *of_the_bench(bindings, bench),
+        *of_a_person(protocol, answers, datetime.fromtimestamp(now / 1e9, UTC).date()),
+    ]
+
+
+def must_not_start(checks: Sequence[Check]) -> None:
+    """Refuse where an answer forbids the examination."""
+    for check in checks:
+        if check.state is State.STOP:
+            raise Refused(
+                f"{check.say}: {check.found}", "session start", f"{check.name} must be {check.wanted}",
+                "do not examine, and say so: perfusion observe not-done … --reason … --subject … --visit …",
+            )  # fmt: skip
+
+
+def of_the_bench(
+    bindings: Mapping[str, Sequence[str]],
+    bench: Mapping[str, Any],
+    free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+) -> Iterator[Check]:
+    """What a snapshot of the bench shows: every channel that the examination needs, the record, the disk, the clock."""
+    if not bench:
+        return
+    channels = {
+        f"{device['name']}/{channel['stream']}/{channel['name']}": (device, channel)
+        for device in bench["devices"]
+        for channel in device["channels"]
+    }
+    for role, addresses in bindings.items():
+        for address in addresses:
+            if address in channels:
+                yield _channel(role, address, *channels[address])
+    record = bench.get("record") or {}
+    if record:
+        well = bool(record["recording"])
+        yield Check(
+            "record", "the record is written", _ok(well), "writing" if well else str(record["trouble"]), "writing"
+        )
+        left = free(Path(record["path"]).parent)
+        yield Check("disk", "room on the disk", _ok(left >= LEAST_FREE), f"{left / 1e9:.1f} GB", "1 GB and more")
+    # Faster than real time the two clocks part by what lies between reading them.
+    parts = abs(_seconds(bench["now"]) - _seconds(bench["utc"])) / float(bench.get("speed", 1.0))
+    found = f"{bench['utc']}, {parts:.1f} s from the record's axis" if parts > STEPPED else str(bench["utc"])
+    yield Check("clock", "the computer's clock, UTC: compare it with another", _ok(parts <= STEPPED), found)
+
+
+def of_a_person(protocol: Protocol, answers: Mapping[str, str], today: date) -> Iterator[Check]:
+    """The protocol's questions with their answers; Refused for an answer to none of them, or one that is no answer."""
+    known = [rule.name for rule in protocol.check]
+    for name in answers:
+        if name not in known:
+            raise Refused(
+                f"the protocol has no check {name!r}", "--check", remedy=f"one of: {', '.join(known) or 'none'}"
+            )
+    for rule in protocol.check:
+        given = answers.get(rule.name)
+        if given is None:
+            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=wanted(rule))
+            continue
+        good = _good(rule, check_text(given.strip(), rule.name), today)
+        bad = State.STOP if rule.stops else State.LOOK
+        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), wanted(rule))
+
+
+def wanted(rule: CheckRule) -> str:
+    """What a question's answer should be, in words."""
+    if rule.days is not None:
+        return f"a date, at most {rule.days:g} days ago"
+    limits = [
+        f"{word} {value:g}" for word, value in (("at least", rule.low), ("at most", rule.high)) if value is not None
+    ]
+    return " and ".join(limits) + (f" {rule.unit}" if rule.unit else "") if limits else rule.wants
+
+
+def _good(rule: CheckRule, given: str, today: date) -> bool:
+    if rule.days is not None:
+        try:
+            age = (today - date.fromisoformat(given)).days
+        except ValueError:
+            raise Refused(f"{rule.name}: {given!r} is no date", "--check", remedy="such as 2026-02-27") from None
+        return 0 <= age <= rule.days
+    if rule.low is None and rule.high is None:
+        return given.lower() == rule.wants
+    try:
+        number = float(given)
+    except ValueError:
+        raise Refused(f"{rule.name}: {given!r} is no number", "--check", remedy=wanted(rule)) from None
+    return (rule.low is None or number >= rule.low) and (rule.high is None or number <= rule.high)
+
+
+def _channel(role: str, address: str, device: Mapping[str, Any], channel: Mapping[str, Any]) -> Check:
+    live = device["state"] == "STREAMING" and not channel["stale"] and channel["value"] is not None
+    shown = "no value" if channel["value"] is None else f"{channel['value']:.4g} {channel['display_unit']}"
+    doubts = [] if live else [str(channel["word"] if device["state"] == "STREAMING" else device["state"])]
+    doubts += [str(each) for each in channel["quality"]]
+    if channel["confidence"].startswith("unconfirmed"):
+        doubts.append(channel["confidence"])
+    found = ", ".join((shown, *doubts))
+    return Check(role, f"{address} is live", _ok(not doubts), found, "a fresh value without a flag")
+
+
+def _ok(well: bool) -> State:
+    return State.OK if well else State.LOOK
+
+
+def _seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()

@@ -1,0 +1,81 @@
+"""What belongs to a visit and to no single examination: entries by hand, and heat summed over sessions."""
+
+import json
+
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.errors import Refused
+from acquisition.examination import desk, study
+from acquisition.examination.session import replay
+from acquisition.store import Store
+from tests.examination.patients import ABI, REST, Study
+from tests.examination.test_clerk import START, Office
+from tests.examination.test_outcomes import by_name, compute
+
+HEATING = (("heat", 600.0), ("maximum", 2400.0), ("off", 3300.0))
+
+
+def test_entries_of_a_visit_go_to_one_place_while_an_examination_goes_on():
+    office = Office()
+    place = office("visit", subject="03-117", visit="baseline")
+    assert (place["session"], place["protocol"], place["state"]) == ("s1", "entries", "completed")
+    office.clerk.answer(START)
+    assert office("visit", subject="03-117", visit="baseline")["session"] == "s1"
+    assert office("visit", subject="03-117", visit="month-3")["session"] == "s3"
+    office("observe", fields={"what": "vas", "mark": 20}, session="s1")
+    assert office.clerk.book.current.id == "s2", "the examination goes on"
+    assert len(replay(office.events).sessions["s1"].items) == 1
+
+
+def test_a_visit_that_the_study_does_not_have_and_a_name_take_no_entries():
+    office = Office(visits=("baseline",))
+    for fields in ({"subject": "03-117", "visit": "month-9"}, {"subject": "Ivanova", "visit": "baseline"}):
+        with pytest.raises(Refused):
+            office("visit", **fields)
+    assert not office.events
+
+
+@pytest.fixture
+def call(tmp_path, capsys):
+    made = Study()
+    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, devices=("tcpo2",))
+    made.write(tmp_path)
+
+    def run(*arguments):
+        assert perfusion.main([*map(str, arguments), "--data", str(tmp_path)], standalone_mode=False) == 0
+        return capsys.readouterr().out
+
+    run.record = tmp_path
+    return run
+
+
+def test_what_is_entered_for_a_participant_counts_for_the_limits_of_every_session_of_the_visit(call):
+    before = compute(call.record, "s1").eligibility.criteria[0]
+    assert before.reason == "not_measured"
+    abi = ("observe", "abi", "--side", "left", "--dp", 80, "--brachial-left", 125)
+    call(*abi, "--subject", "03-117", "--visit", "baseline")
+    call("observe", "vas", 41, "--subject", "03-117", "--visit", "baseline")
+    assert [s.id for s in desk.book(call.record).sessions.values()] == ["s1", "s2"], "one place for both"
+    after = compute(call.record, "s1").eligibility.criteria[0]
+    assert after.value == pytest.approx(0.64)
+    rows = {(r["protocol"], r["index"]): r for r in json.loads(call("outcomes", "--study", "--json"))}
+    assert rows["entries", "pain_vas"]["value"] == 41
+    assert rows["entries", "pain_vas"]["counts"]
+    with Store(call.record) as store:
+        assert len(study.attempts(store, replay(desk.events(store)))) == 2
+
+
+def test_heat_of_one_site_is_summed_over_the_sessions_of_a_visit_and_of_another_site_is_not(tmp_path):
+    made = Study()
+    common = {"devices": ("ldf",), "settings": {"thermal_limit_minutes": 25.0}, "entries": [ABI]}
+    for site, visit in (("hallux", "baseline"), ("heel", "baseline"), ("hallux", "baseline"), ("hallux", "month-3")):
+        made.examine("diabetic", "heating", "local-heating", HEATING, 3400.0, site=site, visit=visit, **common)
+    made.write(tmp_path)
+    summed = {key: by_name(compute(tmp_path, key))["thermal_dose_of_the_visit"] for key in ("s1", "s2", "s3", "s4")}
+    alone = by_name(compute(tmp_path, "s3"))["thermal_dose"].value
+    assert alone == pytest.approx(15.0, abs=0.5)
+    assert [summed[key].value for key in ("s1", "s2", "s3", "s4")] == pytest.approx([alone, alone, 2 * alone, alone])
+    assert (summed["s1"].status, summed["s3"].reason) == ("ok", "limit_reached")
+    place = next(o.place for o in compute(tmp_path, "s3").results if o.result.name == "thermal_dose_of_the_visit")
+    assert place == "left hallux"
