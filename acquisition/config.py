@@ -46,9 +46,10 @@ class Record(Table, frozen=True):
 
 
 class PageTable(Table, frozen=True):
-    """The live page, on 127.0.0.1."""
+    """The live page, on 127.0.0.1; `marks` lets whoever sees it mark and end the examination that goes on."""
 
     port: NetworkPort = 8080
+    marks: bool = True
 
 
 class Influx(Table, frozen=True):

@@ -108,14 +108,15 @@ class Service:
                 )
                 for device in self._config.devices
             ]
-            page = self._make_page(board)
             clerk = self._make_clerk(board)
+            order = _committed(clerk, store)
+            page = self._make_page(board, _on_loop(loop, order))
             conductor = self._make_conductor(supervisors)
             self._bus.subscribe(conductor.put)
             control = ControlSocket(
                 self._config.store,
                 lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
-                {**dict.fromkeys(REQUESTS, _committed(clerk, store)), **conductor.answers},
+                {**dict.fromkeys(REQUESTS, order), **conductor.answers},
             )
             with contextlib.ExitStack() as stack:
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -184,7 +185,7 @@ class Service:
         tapes = self._config.store / "tapes"
         return assemble(device, store, board.expect, self._bus, self._clock, self._timeline, tapes=tapes)
 
-    def _make_page(self, board: Board) -> Page | None:
+    def _make_page(self, board: Board, order: Answer) -> Page | None:
         tables = self._config.tables
         if tables.page is None:
             return None
@@ -196,6 +197,7 @@ class Service:
             port=tables.page.port,
             site=tables.site.id,
             station=tables.site.station,
+            order=order if tables.page.marks else None,
         )
 
     def _make_conductor(self, supervisors: list[Supervisor]) -> Conductor:
@@ -289,6 +291,19 @@ def _committed(clerk: Clerk, store: StoreWriter) -> Answer:
         return {**said, "committed": await asyncio.to_thread(store.flush, COMMIT)}
 
     return answer
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, answer: Answer) -> Answer:
+    """The same answer, given on `loop` to whoever asks on another."""
+
+    async def elsewhere(request: dict[str, Any]) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_coroutine(answer, request), loop))
+
+    return elsewhere
+
+
+async def _coroutine(answer: Answer, request: dict[str, Any]) -> Any:
+    return await answer(request)
 
 
 def _measurement(driver: str) -> str:

@@ -52,7 +52,9 @@ class LiveBench:
     record's time may be `ahead` of the wall clock by so many seconds, as after a bench that ran faster.
     """
 
-    def __init__(self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, ahead=0.0, values=wave):
+    def __init__(
+        self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, ahead=0.0, values=wave, marks=True
+    ):
         self.clock = Clock()
         which = which or ("ldf", "tcpo2", "treadmill")
         self.headers = [h for h in headers(simulated) if h.device in which]
@@ -61,6 +63,7 @@ class LiveBench:
         self.quality = 0
         self.hold = None
         self.running = True
+        self.marks = marks
         self.directory = directory
         self._port = port
         self._past = past
@@ -114,6 +117,7 @@ class LiveBench:
             port=self._port if port is None else port,
             site="site",
             station="bed1",
+            order=self._order if self.marks else None,
         )
         self.url = self.page.start()
         self.port = int(self.url.rstrip("/").rpartition(":")[2])
@@ -125,6 +129,9 @@ class LiveBench:
     def say(self, kind, text, device="", **details):
         """Publish an event."""
         self._put(Event(kind, self.key_now(), device, text, details))
+
+    async def _order(self, request):
+        return {**self.clerk.answer(request), "committed": self.store.flush()}
 
     def interrupt(self, cause="the link is gone"):
         """What comes next of every stream comes after a gap that began now."""

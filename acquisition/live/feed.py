@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from acquisition.clock import Clock
 from acquisition.errors import PerfusionError
-from acquisition.live import frames, messages
+from acquisition.live import frames, messages, orders
 from acquisition.live.board import Board
 from acquisition.live.history import History, Window
 from acquisition.live.viewers import Viewer
@@ -54,7 +54,13 @@ class Feed:
     """
 
     def __init__(
-        self, board: Board, history: History, clock: Clock, key_now: Callable[[], int], place: Mapping[str, str]
+        self,
+        board: Board,
+        history: History,
+        clock: Clock,
+        key_now: Callable[[], int],
+        place: Mapping[str, str],
+        order: orders.Order | None = None,
     ) -> None:
         self.dropped = 0
         self.headers: list[Header] = []
@@ -63,8 +69,9 @@ class Feed:
         self._history = history
         self._clock = clock
         self._key_now = key_now
+        self._order = order
         # A viewer that finds another instance after a reconnection begins from nothing.
-        self._place = {**place, "instance": secrets.token_hex(8)}
+        self._place: dict[str, object] = {**place, "instance": secrets.token_hex(8), "marks": order is not None}
         self._queue: deque[Chunk | Event] = deque(maxlen=QUEUE)
         self._recent: deque[Chunk] = deque(maxlen=QUEUE)
         self._streams: dict[tuple[str, str], int] = {}
@@ -136,7 +143,7 @@ class Feed:
             viewer.offer(message)
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one viewer until it leaves; it may ask for another window by {"window": seconds, "points": columns}."""
+        """Serve one viewer until it leaves; it may ask for another window, and for what `orders` allows."""
         if len(self.viewers) >= VIEWERS:
             await socket.close(1013)
             return
@@ -145,8 +152,12 @@ class Feed:
         sender = asyncio.create_task(self._send(socket, viewer))
         try:
             while True:
-                request = msgspec.json.decode(await socket.receive_text(), type=_Request)
-                viewer.window = _window(request.window, request.points)
+                request = msgspec.json.decode(await socket.receive_text(), type=dict[str, Any])
+                if "do" in request:
+                    viewer.offer(messages.answer(await orders.answer(self._order, request)))
+                    continue
+                asked = msgspec.convert(request, _Request)
+                viewer.window = _window(asked.window, asked.points)
                 viewer.asked.set()
         except WebSocketDisconnect:
             pass

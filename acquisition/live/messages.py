@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 def hello(
-    place: Mapping[str, str], headers: Sequence[Header], events: Iterable[Event], state: Any, speed: float
+    place: Mapping[str, object], headers: Sequence[Header], events: Iterable[Event], state: Any, speed: float
 ) -> str:
     """The first message: what there is to see, and where everything stands."""
     return encode(
@@ -48,6 +48,11 @@ def state(snapshot: Mapping[str, Any]) -> str:
 def event(item: Event) -> str:
     """Something that happened."""
     return encode({"type": "event", **_event(item)})
+
+
+def answer(said: Mapping[str, Any]) -> str:
+    """What became of a viewer's request."""
+    return encode({"type": "answer", **said})
 
 
 def past(window: Window, drawn: Past) -> str:

@@ -20,6 +20,7 @@ from acquisition.live.board import Board
 from acquisition.live.feed import Feed
 from acquisition.live.gate import Gate
 from acquisition.live.history import History, Window
+from acquisition.live.orders import Order
 from acquisition.live.server import ADDRESS, Server
 from acquisition.model import Chunk, Event, Floats
 
@@ -28,6 +29,7 @@ POINTS = (2, 4000)
 STATIC = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "/desk.js": ("desk.js", "text/javascript; charset=utf-8"),
     "/session.js": ("session.js", "text/javascript; charset=utf-8"),
     "/strip.js": ("strip.js", "text/javascript; charset=utf-8"),
     "/view.js": ("view.js", "text/javascript; charset=utf-8"),
@@ -43,7 +45,8 @@ class Page:
 
     `put` only appends to a bounded queue; where the page is too slow the oldest items are dropped for
     display, counted and published as a metric. The record at `directory` is read for what lies
-    before the page was opened. docs/live_protocol.md describes the feed.
+    before the page was opened; `order` has decided what viewers ask of the examination. The feed is
+    described in docs/live_protocol.md.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Page:
         port: int,
         site: str,
         station: str,
+        order: Order | None = None,
     ) -> None:
         self._board = board
         self._clock = clock
@@ -63,7 +67,7 @@ class Page:
         self._port = port
         self._place = {"site": site, "station": station}
         self._history = History(directory)
-        self._feed = Feed(board, self._history, clock, key_now, self._place)
+        self._feed = Feed(board, self._history, clock, key_now, self._place, order)
         self._server: Server | None = None
 
     def start(self) -> str:

@@ -153,7 +153,7 @@ def test_a_viewer_may_ask_for_another_window_and_nonsense_ends_it(tmp_path):
             columns = next(i for i, m in enumerate(binary) if m[0] == 2)
             first = np.frombuffer(binary[columns + 1][16:24], "<f8")[0] * 1e6
             assert first < asked - 0.8e9, "what is not committed yet comes with the past"
-        for nonsense in ("{", '{"window": "x"}', b"\x00", "x" * 5000, '{"do": "stop"}'):
+        for nonsense in ("{", '{"window": "x"}', b"\x00", "x" * 5000, '["do"]'):
             with dial(bench) as viewer:
                 viewer.send(nonsense)
                 assert closed(viewer)
@@ -262,3 +262,33 @@ def test_columns_and_metrics_are_served(tmp_path):
             "clock_offset_seconds", "sink_backlog", "build_info",
         )
     }  # fmt: skip
+
+
+def ordered(link, **request):
+    link.send(msgspec.json.encode(request).decode())
+    while True:
+        message = link.recv(5)
+        if isinstance(message, str) and (said := msgspec.json.decode(message))["type"] == "answer":
+            return said
+
+
+@pytest.mark.parametrize("do", ["session.start", "session.observe", "belt.start", "snapshot", None, 7])
+def test_the_page_may_not_ask_for_anything_else(tmp_path, do):
+    with LiveBench(tmp_path, which=("treadmill",)) as bench, dial(bench) as link:
+        answer = ordered(link, id=1, do=do)
+        assert (answer["id"], answer["error"]) == (1, "the page may not ask this")
+
+
+def test_an_order_is_answered_once_it_is_on_the_disk(tmp_path):
+    with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as link:
+        bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+        answer = ordered(link, id=5, do="session.mark", name="moved", by="somebody else")
+        assert answer == {"type": "answer", "id": 5, "done": "the participant moved", "committed": True}
+        assert bench.clerk.present()["items"][0]["by"] == "live page"
+        assert "error" in ordered(link, id=6, do="session.mark", name="moved", ago="soon")
+        assert "no mark" in ordered(link, id=7, do="session.mark", name="nonsense")["error"]
+
+
+def test_a_page_that_only_shows_refuses_orders(tmp_path):
+    with LiveBench(tmp_path, which=("ldf",), marks=False) as bench, dial(bench) as link:
+        assert ordered(link, id=1, do="session.mark", name="moved")["error"] == "this page only shows"

@@ -92,6 +92,7 @@ def test_the_page_weighs_less_than_60_kb(bench, visit):
     assert {url.rpartition("/")[2] for url in visit.bytes} == {
         "",
         "app.js",
+        "desk.js",
         "session.js",
         "strip.js",
         "view.js",
@@ -341,6 +342,91 @@ def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, vi
     bench.clerk.answer({"do": "session.stop", "reason": "a test"})
     page.wait_for_selector("#session", state="hidden", timeout=2000)
     assert not page.locator("#who").is_visible()
+
+
+def examined(bench, visit):
+    page = ready(visit(bench.url))
+    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    page.wait_for_selector("#desk:visible", timeout=2000)
+    return page
+
+
+def said(page, text):
+    page.wait_for_function("(text) => document.getElementById('said').textContent.includes(text)", arg=text)
+    return page.locator("#said").inner_text()
+
+
+def entries(bench):
+    return bench.clerk.present()["items"]
+
+
+def test_a_key_marks_what_happens_and_the_slider_says_that_it_was_earlier(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("m")
+    said(page, "the participant moved")
+    page.wait_for_timeout(2500)
+    page.locator("#earlier input").fill("2")
+    assert page.locator("#earlier output").inner_text() == "2 s ago"
+    pressed = bench.key_now()
+    page.keyboard.press("m")
+    page.wait_for_selector("#marks li:nth-child(2)")
+    first, second = entries(bench)
+    assert {first["by"], second["by"]} == {"live page"}
+    assert -2.1 < (second["at_key"] - pressed) / 1e9 < -1.5
+    assert page.locator("#earlier output").inner_text() == "now", "the next mark is now again"
+
+
+def test_a_refused_mark_says_why_and_goes_with_a_reason(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("i")
+    assert "refused" in said(page, "refused")
+    assert entries(bench) == []
+    page.locator("#why").fill("the pressure rose early")
+    page.locator('[data-mark="inflate"]').click()
+    page.wait_for_selector("#stages li:nth-child(2).present", timeout=2000)
+    assert bench.clerk.present()["stages"][1]["early"] == "the pressure rose early"
+    assert page.locator("#why").input_value() == ""
+
+
+def test_letters_of_a_reason_are_no_orders(bench, visit):
+    page = examined(bench, visit)
+    page.locator("#why").press_sequentially("moment")
+    page.wait_for_timeout(300)
+    assert entries(bench) == []
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_undo_strikes_the_latest_mark_and_the_record_keeps_it(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("m")
+    page.wait_for_selector("#marks li")
+    page.keyboard.press("u")
+    page.wait_for_selector("#marks", state="hidden")
+    (item,) = entries(bench)
+    assert item["struck"]
+    assert item["corrections"][0]["reason"] == "undone on the page"
+
+
+def test_only_a_held_button_ends_the_examination(bench, visit):
+    page = examined(bench, visit)
+    page.locator("#why").fill("a test of the button")
+    page.locator("#stop").click(delay=300)
+    page.wait_for_timeout(1200)
+    assert bench.clerk.present()["state"] == "open"
+    page.locator("#stop").click(delay=1300)
+    page.wait_for_selector("#session", state="hidden", timeout=2000)
+    assert bench.clerk.present() == {}
+
+
+def test_a_page_that_may_not_mark_offers_nothing(benches, visit):
+    bench = benches(marks=False)
+    page = ready(visit(bench.url))
+    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    page.wait_for_selector("#session:visible", timeout=2000)
+    assert not page.locator("#desk").is_visible()
+    page.keyboard.press("m")
+    page.wait_for_timeout(300)
+    assert entries(bench) == []
 
 
 CONTRAST = """() => {

@@ -3,6 +3,7 @@
    A value is live only while the page can prove it: its age is taken against the record's clock, which is
    carried on between messages by the browser's monotonic clock; when the feed is silent nothing is live. */
 
+import { openDesk, pressed, takeAnswer } from "./desk.js";
 import { takeSession, tickSession } from "./session.js";
 import { Strip } from "./strip.js";
 import { $, GRID, bytesText, clockText, digitsOf, make, say, view } from "./view.js";
@@ -139,6 +140,7 @@ function takeText(message) {
     if (link.instance && message.instance !== link.instance) { location.reload(); return; }
     link.instance = message.instance;
     link.tries = 0;
+    openDesk(message.marks, sendOut);
     say($("station"), message.station); say($("site"), message.site);
     document.title = message.station + " · perfusion";
     $("events").querySelector("ol").replaceChildren();
@@ -149,6 +151,7 @@ function takeText(message) {
   } else if (message.type === "streams") { takeStreams(message.streams); remeasure() || request(); }
   else if (message.type === "state") takeState(message);
   else if (message.type === "event") takeEvent(message);
+  else if (message.type === "answer") takeAnswer(message);
   else if (message.type === "past") link.past = message;
 }
 
@@ -266,8 +269,15 @@ function endPast() {
   document.body.dataset.past = window + "/" + points;
 }
 
+/** Send to the service; answers whether there is a link that can carry it. */
+function sendOut(message) {
+  const open = link.socket?.readyState === WebSocket.OPEN && !time.silent();
+  if (open) link.socket.send(JSON.stringify(message));
+  return open;
+}
+
 function request() {
-  if (link.socket?.readyState === WebSocket.OPEN) link.socket.send(JSON.stringify({ window: view.window, points: view.points }));
+  sendOut({ window: view.window, points: view.points });
 }
 
 /* ---- columns and time */
@@ -448,7 +458,9 @@ function begin() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const key = event.key.toLowerCase(), windows = Object.keys(GRID);
-    if (windows[key - 1]) choose(windows[key - 1]);
+    if (event.target.id === "why" || $("help").open && key !== "?") return;
+    if (!event.repeat && pressed(key)) event.preventDefault();
+    else if (windows[key - 1]) choose(windows[key - 1]);
     else if (key === "t") toggleTheme();
     else if (key === "e") events($("side").hidden);
     else if (key === "?") { if ($("help").open) $("help").close(); else $("help").showModal(); }

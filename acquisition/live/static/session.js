@@ -1,5 +1,6 @@
 /* The examination that goes on: whose it is, its phases and marks, beside the traces and in them. */
 
+import { offer } from "./desk.js";
 import { $, clockText, make, say, two, view } from "./view.js";
 
 const NOTHING = "{}";
@@ -39,6 +40,7 @@ function build(session) {
     return item;
   }));
   $("marks").hidden = !view.marks.length;
+  offer(session);
 }
 
 /** Show how long the present phase has lasted. */
