@@ -54,6 +54,12 @@ class StoreError(PerfusionError):
     """The record cannot be opened, read or written."""
 
 
+class RemoteError(PerfusionError):
+    """A remote does not answer, or not as one of its kind. The network's or the server's; nothing is lost."""
+
+    exit_code = 7
+
+
 class Refused(PerfusionError):
     """The present state does not allow it, such as a second daemon on one record."""
 

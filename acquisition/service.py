@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import platform
-import re
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -25,9 +24,7 @@ from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
-from acquisition.registry import drivers
-from acquisition.remotes.influx import InfluxWriter
-from acquisition.remotes.reader import Shipment
+from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter, retention
 from acquisition.supervisor import State, Supervisor
@@ -242,19 +239,12 @@ class Service:
         influx = self._config.tables.influx
         if influx is None:
             return []
-        site = self._config.tables.site
         shipper = Shipper(
-            "influx",
-            InfluxWriter(
-                influx.url,
-                influx.org,
-                influx.bucket,
-                lambda: influx.token(self._config.path.parent),
-                ca_file=influx.ca(self._config.path.parent),
-            ),
+            INFLUX,
+            influx_writer(self._config),
             store,
             self._config.store,
-            Shipment(lambda header: _measurement(header.driver), {"site": site.id, "station": site.station}),
+            influx_shipment(self._config),
             lambda kind, text, details: _threadsafe(loop, self._say_details, kind, text, details),
             self._key_now,
             flush=influx.flush,
@@ -304,12 +294,6 @@ def _on_loop(loop: asyncio.AbstractEventLoop, answer: Answer) -> Answer:
 
 async def _coroutine(answer: Answer, request: dict[str, Any]) -> Any:
     return await answer(request)
-
-
-def _measurement(driver: str) -> str:
-    """The kind of a device as a name, for remotes: `TcPO2 monitor` -> `tcpo2_monitor`."""
-    known = drivers().get(driver)
-    return re.sub(r"[^a-z0-9]+", "_", (known.about.kind if known else driver).lower()).strip("_")
 
 
 def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:

@@ -27,7 +27,7 @@ def encode(measurement: str, tags: Mapping[str, str], channels: Sequence[str], s
     """
     # What becomes part of a format must hold no bare %.
     head = _head(measurement, tags).replace("%", "%%")
-    fields = [_key(channel + "_" * (channel in RESERVED)).replace("%", "%%") for channel in channels]
+    fields = [_key(field_name(channel)).replace("%", "%%") for channel in channels]
     n = len(samples.time)
     known = np.isfinite(samples.values)
     seq = np.arange(samples.first, samples.first + n)
@@ -40,6 +40,11 @@ def encode(measurement: str, tags: Mapping[str, str], channels: Sequence[str], s
         here, flags = pattern[: len(fields)].astype(bool), pattern[len(fields) :]
         lines[rows] = _format(head, fields, samples, seq, rows, here, flags).split("\n")
     return "\n".join(lines.tolist())
+
+
+def field_name(channel: str) -> str:
+    """What the field of a channel is called."""
+    return channel + "_" * (channel in RESERVED)
 
 
 def events(tags: Mapping[str, str], recorded: Iterable[Recorded]) -> str:

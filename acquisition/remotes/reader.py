@@ -17,17 +17,31 @@ STRETCH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the samples of one stream stand in a server: measurement, and tags in order of their names."""
+
+    measurement: str
+    tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shipment:
     """Where each stream goes: its measurement, and the tags of the station."""
 
     measurement: Callable[[Header], str]
     tags: Mapping[str, str]
 
-    def encode(self, header: Header, samples: Samples) -> str:
-        """Samples of one stream as lines."""
+    def place(self, header: Header) -> Place:
+        """Where the samples of a stream go."""
         simulated = {"simulated": "true"} if header.simulated else {}
         tags = {**self.tags, "device": header.device, "stream": header.stream.name, **simulated}
-        return lines.encode(self.measurement(header), tags, [c.name for c in header.stream.channels], samples)
+        return Place(self.measurement(header), tuple(sorted(tags.items())))
+
+    def encode(self, header: Header, samples: Samples) -> str:
+        """Samples of one stream as lines."""
+        place = self.place(header)
+        channels = [channel.name for channel in header.stream.channels]
+        return lines.encode(place.measurement, dict(place.tags), channels, samples)
 
 
 @dataclass(slots=True)

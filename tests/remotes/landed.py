@@ -22,10 +22,10 @@ def bits(value):
     return struct.pack(">d", value).hex()
 
 
-def landed(server, database, station="bed1"):
+def landed(server, database, station="bed1", measurement="m"):
     """Every point: {(device, stream): {time: (seq, run, quality, {field: bits})}}."""
     found = {}
-    rows = server.ask(f"SELECT * FROM m WHERE station = '{station}' GROUP BY device, stream", database)
+    rows = server.ask(f"SELECT * FROM {measurement} WHERE station = '{station}' GROUP BY device, stream", database)
     for _, tags, columns in rows:
         names = [n for n in columns if n not in ("time", "site", "station", "simulated", "seq", "run", "quality")]
         points = found.setdefault((tags["device"], tags["stream"]), {})
@@ -77,9 +77,8 @@ def ship(url, bucket, writer, directory, *, pace=QUICK, timeout=10.0, token="a-t
     settings = {"flush": 0.005, "together": 0.0, "key_now": lambda: 0, **more}
     remote = settings.pop("remote", None) or InfluxWriter(url, "org", bucket, token, timeout)
     key_now = settings.pop("key_now")
-    shipper = Shipper(
-        name, remote, writer, directory, Shipment(lambda header: "m", TAGS), say, key_now, pace=pace, **settings
-    )
+    shipment = settings.pop("shipment", None) or Shipment(lambda header: "m", TAGS)
+    shipper = Shipper(name, remote, writer, directory, shipment, say, key_now, pace=pace, **settings)
     shipper.start()
     return shipper
 
