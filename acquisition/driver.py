@@ -134,6 +134,9 @@ class Driver(Peer, ABC):
     framed: ClassVar[bool] = True
     """False where the protocol has nothing by which damaged bytes could be told from samples."""
 
+    counted: ClassVar[bool] = True
+    """False where the protocol has nothing by which the number of missing samples could be told."""
+
     streams: tuple[Stream, ...]
     silence: float
     serial: Serial | None = None

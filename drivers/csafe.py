@@ -8,6 +8,7 @@ F1 | stuffed(contents | XOR checksum) | F2.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,8 +155,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Csafe(Driver):
     """Asks for time, distance, speed and grade in one frame, or one by one where the equipment rejects that.
 
-    A sample's instant is the arrival of the last reply of a round. A block that the equipment leaves out is
-    no zero: its value is none. Status frames come unasked too; one without data answers the open request
+    A sample's instant is the arrival of the last reply of a round; each time that it does not come, and each round
+    that is given up before, counts as one sample lost on the way. A reply bears no number: for `LATE` seconds after
+    one that did not come, or that nobody waited for, it may belong to an earlier request, so that samples are
+    QUESTIONABLE. A block that the equipment
+    leaves out is no zero: its value is none. Status frames come unasked too; one without data answers the open request
     only where its toggle bit has flipped.
     """
 
@@ -178,6 +182,7 @@ class Csafe(Driver):
     ANSWER_WITHIN = 0.5
     PAUSE = 0.05
     TRIES = 3
+    LATE = 3.0
 
     silence = 4.0
     serial = LINE
@@ -207,6 +212,9 @@ class Csafe(Driver):
         self._toggle: bool | None = None
         self._state: int | None = None
         self._said: set[str] = set()
+        self._put_off = False
+        self._lost = 0
+        self._doubtful_until = -math.inf
 
     def derivations(self) -> tuple[Derivation, ...]:
         """The distance walked, integrated from the speed beside what the console counts."""
@@ -226,12 +234,17 @@ class Csafe(Driver):
                 self._blocks.clear()
                 self._left = list(self._plan)
             self._ask(at)
-        elif self._tries < self.TRIES:
-            self._send(self._asked, at)
-        else:
+            return
+        given_up = self._tries >= self.TRIES
+        if not self._put_off:
+            self._doubtful_until = at + self.LATE * self.setup.patience
+        self._lost += not self._identifying and (given_up or not (self._left or self._put_off))
+        if given_up:
             self._left.clear()
             self._identifying = False
             self._rest(at)
+        else:
+            self._send(self._asked, at)
 
     def deadline(self) -> float | None:
         """When the next request is due, or the open one times out."""
@@ -252,6 +265,7 @@ class Csafe(Driver):
 
     def _send(self, contents: bytes, at: float) -> None:
         self._asked = contents
+        self._put_off = False
         self._tries += 1
         self._due = at + self.ANSWER_WITHIN * self.setup.patience
         self.send(encode(contents))
@@ -266,10 +280,14 @@ class Csafe(Driver):
         asked = self._asked
         known, self._toggle = self._toggle, reply.toggle
         answers = bool(reply.blocks) or (known is not None and reply.toggle != known)
+        if asked is None and reply.blocks:
+            self._doubtful_until = at + self.LATE * self.setup.patience
+            yield Notice("noise", "a reply that nobody waits for", {"bytes": len(encode(reply.contents()))})
         if asked is None or not answers:
             return
         if reply.previous in (Previous.BAD, Previous.NOT_READY):
-            return  # asked again when its time is over
+            self._put_off = True  # asked again when its time is over
+            return
         self._blocks.update(reply.blocks)
         if reply.previous is Previous.REJECTED and len(asked) > 1:
             self._left = [bytes((code,)) for code in asked]
@@ -281,7 +299,7 @@ class Csafe(Driver):
             self._identifying = False
             yield from _identity(self._blocks)
         else:
-            yield from self._samples(reply)
+            yield from self._samples(reply, at)
         self._rest(at)
 
     def _changes(self, reply: Reply) -> Iterator[Notice]:
@@ -293,7 +311,7 @@ class Csafe(Driver):
         if reply.rest:
             yield from self._once(f"a data block with a wrong count was left out: {reply.rest.hex(' ')}")
 
-    def _samples(self, reply: Reply) -> Iterator[Readings | Notice]:
+    def _samples(self, reply: Reply, at: float) -> Iterator[Readings | Notice]:
         collected = Reply(reply.status, self._blocks)
         unknown = [code for code, units in _UNITS.items() if self._foreign(code, units)]
         for code in unknown:
@@ -303,10 +321,19 @@ class Csafe(Driver):
         if len(pace) >= 3 and pace[2] in PACE:
             number = int.from_bytes(pace[:2], "little")
             speed = PACE[pace[2]] / number if number else 0.0
-        yield _row("belt", [speed, grade, float(reply.state == State.IN_USE or bool(speed))])
+        yield self._row("belt", [speed, grade, float(reply.state == State.IN_USE or bool(speed))], at)
         clock = self._blocks.get(TIME, b"")
         seconds = clock[0] * 3600.0 + clock[1] * 60.0 + clock[2] if len(clock) >= 3 else None
-        yield _row("console", [metres, seconds])
+        yield self._row("console", [metres, seconds], at)
+        self._lost = 0
+
+    def _row(self, stream: str, numbers: list[float | None], at: float) -> Readings:
+        values = np.array([[np.nan if number is None else number for number in numbers]])
+        quality = np.where(np.isnan(values), np.uint8(Quality.INVALID), np.uint8(Quality.GOOD))
+        quality[values > _HIGHEST[stream]] = Quality.RANGE
+        if at < self._doubtful_until:
+            quality[np.isfinite(values)] |= np.uint8(Quality.QUESTIONABLE)
+        return Readings(stream, values, quality, lost=self._lost)
 
     def _foreign(self, code: int, units: dict[int, float]) -> bool:
         data = self._blocks.get(code, b"")
@@ -331,10 +358,3 @@ def _identity(blocks: dict[int, bytes]) -> Iterator[Notice]:
     number = (serial or b"").decode("ascii", "replace").strip("\0 ")
     details = {"model": model, "serial": number}
     yield Notice("identity", f"CSAFE equipment, version {model or 'unknown'}, serial number {number}", details)
-
-
-def _row(stream: str, numbers: list[float | None]) -> Readings:
-    values = np.array([[np.nan if number is None else number for number in numbers]])
-    quality = np.where(np.isnan(values), np.uint8(Quality.INVALID), np.uint8(Quality.GOOD))
-    quality[values > _HIGHEST[stream]] = Quality.RANGE
-    return Readings(stream, values, quality)

@@ -78,7 +78,7 @@ class Di1100Driver(Driver):
             "the device is not asked who it is: simulated and real ones cannot be told apart",
         ),
     )
-    framed = False
+    framed = counted = False
     Options = Di1100Options
     serial = Serial(115200)
     silence = 1.0

@@ -85,6 +85,7 @@ class SnuadcDriver(Driver):
             "the device does not identify itself: simulated and real ones cannot be told apart",
         ),
     )
+    counted = False
     Options = SnuadcOptions
     serial = Serial(57600)
     queries = (re.compile(rb"sr([1-9]\d{0,2}|1000)\r"),)

@@ -136,7 +136,9 @@ class Tosca500(Driver):
     """Asks for state and values, one request at a time; a record that is not understood in full is not taken.
 
     A sample's instant is the arrival of the value record. Carbon dioxide is recorded in mm[Hg], whatever the monitor
-    shows. A request for values without an answer is a sample lost.
+    shows. A request for values without an answer is a sample lost. An answer bears no number: for `LATE` seconds
+    after one that did not come, or that nobody waited for, it may belong to an earlier request, so that samples are
+    QUESTIONABLE.
     """
 
     about = About(
@@ -158,6 +160,7 @@ class Tosca500(Driver):
     Options = Options
 
     ANSWER_WITHIN = 1.0
+    LATE = 3.0
     UNITS = {  # noqa: RUF012
         "PCO2": {"mmHg": 1.0, "kPa": MMHG_PER_KPA}, "SPO2": {"PERCNT": 1.0}, "PR": {"BPM": 1.0}, "HPWR": {"mW": 1.0},
     }  # fmt: skip
@@ -190,6 +193,7 @@ class Tosca500(Driver):
         self._letters: dict[str, str] = {}
         self._setting = ""
         self._lost = 0
+        self._doubtful_until = -math.inf
 
     def start(self, at: float) -> None:
         """Ask for the state."""
@@ -197,6 +201,8 @@ class Tosca500(Driver):
 
     def poll(self, at: float) -> None:
         """Begin a round, or give up the request that was not answered in time."""
+        if self._asked is not None:
+            self._doubtful_until = at + self.LATE * self.setup.patience
         if self._asked is STATUS:
             self._ask(VALUES, at)
         elif self._asked is VALUES:
@@ -237,9 +243,10 @@ class Tosca500(Driver):
             yield from self._changed(first)
             self._ask(VALUES, at)
         elif self._asked is VALUES and all(isinstance(line, Value) for line in record.lines):
-            yield from self._sample([line for line in record.lines if isinstance(line, Value)])
+            yield from self._sample([line for line in record.lines if isinstance(line, Value)], at)
             self._rest(at)
         else:
+            self._doubtful_until = at + self.LATE * self.setup.patience
             yield Notice("noise", "an answer that nobody waits for", {"bytes": len(message)})
 
     def _changed(self, state: State) -> Iterator[Notice]:
@@ -248,10 +255,10 @@ class Tosca500(Driver):
             text = f"the monitor's state is {state.first}{state.second}"
             yield Notice("state", text, {"first": state.first, "second": state.second})
 
-    def _sample(self, lines: list[Value]) -> Iterator[Readings | Notice]:
+    def _sample(self, lines: list[Value], at: float) -> Iterator[Readings | Notice]:
         values = np.full((1, len(self.UNITS)), np.nan)
         quality = np.full((1, len(self.UNITS)), int(Quality.INVALID), np.uint8)
-        flags = self._condition()
+        flags = self._condition(at)
         for line in lines:
             factor = self.UNITS.get(line.name, {}).get(line.unit)
             letters = f"{line.state}{line.limit}"
@@ -275,9 +282,9 @@ class Tosca500(Driver):
         lost, self._lost = self._lost, 0
         yield Readings("monitor", values, quality, lost=lost)
 
-    def _condition(self) -> Quality:
+    def _condition(self, at: float) -> Quality:
         if self._state is None or not self._state.second:
-            return Quality.GOOD
+            return Quality.QUESTIONABLE if at < self._doubtful_until else Quality.GOOD
         return Quality.CALIBRATING if self._state.second == CALIBRATING else Quality.QUESTIONABLE
 
 

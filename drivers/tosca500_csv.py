@@ -29,6 +29,8 @@ WHEN = re.compile(r"[-0-9:./ ]{0,24}")
 NUMBER = re.compile(r"\d{1,4}(\.\d)?")
 MISSING = re.compile(r"-+(\.-+)?")
 TIMER = re.compile(r"(\d\d):([0-5]\d)")
+CLOCK = re.compile(r"(?:.* )?([01]\d|2[0-3]):([0-5]\d):([0-5]\d)")
+DAY = 86_400
 _UNIT = re.compile(r"PCO2\[(mmHg|kPa)\]")
 
 
@@ -100,6 +102,66 @@ def decode(line: bytes) -> Heading | Row | None:
     return row if sound else None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line stands among the others: `lost` lines before it, whether it is `late`, or why it has no place."""
+
+    lost: int = 0
+    late: bool = False
+    fault: str = ""
+
+
+class LineClock:
+    """Judges lines by the monitor's own time of day, of one second's resolution.
+
+    Late is a line whose way took more than `LATE` s longer than the quickest one's; the monitor's clock may run wrong
+    by `DRIFT`. A clock that a person sets is followed.
+    """
+
+    LATE = 1.25
+    DRIFT = 1e-3
+    DISORDER = 10.0
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._row: Row | None = None
+        self._seconds = 0
+        self._at = 0.0
+        self._quickest: float | None = None
+
+    def place(self, row: Row, at: float) -> Place:
+        """The place of a line that arrived at `at` s."""
+        match = CLOCK.fullmatch(row.when)
+        if match is None:
+            return Place()
+        hours, minutes, seconds = map(int, match.groups())
+        now = hours * 3600 + minutes * 60 + seconds
+        before, self._row = self._row, row
+        if before is None:
+            return self._follow(now, at)
+        step = (now - self._seconds + DAY // 2) % DAY - DAY // 2
+        if step == 0 and row == before and self._interval > 1.0 - self.DRIFT:
+            return Place(fault="a line that came twice")
+        if -self.DISORDER < step < 0:
+            return Place(fault="a line out of order")
+        elapsed = at - self._at
+        if step < 0 or step > elapsed + self.DISORDER:
+            self._quickest = None
+            return self._follow(now, at)
+        missed = round(step / self._interval) - 1 if self._interval > 1.0 - self.DRIFT else 0
+        return self._follow(now, at, max(missed, 0))
+
+    def _follow(self, seconds: int, at: float, lost: int = 0) -> Place:
+        way = (at - seconds) % DAY
+        if self._quickest is not None:
+            way = self._quickest + (way - self._quickest + DAY / 2) % DAY - DAY / 2
+            self._quickest = min(way, self._quickest + (at - self._at) * self.DRIFT)
+        else:
+            self._quickest = way
+        self._seconds, self._at = seconds, at
+        return Place(lost, way > self._quickest + self.LATE)
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The line as the monitor is set, since no public document states it; `unit` of carbon dioxide that it shows.
 
@@ -118,7 +180,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tosca500Csv(Driver):
     """Takes lines as they come; a line with a field that cannot be is not taken.
 
-    A sample's instant is the arrival of the line's end. The line has no number and no checksum: lost lines do not show.
+    A sample's instant is the arrival of the line's end. The line has no number and no checksum. Its time of day, where
+    it is one, tells of lines that came twice, out of order, late or not at all.
     """
 
     about = About(
@@ -131,7 +194,9 @@ class Tosca500Csv(Driver):
             "columns 1 to 5 (time, tcPCO2 and its state, SpO2 and its state), inferred by analogy",
             "the end of a line: CR, LF and both are taken",
             "how often lines and headings come, baud rate and parity: the device's entry says them",
-            "no checksum, number or identity on the wire: lost lines do not show, a simulator cannot be told apart",
+            "no checksum on the wire: a changed digit is read as it arrived",
+            "no identity on the wire: a simulator cannot be told from a real monitor",
+            "where column 1 is no time of day, or lines come more than once a second, lost lines do not show",
         ),
     )
     Options = Options
@@ -165,6 +230,7 @@ class Tosca500Csv(Driver):
         self._mode = ""
         self._states: dict[str, str] = dict.fromkeys(("PCO2", "SpO2", "PR"), "N")
         self._cutter = Cutter(_cut, LONGEST)
+        self._clock = LineClock(options.interval)
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take lines."""
@@ -181,7 +247,7 @@ class Tosca500Csv(Driver):
             elif isinstance(line, Heading):
                 yield from self._head(line)
             else:
-                yield from self._sample(line)
+                yield from self._place(line, at)
 
     def _head(self, heading: Heading) -> Iterator[Notice]:
         if heading != self._heading:
@@ -195,7 +261,14 @@ class Tosca500Csv(Driver):
             yield Notice("alarm", text)
         self._contradicted = contradicted
 
-    def _sample(self, row: Row) -> Iterator[Readings | Notice]:
+    def _place(self, row: Row, at: float) -> Iterator[Readings | Notice]:
+        place = self._clock.place(row, at)
+        if place.fault:
+            yield Notice("noise", place.fault, {"bytes": len(row.encode())})
+        else:
+            yield from self._sample(row, place)
+
+    def _sample(self, row: Row, place: Place) -> Iterator[Readings | Notice]:
         if row.mode != self._mode:
             self._mode = row.mode
             yield Notice("state", f"mode {row.mode}: {MODES[row.mode]}", {"mode": row.mode})
@@ -210,9 +283,11 @@ class Tosca500Csv(Driver):
         values[0, 0] = math.nan if self._contradicted else values[0, 0] * self._factor
         good = {"M": Quality.GOOD, "C": Quality.CALIBRATING}.get(row.mode, Quality.QUESTIONABLE)
         quality = np.full(values.shape, int(good), np.uint8)
+        if place.late:
+            quality |= np.uint8(Quality.QUESTIONABLE)
         quality[(values < self._low) | (values > self._high)] |= np.uint8(Quality.RANGE)
         quality[np.isnan(values)] = Quality.INVALID
-        yield Readings("monitor", values, quality)
+        yield Readings("monitor", values, quality, lost=place.lost)
 
 
 def _cut(buffer: bytes) -> int:

@@ -94,9 +94,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Woodway(Driver):
     """Asks for the firmware's revision once, then for state, grade and speed, one request at a time.
 
-    A sample's instant is the arrival of the speed, which is asked for last; each speed request without an
-    answer counts as one sample lost on the way. A treadmill that answers the revision with four digits is a
-    Trackmaster, which means other things by the same codes: nothing of it is recorded.
+    A sample's instant is the arrival of the speed, which is asked for last; each speed request without an answer
+    counts as one sample lost on the way. An answer bears no number: after one that did not come, or that nobody
+    waited for, it may belong to an earlier request, so that the next sample is QUESTIONABLE. A treadmill that
+    answers the revision with four digits is a Trackmaster, which means other things by the same codes: nothing of
+    it is recorded.
     """
 
     about = About(
@@ -143,6 +145,7 @@ class Woodway(Driver):
         self._answers: dict[int, Frame] = {}
         self._state: bytes | None = None
         self._lost = 0
+        self._doubt = False
         self._foreign = False
         self._refused: set[int] = set()
 
@@ -160,6 +163,7 @@ class Woodway(Driver):
             self._begin(at, self.ROUND)
             return
         self._lost += self._asked == SPEED
+        self._doubt = True
         if self._tries < self.TRIES:
             self._ask(self._asked, at)
         else:
@@ -208,6 +212,7 @@ class Woodway(Driver):
             self._next(at)
         elif asked is None or answer.code != asked + ANSWER:
             self._lost += answer.code == SPEED + ANSWER
+            self._doubt = True
             yield Notice("noise", "an answer that nobody waits for", {"bytes": 1 + len(answer.data)})
         else:
             self._answers[asked] = answer
@@ -238,7 +243,9 @@ class Woodway(Driver):
         values = np.array([[speed, np.nan if grade is None else grade.percent, running]])
         quality = np.where(np.isnan(values), np.uint8(Quality.INVALID), np.uint8(Quality.GOOD))
         quality[np.abs(values) > _HIGHEST] = Quality.RANGE
-        lost, self._lost = self._lost, 0
+        if self._doubt:
+            quality[np.isfinite(values)] |= np.uint8(Quality.QUESTIONABLE)
+        lost, self._lost, self._doubt = self._lost, 0, False
         return Readings("belt", values, quality, lost=lost)
 
 

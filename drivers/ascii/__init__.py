@@ -6,6 +6,7 @@ stands in the profile alone, `ascii/NAME.toml` beside the configuration file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from acquisition.driver import About, Driver, Setup
 from acquisition.framing import Cutter, Skipped
-from acquisition.model import Notice, Readings, Stream
+from acquisition.model import Notice, Quality, Readings, Stream
 from drivers.ascii.profile import AsciiProfile, Grammar, Sample, channels_of
 
 
@@ -29,7 +30,8 @@ class Ascii(Driver):
 
     A stamp marks the arrival of the line's end. What a stream says before the first end of a line may be half of
     one and is not taken. One request, one line: a second answer is noise, and a request without one counts as a
-    sample lost when the next is due.
+    sample lost when the next is due. For `LATE` seconds after either a line may be the answer to an earlier request,
+    so that its values are QUESTIONABLE.
     """
 
     about = About(
@@ -45,6 +47,7 @@ class Ascii(Driver):
         ),
     )
     Options = Options
+    LATE = 3.0
     documents = {"profile": AsciiProfile}  # noqa: RUF012
 
     def __init__(self, setup: Setup) -> None:
@@ -61,6 +64,7 @@ class Ascii(Driver):
         self._due: float | None = None
         self._waiting = False
         self._lost = 0
+        self._doubtful_until = -math.inf
         self.serial = profile.line
         self.silence = max(3.0, 3.0 * profile.interval_s)
         self.queries = () if self._request is None else (re.compile(re.escape(self._request)),)
@@ -75,6 +79,8 @@ class Ascii(Driver):
         if self._request is None:
             return
         self._lost += self._waiting
+        if self._waiting:
+            self._doubtful_until = at + self.LATE * self.setup.patience
         self._waiting = True
         self._due = at + self._interval
         self.send(self._request)
@@ -89,16 +95,21 @@ class Ascii(Driver):
             if isinstance(piece, Skipped):
                 yield Notice("noise", "bytes without an end of line", {"bytes": len(piece.data)})
             elif self._joined:
-                yield self._take(piece)
+                yield self._take(piece, at)
             else:
                 self._joined = True
 
-    def _take(self, piece: bytes) -> Readings | Notice:
+    def _take(self, piece: bytes, at: float) -> Readings | Notice:
         sample = self._grammar.read(piece.removesuffix(self._ending))
         if isinstance(sample, Sample) and (self._waiting or self._request is None):
-            self._waiting = False
+            values, quality = np.array([sample.values]), np.array([sample.quality], np.uint8)
+            if at < self._doubtful_until:
+                quality[np.isfinite(values)] |= np.uint8(Quality.QUESTIONABLE)
             lost, self._lost = self._lost, 0
-            return Readings("line", np.array([sample.values]), np.array([sample.quality], np.uint8), lost=lost)
+            self._waiting = False
+            return Readings("line", values, quality, lost=lost)
+        if isinstance(sample, Sample):
+            self._doubtful_until = at + self.LATE * self.setup.patience
         reason = sample if isinstance(sample, str) else "nobody asked for it"
         return Notice("noise", f"a line that is not taken: {reason}", {"bytes": len(piece)})
 

@@ -72,7 +72,9 @@ class Trackmaster(Driver):
     A sample is a round whose requests were all answered; its instant is the arrival of the actual speed,
     which is asked for last. The treadmill buffers one command: the next is sent only after the answer, or
     after `ANSWER_WITHIN`; a stop alone does not wait. Each speed request without an answer counts as one
-    sample lost on the way.
+    sample lost on the way, and so does a round that is given up before. An answer bears no number: after one that
+    did not come, or that nobody waited for, it may belong to an earlier request, so that the next sample is
+    QUESTIONABLE.
 
     Under control it asks at least every `HEARTBEAT` seconds, and says nothing for `QUIET` seconds on a new
     link: a belt that an earlier connection left running stops by itself before anybody feeds it again.
@@ -139,6 +141,7 @@ class Trackmaster(Driver):
         self._answers: dict[int, Frame] = {}
         self._refusals: dict[int, float] = {}
         self._lost = 0
+        self._doubt = False
         self._belt: bytes | None = None
         self._fault = False
         self._heard = 0.0
@@ -176,11 +179,13 @@ class Trackmaster(Driver):
                 self._control.unanswered(at)
             self._next(at)
         else:
-            self._lost += asked.code == SPEED
-            if self._tries < self.TRIES:
-                self._ask(asked.code, at)
-            else:
+            self._doubt = True
+            given_up = self._tries >= self.TRIES
+            self._lost += asked.code == SPEED or given_up
+            if given_up:
                 self._rest(at)
+            else:
+                self._ask(asked.code, at)
 
     def stop(self, at: float) -> None:
         """Stop a belt that this host has set moving."""
@@ -276,6 +281,7 @@ class Trackmaster(Driver):
             yield from self._refused(asked.code, answer.code, at)
         else:
             self._lost += answer.code == SPEED + ANSWER
+            self._doubt = True
             yield Notice("noise", "an answer that nobody waits for", {"bytes": 1 + len(answer.digits)})
 
     def _observe(self, answer: Frame, at: float) -> None:
@@ -303,6 +309,7 @@ class Trackmaster(Driver):
         if self._tries < self.TRIES:
             self._ask(asked, at)
         else:
+            self._lost += asked == SPEED
             self._asked = None
             self._next(at)
 
@@ -333,7 +340,9 @@ class Trackmaster(Driver):
         values = np.array([[speed * self._kmh, grade, set_speed * self._kmh, set_grade, running]])
         quality = np.where(np.isnan(values), np.uint8(Quality.INVALID), np.uint8(Quality.GOOD))
         quality[values > _HIGHEST] = Quality.RANGE
-        lost, self._lost = self._lost, 0
+        if self._doubt:
+            quality[np.isfinite(values)] |= np.uint8(Quality.QUESTIONABLE)
+        lost, self._lost, self._doubt = self._lost, 0, False
         return Readings("belt", values, quality, lost=lost)
 
     def _number(self, code: int) -> float:

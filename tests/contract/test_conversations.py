@@ -119,6 +119,33 @@ def count(said, start, end):
     return sum(len(item.values) for at, item in said if isinstance(item, Readings) and start <= at < end)
 
 
+@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_dropped_messages_show_as_lost_samples_of_the_right_number(name, seed):
+    """Or as a silence that ends the connection; where nothing on the wire counts them the driver says so."""
+    chance, dropped, rows = random.Random(seed), [], {}
+
+    def tamper(message, at):
+        if not 10.0 <= at < 40.0 or chance.random() >= 0.05:
+            return message
+        dropped.append(at)
+        return b""
+
+    built = driver(name)
+    instrument = simulator(name, lambda row: rows.setdefault(row["stream"], []).append(row))
+    said = converse(built, instrument, 60.0, tamper=tamper)
+    assert dropped
+    for stream in built.streams:
+        heard = [(at, item) for at, item in said if isinstance(item, Readings) and item.stream == stream.name]
+        lost = sum(item.lost for _, item in heard)
+        missing = len(rows[stream.name]) - sum(len(item.values) for _, item in heard)
+        pause = max(np.diff([*(at for at, _ in heard), 60.0]))
+        if built.counted and pause <= built.silence:
+            assert missing - LATE <= lost <= missing, stream.name
+        else:
+            assert lost <= missing
+
+
 def noisy(seed, start, end, p):
     """Random bytes before, after or instead of messages between two instants."""
     chance = random.Random(seed)

@@ -196,8 +196,9 @@ def test_alarms_are_told_when_they_change():
     said(built, ROW + b"\n")
     alarm, _ = said(built, ROW.replace(b"087,N", b"087,A") + b"\n")
     assert (alarm.kind, alarm.details) == ("alarm", {"name": "PR", "letter": "A"})
-    assert [type(item) for item in said(built, ROW.replace(b"087,N", b"087,A") + b"\n")] == [Readings]
-    over, _ = said(built, ROW + b"\n")
+    again = ROW.replace(b"087,N", b"087,A").replace(b"12:00:00", b"12:00:01")
+    assert [type(item) for item in said(built, again + b"\n")] == [Readings]
+    over, _ = said(built, ROW.replace(b"12:00:00", b"12:00:02") + b"\n")
     assert over.kind == "state"
 
 
@@ -239,3 +240,41 @@ def test_a_fallen_sensor_an_alarm_and_values_out_of_range_are_seen(built, monito
         assert heard.readings[-1].quality[0, 0] == expected
         assert ("alarm" in {notice.kind for notice in heard.notices}) == (kind == "alarm")
     assert not instrument.fault("counter-wrap", True)
+
+
+def lines_at(*seconds, interval=1.0):
+    """What a driver says of lines that are alike but for the second of their time, each arriving at its own instant."""
+    built = Tosca500Csv(Setup("tosca500-csv", CsvOptions(9600, "mmHg", interval=interval)))
+    heard = []
+    for second, at in seconds:
+        row = ROW.replace(ROW.split(b",")[0], b"23:59:%02d" % second)
+        heard += [
+            item for item in built.receive(row + b"\r\n", at) if isinstance(item, Readings) or item.kind == "noise"
+        ]
+    return heard
+
+
+def test_a_line_that_came_twice_is_not_taken_again():
+    _, second, third = lines_at((10, 0.0), (10, 0.1), (11, 1.0))
+    assert second.text == "a line that came twice"
+    assert (third.lost, third.quality.any()) == (0, False)
+
+
+def test_lines_in_the_wrong_order_are_a_lost_one_and_noise():
+    _, second, third, fourth = lines_at((10, 0.0), (12, 2.0), (11, 2.0), (13, 3.0))
+    assert (second.lost, fourth.lost) == (1, 0)
+    assert third.text == "a line out of order"
+
+
+def test_lines_that_did_not_come_are_counted():
+    assert [reading.lost for reading in lines_at((10, 0.0), (11, 1.0), (15, 5.0), (17, 7.0))] == [0, 0, 3, 1]
+    assert [reading.lost for reading in lines_at((10, 0.0), (12, 2.0), interval=2.0)] == [0, 0]
+
+
+def test_lines_that_were_held_back_are_questionable_until_they_are_in_time_again():
+    heard = lines_at((10, 0.0), (11, 3.5), (12, 3.5), (13, 3.5), (14, 4.0))
+    assert [bool(reading.quality.any()) for reading in heard] == [False, True, True, False, False]
+
+
+def test_a_clock_that_is_set_forward_or_back_is_followed():
+    assert [reading.lost for reading in lines_at((10, 0.0), (50, 1.0), (51, 2.0), (5, 3.0), (6, 4.0))] == [0] * 5

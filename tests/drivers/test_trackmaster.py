@@ -262,3 +262,17 @@ def test_nothing_but_five_status_requests_can_be_written():
     tried = [bytes((code,)) for code in range(256)] + [Frame.of(0xA3, 20).encode(), b"\xc0\xc1"]
     for message in tried:
         assert (message in allowed) == any(query.fullmatch(message) for query in Trackmaster.queries)
+
+
+def test_a_round_that_is_given_up_counts_as_one_lost_sample_and_the_next_is_questionable():
+    lost = iter(range(3))
+
+    def deaf(message, at):
+        return b"" if at > 3.0 and message[:1] == b"\xd0" and next(lost, None) is not None else message
+
+    said = converse(reader(), Treadmill(Plan("trackmaster", Belt())), 8.0, tamper=deaf)
+    readings = [reading for reading in said.readings if reading.stream == "belt"]
+    (after,) = [n for n, reading in enumerate(readings) if reading.lost]
+    assert readings[after].lost == 1
+    assert np.all(readings[after].quality == Quality.QUESTIONABLE)
+    assert np.all(readings[after + 1].quality == Quality.GOOD)

@@ -68,8 +68,8 @@ def test_garbage_on_the_line_is_counted_and_survived(bench, name):
     daemon = bench.run()
     daemon.until(bench.store, streaming)
     time.sleep(1.0)
-    bench.simulators[name].strike("garble@0s:2s")
-    time.sleep(5.0)
+    bench.simulators[name].strike("garble@0s:3s:p=0.5")  # hardly an answer comes through: samples are lost for sure
+    time.sleep(6.0)
     seen = daemon.until(bench.store, streaming)
     time.sleep(1.0)
     assert daemon.stop() == 0
