@@ -17,6 +17,7 @@ import msgspec
 from acquisition import ending
 from acquisition.errors import ConfigurationError
 from simulators.cables import Cable, PtyCable, TcpCable
+from simulators.description import describe
 from simulators.faults import KINDS, Faults, parse
 from simulators.instrument import Bench, Instrument, Plan, no_ledger
 from simulators.ledger import LedgerFile
@@ -76,6 +77,7 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 @click.option("--for", "seconds", type=click.FloatRange(min=0), help="End after so many seconds on the wall.")
 @click.option("--unpaced", is_flag=True, help="Send at once, as over USB, not at the line's rate.")
 @click.option("--truth", is_flag=True, help="Print what is true of the participant, and end.")
+@click.option("--list", "listed", is_flag=True, help="Print as JSON what can be simulated, and end.")
 def simulate(name: str | None, **given: Any) -> int:
     """Simulate the instrument NAME; the first line on stdout is JSON and says where it listens.
 
@@ -84,6 +86,9 @@ def simulate(name: str | None, **given: Any) -> int:
 
     Example: python -m simulators intellivue --pty --link /tmp/tcpo2 --scenario porh --fault unplug@60s:5s --seed 7
     """
+    if given["listed"]:
+        click.echo(json.dumps(describe(), indent=2, ensure_ascii=False))
+        return 0
     participant = Participant(given["kind"], given["scenario"], given["seed"], artefacts=given["artefacts"])
     if given["truth"]:
         click.echo(json.dumps(participant.truth(), indent=2))

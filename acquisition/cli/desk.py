@@ -5,16 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 import re
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from acquisition.config import load
 from acquisition.examination import desk
@@ -103,19 +99,6 @@ def tell_items(answer: dict[str, Any]) -> None:
         click.echo(f"{item['time']}  {item['entry']:>3} {item['kind']} {item['name']} {shown}".rstrip() + struck)
         for each in item["corrections"]:
             click.echo(f"      {each['field']}: {each['old']} -> {each['new']} ({each['reason']}, {each['by']})")
-
-
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Show a table on stdout; where that is no terminal, as wide as it needs to be. Brackets stay brackets."""
-    kept = [[escape(cell) for cell in row] for row in rows]
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240)
-    if not kept:
-        console.print(empty)
-        return
-    table = Table(*columns)
-    for row in kept:
-        table.add_row(*row)
-    console.print(table)
 
 
 def moment(text: str | None) -> dict[str, Any]:

@@ -1,65 +1,150 @@
-"""`perfusion devices`: which drivers there are, and which serial ports."""
+"""`perfusion devices`: which instruments can be connected, how far their protocols are confirmed, and which ports."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
+import msgspec
 
 from acquisition import assets, strict
 from acquisition.analog import Profile
-from acquisition.driver import Driver
+from acquisition.cli.tables import show_facts, show_table
+from acquisition.driver import Driver, Setup
+from acquisition.errors import PerfusionError
 from acquisition.ports.serial import holders_of
 from acquisition.registry import drivers
 
 
 @click.command()
+@click.argument("names", metavar="[DRIVER]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def devices(as_json: bool) -> None:
-    """List the drivers with the standing of their protocols, the analog profiles, and the serial ports by id."""
-    known = [_describe(name, driver) for name, driver in drivers().items()]
-    document = {"drivers": known, "profiles": _profiles(), "ports": _ports()}
+def devices(names: tuple[str, ...], as_json: bool) -> None:
+    """Show the drivers, their channels and the standing of their protocols; the analog profiles; the serial ports.
+
+    With one or more DRIVERs those alone.
+    """
+    unknown = [name for name in names if name not in drivers()]
+    if unknown:
+        raise click.BadParameter(f"no driver is called {', '.join(unknown)}; there are {', '.join(drivers())}")
+    simulated = _simulators()
+    known = [
+        _describe(name, driver, simulated.get(name)) for name, driver in drivers().items() if not names or name in names
+    ]
     if as_json:
+        document = {"drivers": known} if names else {"drivers": known, "profiles": _profiles(), "ports": _ports()}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    console = Console()
-    table = Table("driver", "instrument", "kind", "links", "confidence", "source")
+    alike: dict[str, list[dict[str, Any]]] = {}
     for each in known:
-        table.add_row(
-            each["name"], each["instrument"], each["kind"], ", ".join(each["links"]), each["confidence"], each["source"]
-        )
-    console.print(table)
-    for each in known:
-        for text in each["unconfirmed"]:
-            console.print(f"{each['name']}: unconfirmed: {text}", markup=False)
-    table = Table("analog profile", "instrument", "signals", "scale", "source")
-    for each in document["profiles"]:
-        signals = ", ".join(f"{s['signal']} ({s['unit']})" for s in each["signals"])
-        table.add_row(each["name"], each["instrument"], signals, each["source"], each["citation"])
-    console.print(table)
-    table = Table("serial port", "device", "in use by", "permission")
-    for each in document["ports"]:
-        table.add_row(
-            each["id"], each["path"], ", ".join(f"{h['pid']} {h['name']}" for h in each["holders"]), each["permission"]
-        )
-    console.print(table if document["ports"] else "no serial ports found")
+        alike.setdefault(json.dumps({**each, "name": "", "instrument": ""}), []).append(each)
+    for several in alike.values():
+        _show(several)
+    if not names:
+        _show_profiles()
+        _show_ports()
 
 
-def _describe(name: str, driver: type[Driver]) -> dict[str, Any]:
+def _describe(name: str, driver: type[Driver], simulator: Mapping[str, Any] | None) -> dict[str, Any]:
     about = driver.about
+    channels, given_by = _channels(name, driver, simulator["driver"] if simulator else {})
     return {
         "name": name,
         "instrument": about.names[name],
         "kind": about.kind,
         "links": list(about.links),
+        "channels": channels,
+        "channels_by": given_by,
+        "options": list(driver.Options.__struct_fields__),
         "confidence": about.confidence,
         "source": about.source,
         "unconfirmed": list(about.unconfirmed),
+        "simulator": {"not_modelled": simulator["not_modelled"]} if simulator else None,
     }
+
+
+def _channels(name: str, driver: type[Driver], example: Mapping[str, Any]) -> tuple[list[dict[str, str]], str]:
+    """What a driver records, and what says so: the driver itself, the inputs of a digitiser, or a document."""
+    if driver.documents:
+        return [], f"the file that options.{next(iter(driver.documents))} names"
+    if driver.about.kind == "digitiser":
+        return [], "one for each [[device.channel]], in the unit of its profile"
+    try:
+        streams = driver(Setup(name, msgspec.convert(example, driver.Options))).streams
+    except (msgspec.ValidationError, PerfusionError):
+        return [], "its options"
+    found = {(c.name, c.unit): {"name": c.name, "unit": c.unit} for stream in streams for c in stream.channels}
+    return list(found.values()), "driver"
+
+
+@cache
+def _simulators() -> dict[str, dict[str, Any]]:
+    """What can be simulated, by name; nothing where the simulators are not installed."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "simulators", "--list"], capture_output=True, text=True, check=False, timeout=60
+    )
+    found: dict[str, dict[str, Any]] = json.loads(answer.stdout) if answer.returncode == 0 else {}
+    return found
+
+
+def _show(several: Sequence[Mapping[str, Any]]) -> None:
+    """Drivers that differ in nothing but their names."""
+    each = several[0]
+    channels = ", ".join(f"{c['name']} ({c['unit']})" for c in each["channels"]) or each["channels_by"]
+    simulator = each["simulator"]
+    left_out = simulator["not_modelled"] if simulator else ["there is none"]
+    show_facts(
+        "\n".join(f"{one['name']}: {one['instrument']}" for one in several),
+        (
+            ("kind", [each["kind"]]),
+            ("links", [", ".join(each["links"])]),
+            ("channels", [channels]),
+            ("confidence", [each["confidence"]]),
+            ("source", [each["source"]]),
+            ("unconfirmed", each["unconfirmed"]),
+            ("not simulated" if simulator else "simulator", left_out),
+        ),
+    )
+
+
+def _show_profiles() -> None:
+    show_table(
+        ("analog profile", "instrument", "signals", "scale", "source"),
+        [
+            (
+                each["name"],
+                each["instrument"],
+                ", ".join(f"{s['signal']} ({s['unit']})" for s in each["signals"]),
+                each["source"],
+                each["citation"],
+            )
+            for each in _profiles()
+        ],
+        "no analog profiles found",
+    )
+
+
+def _show_ports() -> None:
+    show_table(
+        ("serial port", "device", "in use by", "permission"),
+        [
+            (
+                each["id"],
+                each["path"],
+                ", ".join(f"{h['pid']} {h['name']}" for h in each["holders"]),
+                each["permission"],
+            )
+            for each in _ports()
+        ],
+        "no serial ports found",
+    )
 
 
 def _profiles() -> list[dict[str, Any]]:
@@ -96,8 +181,6 @@ def _ports() -> list[dict[str, Any]]:
 
 
 def _permission(port: Path) -> str:
-    import os
-
     if os.access(port, os.R_OK | os.W_OK):
         return "ok"
     try:

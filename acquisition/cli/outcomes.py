@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import directory, show_table
+from acquisition.cli.desk import directory
 from acquisition.cli.session import chosen
+from acquisition.cli.tables import show_table
 from acquisition.examination import study
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import Outcomes, outcomes

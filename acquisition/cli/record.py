@@ -14,9 +14,8 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from acquisition.cli.tables import show_table
 from acquisition.errors import PerfusionError
 from acquisition.model import Quality
 from acquisition.store import Block, Overview, Report, Store, StreamInfo, check
@@ -188,21 +187,24 @@ def _describe(info: StreamInfo, local: bool) -> dict[str, Any]:
 
 
 def _print(streams: Sequence[StreamInfo], local: bool) -> None:
-    table = Table("device", "stream", "channels", "samples", "first", "last", "gaps")
-    table.add_column("", no_wrap=True, min_width=len("SIMULATED"))
-    for info in streams:
-        channels = ", ".join(f"{c.name} ({c.unit})" for c in info.header.stream.channels)
-        table.add_row(
-            info.device,
-            info.stream,
-            channels,
-            str(info.samples),
-            _time(info.first, local) or "",
-            _time(info.last, local) or "",
-            str(len(info.gaps)),
-            "SIMULATED" if info.header.simulated else "",
-        )
-    Console().print(table)
+    show_table(
+        ("device", "stream", "channels", "samples", "first", "last", "gaps", "marked"),
+        [
+            (
+                info.device,
+                info.stream,
+                ", ".join(f"{c.name} ({c.unit})" for c in info.header.stream.channels),
+                str(info.samples),
+                _time(info.first, local) or "",
+                _time(info.last, local) or "",
+                str(len(info.gaps)),
+                "SIMULATED" if info.header.simulated else "",
+            )
+            for info in streams
+        ],
+        "the record holds no stream yet",
+        unbroken=("marked",),
+    )
 
 
 def _write_csv(

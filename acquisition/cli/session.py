@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, directory, key, moment, options, show_table, tell, tell_checks, tell_items
+from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_checks, tell_items
+from acquisition.cli.tables import show_table
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.examination.description import describe, summarise

@@ -110,6 +110,13 @@ def test_the_table_marks_what_is_simulated(directory, call):
     assert "SIMULATED" in out
 
 
+def test_the_table_shows_units_and_times_whole(directory, call):
+    _, out = call("query", directory)
+    (line,) = [line for line in out.splitlines() if "backscatter" in line]
+    for words in ("flux ([arb'U]), backscatter ([arb'U])", "2026-01-01T00:00:00.000000Z"):
+        assert words in line
+
+
 def test_what_the_record_does_not_hold_is_an_error_that_says_what_it_holds(directory, call):
     with pytest.raises(Exception, match="it holds: ldf/flux, tcpo2/po2"):
         call("query", directory, "--device", "ecg")

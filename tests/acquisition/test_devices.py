@@ -1,0 +1,89 @@
+"""`perfusion devices`: all that is known of a driver before it is connected, for people and as JSON."""
+
+import json
+
+import pytest
+
+from acquisition.cli import instruments, perfusion
+from acquisition.registry import drivers
+from simulators.registry import simulators
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments):
+        perfusion.main(["devices", *arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def found(call):
+    return {each["name"]: each for each in json.loads(call("--json"))["drivers"]}
+
+
+def test_every_driver_is_described(found):
+    assert list(found) == list(drivers())
+    for name, each in found.items():
+        about = drivers()[name].about
+        assert each["kind"] == about.kind
+        assert each["links"] == list(about.links)
+        assert (each["confidence"], each["source"]) == (about.confidence, about.source)
+        assert each["unconfirmed"] == list(about.unconfirmed)
+
+
+def test_what_a_simulator_leaves_out_is_said(found):
+    for name, each in found.items():
+        if name in simulators():
+            assert each["simulator"]["not_modelled"] == list(simulators()[name].not_modelled)
+        else:
+            assert each["simulator"] is None
+    assert found["csafe"]["simulator"]["not_modelled"]
+
+
+def test_channels_come_with_their_units(found):
+    assert {"name": "speed", "unit": "km/h"} in found["trackmaster"]["channels"]
+    assert {"name": "tcpo2", "unit": "mm[Hg]"} in found["intellivue"]["channels"]
+    assert found["daq970a"]["channels"] == []
+    assert "[[device.channel]]" in found["daq970a"]["channels_by"]
+    assert "options.profile" in found["ascii"]["channels_by"]
+    for name, each in found.items():
+        assert each["channels"] or each["channels_by"] != "driver", name
+
+
+def test_people_read_the_same(call):
+    out = call("intellivue", "woodway")
+    for words in (
+        "intellivue: Philips IntelliVue",
+        "tcpo2 (mm[Hg]), tcpco2 (mm[Hg])",
+        "serial, tcp, udp",
+        "4535 642 59271",
+        "one implementation",
+        "the meaning of the state byte",
+        "waves, alarms, patient data and settings",
+    ):
+        assert words in out
+    assert "trackmaster" not in out
+
+
+def test_names_of_one_driver_are_shown_together(call):
+    out = call("34970a", "34972a")
+    assert out.splitlines()[:2] == ["34970a: Keysight 34970A", "34972a: Keysight 34972A"]
+    assert out.count("one for each [[device.channel]]") == 1
+
+
+def test_units_of_profiles_and_ports_by_id_are_shown_whole(call, monkeypatch):
+    port = {"id": "/dev/serial/by-id/usb-FTDI_FT232R_A50285BI-if00-port0", "path": "/dev/ttyUSB0"}
+    port |= {"holders": [{"pid": 7, "name": "picocom"}], "permission": "ok"}
+    monkeypatch.setattr(instruments, "_ports", lambda: [port])
+    out = call()
+    assert "flux ([arb'U]), backscatter (%)" in out
+    (line,) = [line for line in out.splitlines() if port["id"] in line]
+    assert "/dev/ttyUSB0" in line
+    assert "7 picocom" in line
+
+
+def test_an_unknown_driver_is_an_error_that_lists_those_there_are(call):
+    with pytest.raises(Exception, match=r"no driver is called perimed.*trackmaster"):
+        call("perimed")
