@@ -60,6 +60,7 @@ class StreamBook:
         self._key = last.key if last else None
         self._cause = "the service was not running" if last else ""
         self._device_last: tuple[str, float, float] | None = None
+        self._connection: int | None = None
         self._index_clock = SampleClock(slew=RATE_SLEW)
 
     def interrupted(self, cause: str) -> None:
@@ -73,7 +74,10 @@ class StreamBook:
         lost = readings.lost or None
         self._notice_pause(arrived)
         if self._cause:
-            lost = self._missing(readings)
+            missing = self._missing(readings)
+            # What a driver counts begins with its connection: beyond that it knows of no loss.
+            lost = lost if missing is None and connection == self._connection else missing
+        self._connection = connection
         first = self._next
         gap_cause = self._cause or ("samples lost on the way" if readings.lost else "")
         if self._key is None:
@@ -117,16 +121,27 @@ class StreamBook:
         if device_time is not None:
             device_time.flags.writeable = False
             if readings.base is not None:
-                step = float(device_time[-1] - device_time[0]) / (len(device_time) - 1) if len(device_time) > 1 else 0.0
-                known = self._device_last
-                if not step and known is not None and known[0] == readings.base.token:
-                    step = known[2]
+                step = self._step(device_time, readings.base.token, whole=gap is None)
                 self._device_last = (readings.base.token, float(device_time[-1]), step)
         self._key, self._cause = int(time[-1]), ""
         self._next = first + len(time)
         return Chunk(
             self.header, self._timeline.run, connection, first, arrived, time, values, quality, device_time, gap
         )
+
+    def _step(self, device_time: Floats, token: str, whole: bool) -> float:
+        """The sample period (s) on the instrument's clock, 0 for unknown; `whole`: no gap before these samples."""
+        n = len(device_time)
+        if n > 1:
+            return float(device_time[-1] - device_time[0]) / (n - 1)
+        known, rate = self._device_last, self.header.stream.rate
+        nominal = 1 / rate if rate else 0.0
+        if known is None or known[0] != token:
+            return nominal
+        step = known[2] or nominal
+        latest = float(device_time[0]) - known[1]
+        # Samples that come one by one may each be a little early or late.
+        return step + (latest - step) / 8 if whole and 0.0 < latest < 1.5 * step else step
 
     def _missing(self, readings: Readings) -> int | None:
         """How many samples an interruption cost, where the instrument's own clock ran on through it."""

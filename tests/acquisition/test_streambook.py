@@ -104,6 +104,39 @@ def test_what_the_instrument_lost_meanwhile_is_counted():
     assert (chunk.gap.missing, chunk.first) == (3, 5)
 
 
+def test_samples_that_come_one_by_one_are_counted_by_their_period():
+    b = book(rate=1.0)
+    for k in range(50):
+        # The instrument is asked once a second, and takes a little longer.
+        b.chunk(rows(device=[1.02 * k], origin=100.0), at(100.1 + 1.02 * k), 1)
+    b.interrupted("unplugged")
+    chunk = b.chunk(rows(device=[1.02 * 111]), at(214), 2)
+    assert (chunk.gap.missing, chunk.first) == (61, 111)
+    assert b.chunk(rows(device=[1.02 * 112]), at(215.1), 2).gap is None
+
+
+def test_the_nominal_period_counts_where_only_one_sample_came_before():
+    b = book(rate=1.0)
+    b.chunk(rows(device=[3.0], origin=100.0), at(103.1), 1)
+    b.interrupted("unplugged")
+    assert b.chunk(rows(device=[11.0]), at(111.1), 2).gap.missing == 7
+
+
+def test_samples_that_come_one_by_one_without_a_rate_are_not_counted():
+    b = book()
+    b.chunk(rows(device=[3.0], origin=100.0), at(103.1), 1)
+    b.interrupted("unplugged")
+    assert b.chunk(rows(device=[11.0]), at(111.1), 2).gap.missing is None
+
+
+def test_what_a_driver_missed_in_a_pause_is_counted_and_after_a_reconnection_is_not():
+    b = book(patience=2.0)
+    b.chunk(rows(), at(1), 1)
+    assert b.chunk(rows(lost=8), at(5), 1).gap.missing == 8
+    b.interrupted("unplugged")
+    assert b.chunk(rows(lost=1), at(60), 2).gap.missing is None
+
+
 def test_a_restarted_instrument_clock_leaves_the_number_unknown():
     b = book(rate=10.0)
     b.chunk(rows(2, device=[0, 0.1], origin=100.0), at(100.2), 1)

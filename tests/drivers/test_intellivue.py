@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquisition.clock import Timeline
 from acquisition.config import load
 from acquisition.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, Skipped
-from acquisition.model import Quality, Readings
+from acquisition.model import Header, Instant, Quality, Readings
+from acquisition.streambook import InstrumentClocks, StreamBook
 from drivers.intellivue import Electrode, IntelliVue, Options, association, attributes, electrodes, exchange, frames
 from simulators.conversation import converse
 from simulators.instrument import Plan
@@ -406,6 +408,26 @@ def test_two_connections_to_one_running_monitor_share_the_time_base_and_a_restar
     restarted = converse(reader(*BOTH), Scripted(Monitor(uptime=10)), 3.0, start=500.0)
     tokens = [said.readings[0].base.token for said in (first, later, restarted)]
     assert tokens[0] == tokens[1] != tokens[2]
+
+
+@pytest.mark.parametrize("poll", POLLS)
+def test_a_gap_over_a_reconnection_says_how_many_samples_are_missing(poll):
+    header = Header("tcpo2", IntelliVue(Setup("intellivue", Options(BOTH))).streams[0], "intellivue", "", "")
+    book = StreamBook(header, Timeline(1, 0, 0), InstrumentClocks(), 10.0)
+    chunks = []
+    for connection, (start, seconds) in enumerate([(0.0, 30.0), (90.0, 30.0)]):
+        said = converse(reader(*BOTH, poll=poll), Scripted(Monitor(uptime=1000)), seconds, start=start)
+        book.interrupted("unplugged")
+        chunks += [
+            book.chunk(r, Instant(round(t * 1e9), 0), connection)
+            for t, r in said
+            if isinstance(r, Readings) and r.stream == "chest"
+        ]
+    (gap,) = [chunk.gap for chunk in chunks if chunk.gap]
+    seconds = float(chunks[gap.after + 1].device_time[0] - chunks[gap.after].device_time[0])
+    assert seconds > 55
+    assert gap.missing == round(seconds) - 1
+    assert gap.before - gap.after - 1 == gap.missing
 
 
 def requests(said):
