@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from scipy.signal import welch
 
+from acquisition.model import Floats
 from acquisition.signals.levels import judged, standard_error
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.result import Result, Trace, Window
@@ -20,6 +22,8 @@ LAST, BEFORE_RELEASE, SHORTEST = 30.0, 5.0, 60.0
 """Seconds: the window of the biological zero, its distance from the release, the least occlusion."""
 NO_FALL = 0.9
 """Share of resting flow above which a biological zero is none, or rest has no flow."""
+LEAST_LINE, LEFT, WIDTH = 10.0, 0.25, 0.15
+"""Peak over median that makes a pulse, the share of it that a closed cuff does not leave, and its half width, Hz."""
 
 
 class Verdict(StrEnum):
@@ -77,34 +81,68 @@ def slope_per_minute(part: Trace) -> float:
 def verdict(
     flux: Trace, rest: Window, occlusion: Occlusion, rest_flow: float, zero: float, abi: float | None = None
 ) -> Verdict:
-    """Say whether the cuff closed, where the biological zero is at least 0.9 of resting flow.
+    """Say whether the cuff closed.
 
     Where rest has a cardiac line (peak over median of the spectrum in 0.6-2 Hz at least 10), more than
-    25 per cent of its power left under the cuff is an incomplete occlusion, less is no resting flow.
-    Without a line only a recorded pressure decides, and not where ABI > 1.3: calcified arteries do not close.
+    25 per cent of the line left under the cuff is an incomplete occlusion, however far the flux fell: slow
+    waves let it fall too. Without a fall (a biological zero of at least 0.9 of resting flow) less is no
+    resting flow; and without a line only a recorded pressure decides, but not where ABI > 1.3: calcified
+    arteries do not close.
     """
-    if zero < NO_FALL * rest_flow:
-        return Verdict.COMPLETE
+    fell = zero < NO_FALL * rest_flow
     if occlusion.on is None or occlusion.off is None:
-        return Verdict.INDETERMINATE
-    line, at_rest = cardiac_line(flux.between(*rest))
-    _, under_cuff = cardiac_line(flux.between(occlusion.on + 10.0, occlusion.off - BEFORE_RELEASE))
-    if line >= 10.0 and math.isfinite(under_cuff):
-        return Verdict.INCOMPLETE if under_cuff > 0.25 * at_rest else Verdict.NO_REST_FLOW
-    if occlusion.held and (abi is None or abi <= 1.3):
-        return Verdict.NO_REST_FLOW
-    return Verdict.INDETERMINATE
+        return Verdict.COMPLETE if fell else Verdict.INDETERMINATE
+    at_rest = cardiac_spectrum(flux.between(*rest))
+    under_cuff = cardiac_spectrum(flux.between(occlusion.on + 10.0, occlusion.off - BEFORE_RELEASE))
+    stopped = occlusion.held and (abi is None or abi <= 1.3)
+    if at_rest is not None and under_cuff is not None and at_rest.is_pulse(rest_flow):
+        if under_cuff.power(at_rest.peak) > LEFT * at_rest.power(at_rest.peak):
+            return Verdict.INCOMPLETE
+        stopped = True
+    if fell:
+        return Verdict.COMPLETE
+    return Verdict.NO_REST_FLOW if stopped else Verdict.INDETERMINATE
 
 
-def cardiac_line(part: Trace) -> tuple[float, float]:
-    """Return peak over median of the power density in 0.6-2 Hz, and the power there (PU^2).
+@dataclass(frozen=True, slots=True)
+class CardiacSpectrum:
+    """Power density (PU^2/Hz) of a part of a record over the frequencies (Hz) of the pulse."""
 
-    Welch, Hann segments of 20 s. NaN below 5 samples/s or 20 s: a pulse cannot be seen.
+    frequency: Floats
+    density: Floats
+
+    @property
+    def line(self) -> float:
+        """The peak over the median: noise alone is below 5."""
+        return float(self.density.max()) / self._floor if self._floor > 0 else math.inf
+
+    def is_pulse(self, level: float) -> bool:
+        """Whether the line stands out of the noise, and is more than rounding at this level of flux (PU)."""
+        return self.line >= LEAST_LINE and self.power(self.peak) > (1e-4 * level) ** 2
+
+    @property
+    def peak(self) -> float:
+        """Hz."""
+        return float(self.frequency[self.density.argmax()])
+
+    def power(self, frequency: float) -> float:
+        """Power (PU^2) above the median of the density, within 0.15 Hz of a frequency: a pulse without the noise."""
+        near = np.abs(self.frequency - frequency) <= WIDTH
+        return float(np.sum(self.density[near] - self._floor) * (self.frequency[1] - self.frequency[0]))
+
+    @property
+    def _floor(self) -> float:
+        return float(np.median(self.density))
+
+
+def cardiac_spectrum(part: Trace) -> CardiacSpectrum | None:
+    """Return the spectrum in 0.6-2 Hz: Welch, Hann segments of 20 s.
+
+    None below 5 samples/s or 20 s, for a hole of 2 s, and for no change at all: a pulse cannot be seen.
     """
     grid = part.uniform(max_gap=2.0)
     if len(grid) < 2 or grid.rate < 5.0 or len(grid) < 20.0 * grid.rate or not grid.valid.all():
-        return math.nan, math.nan
+        return None
     frequency, density = welch(grid.values, grid.rate, nperseg=round(20.0 * grid.rate), detrend="linear")
-    band = density[(frequency >= CARDIAC[0]) & (frequency <= CARDIAC[1])]
-    middle = float(np.median(band))
-    return (float(band.max()) / middle if middle > 0 else math.nan), float(band.sum() * frequency[1])
+    band = (frequency >= CARDIAC[0]) & (frequency <= CARDIAC[1])
+    return CardiacSpectrum(frequency[band], density[band]) if density[band].any() else None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acquisition.model import Quality
-from acquisition.signals.biological_zero import Verdict, biological_zero, cardiac_line, verdict
+from acquisition.signals.biological_zero import Verdict, biological_zero, cardiac_spectrum, verdict
 from acquisition.signals.hyperaemia import Measures, Settings, measure
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred
 from acquisition.signals.porh import UNITS, porh
@@ -384,13 +384,27 @@ def test_a_pulse_that_stops_proves_that_rest_had_no_flow_to_lose():
 )
 def test_without_a_pulse_only_pressure_decides_and_never_over_calcified_arteries(held, abi, expected):
     trace = failed_cuff(0.0, 0.0, noise=0.4)
-    assert cardiac_line(trace.between(180, 290))[0] < 10
+    assert cardiac_spectrum(trace.between(180, 290)).line < 5
     assert verdict(trace, (180, 290), Occlusion(300.0, 480.0, held=held), 7.0, 6.9, abi) is expected
 
 
 def test_a_slow_record_cannot_show_a_pulse():
     t = np.arange(0, 900, 0.5)
-    assert math.isnan(cardiac_line(Trace.of(t, np.sin(t)))[0])
+    assert cardiac_spectrum(Trace.of(t, np.sin(t))) is None
+
+
+def test_a_pulse_under_the_cuff_is_an_incomplete_occlusion_however_far_a_slow_wave_let_the_flux_fall():
+    trace = failed_cuff()
+    dipped = Trace.of(trace.time, trace.values - 2.0 * np.exp(-(((trace.time - 460) / 30) ** 2)))
+    for told in (trace, dipped):
+        assert "incomplete_occlusion" in porh(told, CUFF)["peak_flow"].reason
+
+
+@pytest.mark.parametrize(("closed", "expected"), [(0.0, Verdict.NO_REST_FLOW), (0.04, Verdict.INCOMPLETE)])
+def test_a_small_pulse_is_followed_into_the_noise(closed, expected):
+    trace = failed_cuff(0.04, closed, noise=0.2)
+    assert 10 < cardiac_spectrum(trace.between(180, 290)).line < 60
+    assert verdict(trace, (180, 290), Occlusion(300.0, 480.0), 7.0, 6.9) is expected
 
 
 # --- what spoils a record ----------------------------------------------------------------------------------------
