@@ -40,11 +40,13 @@ LOST_REPLY = "lost reply"
 class FaultProxy:
     """Forwards to `upstream`; `script(body)` answers the fault of each write request, or None for none.
 
-    `seen` has the body of every write that reached the server, `asked` counts what came, `headers` has the last ones.
+    `seen` has the body of every write that reached the server (with `keep`), `asked` counts what came, `headers` has
+    the last ones.
     """
 
-    def __init__(self, upstream, script=lambda body: None):
+    def __init__(self, upstream, script=lambda body: None, keep=True):
         self.script = script
+        self._keep = keep
         self.seen = []
         self.asked = 0
         self.headers = {}
@@ -125,7 +127,7 @@ class FaultProxy:
         if isinstance(fault, Says):
             return _answer(handler, fault.status, fault.body.encode(), fault.headers)
         with self._lock:
-            if write:
+            if write and self._keep:
                 self.seen.append(body)
             connection = http.client.HTTPConnection(self._upstream, timeout=10)
             try:
