@@ -44,8 +44,21 @@ ENTRIES = {
         simulated = true
         options = {{ unit = "mph" }}
         """,
+    "tosca500-csv": """
+        [[device]]
+        name = "tcpco2"
+        driver = "tosca500-csv"
+        port = "{address}"
+        simulated = true
+        options = {{ baud = 9600, unit = "mmHg", interval = 0.2 }}
+        """,
 }
-LINKS = {"daq970a": ("--hislip", "127.0.0.1:0"), "intellivue": ("--pty",), "trackmaster": ("--pty",)}
+LINKS = {
+    "daq970a": ("--hislip", "127.0.0.1:0"),
+    "intellivue": ("--pty",),
+    "trackmaster": ("--pty",),
+    "tosca500-csv": ("--pty",),
+}
 
 
 class Simulator:
