@@ -7,7 +7,7 @@ import heapq
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from acquisition.errors import PerfusionError
 from acquisition.model import Quality
 from acquisition.store import Block, Overview, Report, Store, StreamInfo, check
 from acquisition.store import backup as copy_record
+from acquisition.store.names import labels
 
 ROWS = 4096
 PATH = click.argument("path", metavar="DIR-OR-FILE", type=click.Path(path_type=Path))
@@ -63,7 +64,7 @@ def query(
             for info in store.streams()
             if (device is None or info.device == device)
             and (stream is None or info.stream == stream)
-            and (not channels or set(channels) & {c.name for c in info.header.stream.channels})
+            and (not channels or set(channels) & _ways(info))
         ]
         if (device or stream or channels) and not streams:
             held = ", ".join(f"{i.device}/{i.stream}" for i in store.streams()) or "nothing"
@@ -219,7 +220,11 @@ def _write_csv(
     names = _names(streams, wanted)
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(_header(names, each))
-    rows = [_rows(store, info, names, start, stop, each, local) for info in streams]
+    rows = []
+    for info in streams:
+        places = _labels(streams, info.device)
+        own = {label: places[label][1] for label in names if places.get(label, ("",))[0] == info.stream}
+        rows.append(_rows(store, info, own, names, start, stop, each, local))
     if len(rows) == 1:
         out.writerows(row for _, row in rows[0])
         return
@@ -272,8 +277,21 @@ def _mean(device: str, shown: Overview, point: int, names: Sequence[str], each: 
 
 
 def _names(streams: Sequence[StreamInfo], wanted: Sequence[str]) -> list[str]:
-    held = (c.name for info in streams for c in info.header.stream.channels)
-    return list(dict.fromkeys(name for name in held if not wanted or name in wanted))
+    """The columns, over all devices: `flux`, or `chest.tcpo2` where a device has a channel of that name twice."""
+    each = (_labels(streams, device) for device in dict.fromkeys(info.device for info in streams))
+    held = ((label, {channel, f"{stream}.{channel}"}) for own in each for label, (stream, channel) in own.items())
+    return list(dict.fromkeys(label for label, ways in held if not wanted or ways & {*wanted}))
+
+
+def _ways(info: StreamInfo) -> set[str]:
+    """Every way to name a channel of the stream."""
+    held = [c.name for c in info.header.stream.channels]
+    return {*held, *(f"{info.stream}.{name}" for name in held)}
+
+
+def _labels(streams: Sequence[StreamInfo], device: str) -> dict[str, tuple[str, str]]:
+    own = [info for info in streams if info.device == device]
+    return labels({info.stream: [c.name for c in info.header.stream.channels] for info in own})
 
 
 def _header(names: Sequence[str], each: bool) -> list[str]:
@@ -281,11 +299,18 @@ def _header(names: Sequence[str], each: bool) -> list[str]:
 
 
 def _rows(
-    store: Store, info: StreamInfo, names: Sequence[str], start: int | None, stop: int | None, each: bool, local: bool
+    store: Store,
+    info: StreamInfo,
+    own: Mapping[str, str],
+    names: Sequence[str],
+    start: int | None,
+    stop: int | None,
+    each: bool,
+    local: bool,
 ) -> Iterator[tuple[int, list[str]]]:
-    own = [c.name for c in info.header.stream.channels if c.name in names]
-    for block in store.blocks(info.device, info.stream, own, start, stop):
-        yield from _lines(block, info.device, own, names, each, local)
+    """The samples of one stream, whose channels `own` stand in the columns that are its keys."""
+    for block in store.blocks(info.device, info.stream, list(own.values()), start, stop):
+        yield from _lines(block, info.device, list(own), names, each, local)
 
 
 def _lines(

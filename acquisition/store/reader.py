@@ -16,7 +16,7 @@ import numpy as np
 
 from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
-from acquisition.store import overview, rows, schema, tiers
+from acquisition.store import names, overview, rows, schema, tiers
 from acquisition.store.journal import EVENTS, cursor_checksum
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
@@ -214,21 +214,25 @@ class Store:
         """Samples of one device with start <= time < stop, exactly as they were accepted.
 
         Channels of one stream come as that stream's rows. Channels of several streams are merged by time:
-        each stream's sample has a row of its own where the others have none there, NaN and INVALID.
+        each stream's sample has a row of its own where the others have none there, NaN and INVALID. Where
+        streams share a channel's name, it is `stream.channel`; the name alone is then an error.
         """
         own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
-        held = [c.name for info in own for c in info.header.stream.channels]
-        unknown = [name for name in channels or () if name not in held]
+        held = {info.stream: [c.name for c in info.header.stream.channels] for info in own}
+        where = f"{self.path}, device {device!r}"
+        wanted = list(names.labels(held)) if channels is None else list(channels)
+        found = {name: names.find(held, name, where) for name in wanted}
+        unknown = [name for name, place in found.items() if place is None]
         if not own or unknown:
             what = f"no channel {unknown[0]!r}" if own else "no such device or stream"
-            known = ", ".join(held if own else [f"{i.device}/{i.stream}" for i in self.streams()]) or "nothing"
-            raise StoreError(f"the record has {what}", f"{self.path}, device {device!r}", remedy=f"it holds: {known}")
-        wanted = list(channels) if channels is not None else held
+            known = ", ".join(names.labels(held) if own else [f"{i.device}/{i.stream}" for i in self.streams()])
+            raise StoreError(f"the record has {what}", where, remedy=f"it holds: {known or 'nothing'}")
         parts = []
         for info in own:
-            names = [c.name for c in info.header.stream.channels if c.name in wanted]
-            if names:
-                parts.append(_join(names, list(self.blocks(device, info.stream, names, start, stop))))
+            chosen = {name: place[1] for name, place in found.items() if place is not None and place[0] == info.stream}
+            if chosen:
+                blocks = self.blocks(device, info.stream, list(chosen.values()), start, stop)
+                parts.append(_join(list(chosen), list(blocks)))
         return _merge(parts, wanted)
 
     def blocks(
@@ -270,6 +274,7 @@ class Store:
         """Channels of a device drawn from `points` equal bins of [start, stop): the cost hardly grows with the span.
 
         With `exact` no bin reaches over its edges, which costs a look at the samples around each edge.
+        Channels are named as in `read`; one that the record does not hold is empty.
         """
         begin, end = _key(start), _key(stop)
         if begin is None or end is None or end <= begin or points < 1:
@@ -291,19 +296,26 @@ class Store:
         shape = (points, len(channels))
         count, quality = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
         low, high, mean = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
-        for number, name in list(self._connection.execute("SELECT id, name FROM stream WHERE device = ?", (device,))):
-            headers = self.headers(number)
-            held = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
-            own = [i for i, each in enumerate(channels) if any(each in names for names in held.values())]
-            if not own or (stream is not None and name != stream):
+        numbers = {
+            name: number
+            for number, name in self._connection.execute("SELECT id, name FROM stream WHERE device = ?", (device,))
+            if stream is None or name == stream
+        }
+        held = {
+            name: {run: [c.name for c in header.stream.channels] for run, header in self.headers(number).items()}
+            for name, number in numbers.items()
+        }
+        ever = {name: list(dict.fromkeys(c for each in runs.values() for c in each)) for name, runs in held.items()}
+        found = [names.find(ever, channel, f"{self.path}, device {device!r}") for channel in channels]
+        for name, number in numbers.items():
+            own = {i: place[1] for i, place in enumerate(found) if place is not None and place[0] == name}
+            if not own:
                 continue
-            picks = {
-                run: [names.index(channels[i]) if channels[i] in names else -1 for i in own]
-                for run, names in held.items()
-            }
+            picks = {run: [_index(each, channel) for channel in own.values()] for run, each in held[name].items()}
+            headers = self.headers(number)
             drawn = overview.draw(self._connection, number, picks, tiers.widths(headers), edges, exact)
             if drawn is not None:
-                bins = np.ix_(np.searchsorted(edges, drawn.start, side="right") - 1, np.array(own))
+                bins = np.ix_(np.searchsorted(edges, drawn.start, side="right") - 1, np.array(list(own)))
                 count[bins], low[bins], high[bins] = drawn.count, drawn.low, drawn.high
                 mean[bins], quality[bins] = drawn.mean, drawn.quality
         return Overview(tuple(channels), edges, count, low, high, mean, quality)
@@ -348,9 +360,9 @@ class Store:
         if number is None:
             return
         headers = self.headers(number)
-        names = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
-        columns = {run: [held.index(name) for name in channels if name in held] for run, held in names.items()}
-        places = {run: _places([name in held for name in channels]) for run, held in names.items()}
+        known = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
+        columns = {run: [held.index(name) for name in channels if name in held] for run, held in known.items()}
+        places = {run: _places([name in held for name in channels]) for run, held in known.items()}
         first = 0 if start is None else tiers.row_before(self._connection, number, start)
         for row in tiers.walk(self._connection, number, tiers.widths(headers), first, columns=columns):
             if row.samples is None:
@@ -360,6 +372,10 @@ class Store:
                 return
             yield rows.cut(row.samples, first - row.samples.first, len(row.samples)), places[row.run]
             first = max(first, row.samples.following)
+
+
+def _index(held: Sequence[str], channel: str) -> int:
+    return held.index(channel) if channel in held else -1
 
 
 def _places(held: Sequence[bool]) -> list[int]:

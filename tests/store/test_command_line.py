@@ -37,6 +37,21 @@ def table(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def test_channels_of_one_name_have_a_column_each(tmp_path, call):
+    with Recording(tmp_path) as writer:
+        for seed, stream in enumerate(("chest", "calf")):
+            writer.put(Source(header(device="tcpo2", stream=stream, channels=("tcpo2",)), seed=seed).chunk(2))
+    _, text = call("query", tmp_path, "--csv")
+    assert text.splitlines()[0] == "time,device,calf.tcpo2,chest.tcpo2,quality"
+    chest = [row["chest.tcpo2"] for row in table(text) if row["chest.tcpo2"]]
+    assert chest
+    assert not any(row["chest.tcpo2"] and row["calf.tcpo2"] for row in table(text))
+    for choice in (["--stream", "chest"], ["--channel", "chest.tcpo2"]):
+        _, alone = call("query", tmp_path, "--csv", *choice)
+        assert alone.splitlines()[0] == "time,device,tcpo2,quality"
+        assert [row["tcpo2"] for row in table(alone) if row["tcpo2"]] == chest
+
+
 def test_csv_has_time_device_channels_and_one_combined_quality(directory, call):
     code, out = call("query", directory, "--device", "ldf", "--csv")
     assert code == 0

@@ -252,6 +252,39 @@ def test_streams_of_one_device_are_merged_by_time(tmp_path):
     assert block.values[0::2, 0].tobytes() == a.values[:, 0].tobytes()
 
 
+@pytest.fixture
+def two_electrodes(tmp_path):
+    chest = Source(header(device="tcpo2", stream="chest", channels=("tcpo2", "power")), seed=1)
+    calf = Source(header(device="tcpo2", stream="calf", channels=("tcpo2",)), seed=2, start=T0 + 1)
+    with Recording(tmp_path) as writer:
+        chunks = chest.chunk(3), calf.chunk(3)
+        for chunk in chunks:
+            writer.put(chunk)
+    with Store(tmp_path) as store:
+        yield store, *chunks
+
+
+def test_channels_of_one_name_are_told_apart_by_their_stream(two_electrodes):
+    store, chest, calf = two_electrodes
+    block = store.read("tcpo2")
+    assert sorted(block.channels) == ["calf.tcpo2", "chest.tcpo2", "power"]
+    found = block.values[:, block.channels.index("calf.tcpo2")]
+    assert found[np.isfinite(found)].tobytes() == calf.values[:, 0].tobytes()
+    alone = store.read("tcpo2", ["chest.tcpo2"])
+    assert alone.channels == ("chest.tcpo2",)
+    assert alone.values.tobytes() == chest.values[:, :1].tobytes()
+    assert store.read("tcpo2", ["tcpo2"], stream="calf").values.tobytes() == calf.values.tobytes()
+    drawn = store.overview("tcpo2", ["calf.tcpo2", "chest.tcpo2"], T0, T0 + 10 * STEP, 1)
+    assert drawn.low[0].tolist() == [calf.values.min(), chest.values[:, 0].min()]
+
+
+def test_a_name_that_two_streams_have_is_never_guessed(two_electrodes):
+    store, *_ = two_electrodes
+    for ask in (lambda: store.read("tcpo2", ["tcpo2"]), lambda: store.overview("tcpo2", ["tcpo2"], T0, T0 + STEP)):
+        with pytest.raises(StoreError, match=r"2 streams have a channel 'tcpo2'.*(calf\.tcpo2|chest\.tcpo2)"):
+            ask()
+
+
 def test_channels_that_came_later_are_invalid_before(tmp_path):
     with Recording(tmp_path) as writer:
         first = Source(header(channels=("flux",))).chunk(3)
