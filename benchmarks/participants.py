@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -122,20 +123,27 @@ def heatings(kind: str, n: int) -> list[Row]:
 
 def rhythms(kind: str, n: int) -> list[Row]:
     """Energy of each band against the amplitudes that were put in (40 min, an instrument of 0.03 s)."""
-    flow = PHENOTYPES[kind].flow
-    factors = (flow.cardiac, flow.respiratory, flow.myogenic, flow.neurogenic, flow.endothelial, flow.endothelial)
     found = []
     for seed in range(n):
         trace = read(Participant(kind, "rest", seed, time_constant=0.03), "flux", 2400, 10.0)
-        found.append(flowmotion(trace, biological_zero=flow.bz))
+        found.append(flowmotion(trace, biological_zero=PHENOTYPES[kind].flow.bz))
     rows = []
-    for band, (f0, _, a, sa, _), factor in zip(STEFANOVSKA.bands, BANDS, factors, strict=True):
-        # A slowly varying amplitude a exp(sa y - sa^2/2) has the mean square a^2 exp(sa^2).
-        put_in = (factor * a) ** 2 * np.exp(sa**2) * TONE_ENERGY
-        row = against_truth(kind, f"{band.name}_energy", [put_in] * n, [r[f"{band.name}_energy"] for r in found])
+    for band, tone, energy in zip(STEFANOVSKA.bands, BANDS, put_in(kind), strict=True):
+        row = against_truth(kind, f"{band.name}_energy", [energy] * n, [r[f"{band.name}_energy"] for r in found])
         relative = spread([r[f"{band.name}_relative_energy_all"].value for r in found])
-        rows.append({**row, "tone (Hz)": f0, "relative energy": relative})
+        rows.append({**row, "tone (Hz)": tone[0], "relative energy": relative})
     return rows
+
+
+def put_in(kind: str) -> list[float]:
+    """The energy of each rhythm of a class, as a share of the flux above its biological zero."""
+    flow = PHENOTYPES[kind].flow
+    factors = (flow.cardiac, flow.respiratory, flow.myogenic, flow.neurogenic, flow.endothelial, flow.endothelial)
+    # A slowly varying amplitude a exp(sa y - sa^2/2) has the mean square a^2 exp(sa^2).
+    return [
+        (factor * a) ** 2 * math.exp(sa**2) * TONE_ENERGY
+        for (_, _, a, sa, _), factor in zip(BANDS, factors, strict=True)
+    ]
 
 
 def oxygen(kind: str, n: int) -> list[Row]:

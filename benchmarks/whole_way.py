@@ -1,0 +1,211 @@
+"""Simulated participants through the whole service: instruments, links, drivers, daemon, record, session, outcomes.
+
+`python -m benchmarks.whole_way CLASS SCENARIO SEED` prints what one participant's outcomes come to.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acquisition.clock import Clock
+from acquisition.examination.clerk import Clerk
+from acquisition.examination.desk import book, events
+from acquisition.examination.outcomes import outcomes
+from acquisition.signals.bands import STEFANOVSKA
+from acquisition.signals.result import Result
+from acquisition.store import Store, StoreWriter
+from benchmarks.participants import put_in
+from benchmarks.rows import Row, against_truth, alone, rounded
+from simulators.flowmotion import BANDS
+from simulators.phenotypes import PHENOTYPES
+from simulators.physiology import Participant
+from tests.service.bench import ENTRIES, Bench, streaming
+
+SECOND = 1_000_000_000
+LEADS = (5.0, 15.0, 45.0)
+"""Seconds on the wall for everything to be up before the scenario begins; the next where a busy machine took longer."""
+CUFF = """
+        [[device.channel]]
+        input = 103
+        signal = "cuff_pressure"
+        profile = "cuff-pressure-100mmhg-per-volt"
+        """
+ENTRY = {**ENTRIES, "daq970a": ENTRIES["daq970a"] + CUFF}
+ABI = {"healthy": 1.1, "diabetic": 1.0, "claudicant": 0.65, "cli": 0.4}
+"""Of the left leg, entered as pressures; it decides how long a peak is searched."""
+TIME_CONSTANT = 0.2
+"""s, of the simulated laser Doppler monitor."""
+Mark = tuple[str, float] | tuple[str, float, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one scenario is examined: instruments, protocol, marks (name, s) and seconds, and how fast it is run."""
+
+    instruments: tuple[str, ...]
+    protocol: str
+    marks: tuple[Mark, ...]
+    seconds: float
+    speed: float
+
+
+def way(scenario: str, truth: Mapping[str, Any]) -> Way:
+    """The examination that fits a scenario; the marks are when things happen."""
+    match scenario:
+        case "porh":
+            porh = truth["porh"]
+            return Way(("daq970a",), "porh", (("inflate", porh["t_on"]), ("release", porh["t_off"])), 800.0, 100.0)
+        case "heating":
+            heat = truth["heating"]
+            marks = (("heat", heat["t_42"]), ("maximum", heat["t_44"]), ("off", heat["t_off"]))
+            return Way(("daq970a",), "local-heating", marks, 3320.0, 120.0)
+        case "flowmotion":
+            return Way(("daq970a",), "flowmotion", (("next", 1.0),), 2401.0, 120.0)
+        case "rest":
+            marks = (("applied", 1.0), ("next", 902.0), ("removed", 2160.0))
+            return Way(("intellivue",), "tcpo2-rest", marks, 2170.0, 120.0)
+        case "walk-constant":
+            return _walk(truth["walk"])
+    raise KeyError(scenario)
+
+
+def _walk(walk: Mapping[str, Any]) -> Way:
+    pain = walk["stopped_by"] == "claudication"
+    marks: list[Mark] = [("standing", 1.0), ("start", walk["start"])]
+    if walk["t_ICD"] is not None:
+        marks.append(("onset", walk["t_ICD"]))
+    marks.append(("stop", walk["stop"], "claudication" if pain else "protocol_end"))
+    return Way(("intellivue", "trackmaster"), "walking-constant", tuple(marks), walk["stop"] + 420.0, 25.0)
+
+
+def results(kind: str, scenario: str, seed: int) -> tuple[dict[str, Any], dict[tuple[str, str], Result]]:
+    """Run one participant through the service; answers the truth, and the results by place and name."""
+    told = "rest" if scenario == "flowmotion" else scenario
+    truth = Participant(kind, told, seed).truth()
+    plan = way(scenario, truth)
+    for lead in LEADS:
+        with tempfile.TemporaryDirectory() as folder, Bench(Path(folder)) as bench:
+            t0 = record(bench, kind, told, seed, plan, lead)
+            if t0 is None:
+                continue
+            examine(bench.store, t0, plan, ABI[kind])
+            with Store(bench.store) as store:
+                known = book(bench.store)
+                found = outcomes(store, known, known.sessions["s1"])
+            return truth, {(each.place, each.result.name): each.result for each in found.results}
+    raise RuntimeError(f"no instrument streamed within {LEADS[-1]:g} s")
+
+
+def record(bench: Bench, kind: str, scenario: str, seed: int, plan: Way, lead: float) -> int | None:
+    """Let the daemon record the scenario until the plan's last second; answers when it began (ns, UTC).
+
+    None where not every instrument streamed by then.
+    """
+    t0 = round(time.time() + lead, 6)
+    common = ("--speed", plan.speed, "--t0", f"{t0:.6f}")
+    for name in plan.instruments:
+        bench.simulate(name, "--scenario", scenario, "--class", kind, "--seed", seed, *common)
+    bench.write({name: ENTRY[name] for name in plan.instruments})
+    daemon = bench.run(*common)
+    daemon.until(bench.store, streaming, LEADS[-1])
+    if time.time() > t0:
+        return None
+    time.sleep(t0 - time.time() + (plan.seconds + 10.0) / plan.speed)
+    code = daemon.stop(30)
+    if code:
+        raise RuntimeError(f"the daemon ended with {code}:\n{daemon.log.read_text()[-2000:]}")
+    return round(t0 * SECOND)
+
+
+def examine(directory: Path, t0: int, plan: Way, abi: float) -> None:
+    """Write the session into the record as if each request had come at its second."""
+    clock = Clock()
+    writer = StoreWriter(directory, clock=clock)
+    writer.open()
+    try:
+        with Store(directory) as store:
+            known, headers = list(events(store)), [info.header for info in store.streams()]
+        writer.begin_run(started := clock.now(), max(started.utc, writer.last_key + 1), {"purpose": "a session"})
+        now = [t0]
+        clerk = Clerk(known, lambda: now[0], writer.put, headers=lambda: headers)
+        for at, request in _requests(plan, abi):
+            now[0] = t0 + round(at * SECOND)
+            clerk.answer(request)
+        writer.flush()
+    finally:
+        writer.close()
+
+
+def _requests(plan: Way, abi: float) -> Sequence[tuple[float, dict[str, Any]]]:
+    pressures = {"dorsalis_pedis": 120.0 * abi, "brachial_left": 120.0}
+    made: list[tuple[float, dict[str, Any]]] = [
+        (0.0, {"do": "session.start", "protocol": plan.protocol, "subject": "03-117", "visit": "baseline",
+               "limb": "left"}),
+        (0.5, {"do": "session.observe", "fields": {"what": "abi", "side": "left", **pressures}}),
+    ]  # fmt: skip
+    for name, at, *value in plan.marks:
+        if name == "next":
+            made.append((at, {"do": "session.next", "early": "simulated"}))
+        else:
+            made.append((at, {"do": "session.mark", "name": name, "early": "simulated",
+                              **({"value": value[0]} if value else {})}))  # fmt: skip
+    return [*made, (plan.seconds, {"do": "session.stop", "reason": "simulated"})]
+
+
+INDICES = {
+    "porh": ("ldf/flux/flux", "porh", (
+        ("rest_flow", "RF"), ("biological_zero", "BZ"), ("peak_flow", "PF"), ("latency", "TL"), ("time_to_peak", "TP"),
+        ("half_rise", "TH1"), ("half_recovery", "TH2"), ("occlusion_area", "AO"),
+    )),
+    "heating": ("ldf/flux/flux", "heating", (
+        ("heating_baseline", "baseline"), ("initial_peak", "peak"), ("nadir", "nadir"), ("plateau", "plateau"),
+        ("maximum", "max"),
+    )),
+    "rest": ("tcpo2/calf/tcpo2", "tcpo2", (("tcpo2_rest", "calf"), ("tcpo2_rpi", "RPI"))),
+    "walk-constant": ("treadmill/belt/speed", "walk", (("icd_distance", "ICD"), ("acd_distance", "ACD"))),
+}  # fmt: skip
+"""Where the results of a scenario stand, where their truth does, and which index belongs to which truth."""
+
+
+def participants(kind: str, n: int) -> list[Row]:
+    """Every index of the first `n` participants of a class against its truth."""
+    rows = []
+    for scenario, (place, part, pairs) in INDICES.items():
+        ran = [results(kind, scenario, seed) for seed in range(n)]
+        for index, key in pairs:
+            # What was not reached is not in the truth, and in the results it is a bound.
+            true = [truth[part][key] if truth[part][key] is not None else truth[part]["distance"] for truth, _ in ran]
+            rows.append(against_truth(kind, index, true, [found[place, index] for _, found in ran]))
+        if scenario == "porh":
+            yes = sum(found[place, "hyperaemia"].value or 0.0 for _, found in ran)
+            rows.insert(0, alone(kind, "hyperaemia", f"{rounded(yes)} of {n}"))
+        if scenario == "walk-constant":
+            found = [one["tcpo2/calf/tcpo2", "drop_min"] for _, one in ran]
+            rows.append(against_truth(kind, "drop_min", [truth[part]["DROP"] for truth, _ in ran], found))
+    return rows + _rhythms(kind, n)
+
+
+def _rhythms(kind: str, n: int) -> list[Row]:
+    """What was put in, on the biological zero and through the instrument's time constant."""
+    flow = PHENOTYPES[kind].flow
+    ran = [results(kind, "flowmotion", seed)[1] for seed in range(n)]
+    rows = []
+    for band, tone, energy in zip(STEFANOVSKA.bands, BANDS, put_in(kind), strict=True):
+        passed = (1.0 - flow.bz / flow.rf) ** 2 / (1.0 + (2.0 * math.pi * tone[0] * TIME_CONSTANT) ** 2)
+        name = f"{band.name}_energy"
+        rows.append(against_truth(kind, name, [energy * passed] * n, [one["ldf/flux/flux", name] for one in ran]))
+    return rows
+
+
+if __name__ == "__main__":
+    true, measured = results(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    print(true)
+    for (place, index), result in measured.items():
+        print(place, index, result.value, result.status, result.reason)
