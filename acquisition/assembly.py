@@ -20,7 +20,7 @@ from acquisition.ports.visa import VisaPort
 from acquisition.store import StoreWriter
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from acquisition.supervisor import Device, Patience, Supervisor
-from acquisition.tape import TapeWriter
+from acquisition.tape import Label, TapeWriter
 
 LOCAL_CAP, NETWORK_CAP = 1.0, 5.0
 """Longest pause in seconds between two attempts to open a device: on this machine, and over a network."""
@@ -41,13 +41,14 @@ def assemble(
     rng = random.Random()
 
     def make_driver() -> Driver:
-        driver = device.driver(device.setup(clock.speed, random=rng))
+        seed = rng.getrandbits(32)
+        driver = device.driver(device.setup(clock.speed, seed=seed, random=random.Random(seed)))
         if table.silence is not None:
             driver.silence = table.silence
         return driver
 
-    def make_tape(connection: int) -> TapeWriter:
-        return TapeWriter(tapes / f"{table.name}-{timeline.run}-{connection}.tape")
+    def make_tape(connection: int, driver: Driver) -> TapeWriter:
+        return TapeWriter(tapes, Label.of(table.name, timeline.run, connection, driver.setup))
 
     identity = {k: v for k, v in (("model", table.identity.model), ("serial", table.identity.serial)) if v}
     return Supervisor(

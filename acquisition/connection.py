@@ -15,7 +15,7 @@ from acquisition.errors import LinkLost, WrongInstrument
 from acquisition.model import Chunk, Event, Instant, Notice, Readings
 from acquisition.ports import Guard, Port
 from acquisition.streambook import StreamBook
-from acquisition.tape import TapeWriter
+from acquisition.tape import Piece, Step, TapeWriter
 
 log = logging.getLogger(__name__)
 
@@ -94,20 +94,25 @@ class Connection:
         await self._port.open(self)
         now = self._clock.now()
         self._alive = now.seconds
+        self._record("start", now)
         self._attempt(lambda: self._driver.start(now.seconds))
         self._arm_watch()
 
     def close(self, farewell: bool = False) -> None:
         """Close the port; with `farewell` the driver may first say good-bye."""
         if farewell and not self.over.done():
-            now = self._clock.now().seconds
-            self._attempt(lambda: self._driver.stop(now))
+            now = self._clock.now()
+            self._record("stop", now)
+            self._attempt(lambda: self._driver.stop(now.seconds))
         self._end(LinkLost("closed", self._port.name))
 
     def order(self, order: Order) -> None:
         """Hand an order to the driver; Refused where it cannot be followed."""
+        now = self._clock.now()
+        if self._tape is not None:
+            self._tape.add(Piece.order(order, now))
         try:
-            self._driver.order(order, self._clock.now().seconds)
+            self._driver.order(order, now.seconds)
         finally:
             self._flush()
 
@@ -115,8 +120,7 @@ class Connection:
         """Take bytes from the port."""
         if self.over.done():
             return
-        if self._tape is not None:
-            self._tape.read(data, arrived)
+        self._record("read", arrived, data)
         driver = self._driver
         at = arrived.monotonic / 1e9
         try:
@@ -136,6 +140,10 @@ class Connection:
         """Take note that the port lost its link."""
         self._end(error)
 
+    def _record(self, step: Step, at: Instant, data: bytes = b"") -> None:
+        if self._tape is not None:
+            self._tape.add(Piece(step, at, data))
+
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
@@ -154,8 +162,7 @@ class Connection:
             try:
                 for message in outgoing:
                     self._guard.write(message)
-                    if self._tape is not None:
-                        self._tape.wrote(message, self._clock.now())
+                    self._record("wrote", self._clock.now(), message)
             except Exception as error:
                 self._end(error)
                 return
@@ -173,8 +180,9 @@ class Connection:
 
     def _due(self) -> None:
         self._poll, self._poll_at = None, None
-        now = self._clock.now().seconds
-        self._attempt(lambda: self._driver.poll(now))
+        now = self._clock.now()
+        self._record("poll", now)
+        self._attempt(lambda: self._driver.poll(now.seconds))
 
     def _arm_watch(self) -> None:
         if not self.over.done():

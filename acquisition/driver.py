@@ -101,6 +101,7 @@ class Setup:
     accelerated: a reply time-out of s seconds is due after s * patience. `control`: whether the
     configuration lets the driver write its `commands`. `datagrams`: whether the link carries whole
     messages (UDP) and no stream of bytes. `documents`: what its options name, by option.
+    `random` began with `seed`.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Setup:
     control: bool = False
     datagrams: bool = False
     documents: Mapping[str, Document] = field(default_factory=dict)
+    seed: int = 0
     random: random.Random = field(default_factory=lambda: random.Random(0))
 
 

@@ -27,6 +27,7 @@ from acquisition.model import Event
 from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter, retention
+from acquisition.store.tapes import FOLDER as TAPES
 from acquisition.supervisor import State, Supervisor
 
 log = logging.getLogger(__name__)
@@ -93,18 +94,7 @@ class Service:
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
                 self._bus.subscribe(subscriber)
-            supervisors = [
-                assemble(
-                    device,
-                    store,
-                    board.expect,
-                    self._bus,
-                    self._clock,
-                    self._timeline,
-                    tapes=self._config.store / "tapes",
-                )
-                for device in self._config.devices
-            ]
+            supervisors = [self._assemble(device, store, board) for device in self._config.devices]
             clerk = self._make_clerk(board)
             order = _committed(clerk, store)
             page = self._make_page(board, _on_loop(loop, order))
@@ -179,7 +169,7 @@ class Service:
                 host.notify("WATCHDOG=1")
 
     def _assemble(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
-        tapes = self._config.store / "tapes"
+        tapes = self._config.store / TAPES
         return assemble(device, store, board.expect, self._bus, self._clock, self._timeline, tapes=tapes)
 
     def _make_page(self, board: Board, order: Answer) -> Page | None:

@@ -51,7 +51,7 @@ class Device:
     make_driver: Callable[[], Driver]
     make_port: Callable[[Driver], Port]
     patience: Patience
-    make_tape: Callable[[int], TapeWriter] | None = None
+    make_tape: Callable[[int, Driver], TapeWriter] | None = None
 
 
 class Supervisor:
@@ -115,7 +115,7 @@ class Supervisor:
         try:
             driver = self._device.make_driver()
             port = self._device.make_port(driver)
-            tape = self._device.make_tape(self._connections) if self._device.make_tape else None
+            tape = self._device.make_tape(self._connections, driver) if self._device.make_tape else None
             connection = Connection(
                 self._connections,
                 self._device.expected,
@@ -142,7 +142,7 @@ class Supervisor:
         finally:
             self._connection = None
             if tape is not None:
-                tape.close()
+                tape.close(self._clock.now())
 
     def _streaming(self) -> None:
         self._failures = 0

@@ -1,64 +1,171 @@
-"""Raw bytes with their stamps: recorded beside the record, and played back through a driver."""
+"""Raw bytes with their stamps, and all that the driver was told: enough to let today's driver hear it again.
+
+A tape belongs to one connection of one device and stands beside the record, in parts of at most `PART` bytes:
+`tapes/DEVICE-RUN-CONNECTION-PART.tape`. A part begins with its label (JSON) and then holds pieces: a letter, both
+clocks in ns, a length, bytes.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
+import msgspec
+
+from acquisition.analog import Input
+from acquisition.driver import Order, Setup
 from acquisition.errors import PerfusionError
 from acquisition.model import Instant
 
-MAGIC = b"PERFTAPE1\n"
+log = logging.getLogger(__name__)
+
+MAGIC = b"PERFTAPE2\n"
+LIMIT = 1 << 24
+"""Bytes that a piece or a label can have."""
+PART = 16 << 20
+"""Bytes after which a tape goes on in another file, so that retention can remove what is old."""
+_SIZE = struct.Struct("<I")
 _HEAD = struct.Struct("<cqqI")
-LIMIT = 1 << 20
+
+Step = Literal["read", "wrote", "start", "poll", "stop", "order", "end"]
+_LETTERS: dict[Step, bytes] = {step: step[:1].encode() for step in get_args(Step)} | {"stop": b"x"}
+_STEPS = {letter: step for step, letter in _LETTERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Whose tape it is, and how its driver was built; `driver` is its name in the configuration."""
+
+    device: str
+    driver: str
+    run: int
+    connection: int
+    options: Any = None
+    inputs: tuple[Input, ...] = ()
+    documents: Mapping[str, Any] = field(default_factory=dict)
+    patience: float = 1.0
+    control: bool = False
+    datagrams: bool = False
+    seed: int = 0
+    part: int = 0
+
+    @classmethod
+    def of(cls, device: str, run: int, connection: int, setup: Setup) -> Label:
+        """The label of a driver's connection."""
+        return cls(
+            device,
+            setup.name,
+            run,
+            connection,
+            msgspec.to_builtins(setup.options),
+            setup.inputs,
+            msgspec.to_builtins(dict(setup.documents)),
+            setup.patience,
+            setup.control,
+            setup.datagrams,
+            setup.seed,
+        )
+
+    @property
+    def file(self) -> str:
+        """The name of the part's file."""
+        return f"{self.device}-{self.run}-{self.connection}-{self.part:04}.tape"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes as one read or write moved them; `incoming` from the instrument, else to it."""
+    """One step of a conversation: bytes as one read or write moved them, or a call of the driver at an instant.
 
-    incoming: bool
+    `data` of an order is its JSON. The step `end` stands where the connection was closed by the service.
+    """
+
+    step: Step
     at: Instant
-    data: bytes
+    data: bytes = b""
+
+    @classmethod
+    def order(cls, order: Order, at: Instant) -> Piece:
+        """The piece of an order."""
+        return cls("order", at, msgspec.json.encode(order))
 
 
 class TapeWriter:
-    """Appends pieces to a file, each written at once; a cut last piece is dropped on reading."""
+    """Appends pieces to a tape, each written at once; a disk that fails ends the tape and nothing else."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: BinaryIO = path.open("xb", buffering=0)
-        self._file.write(MAGIC)
+    def __init__(self, folder: Path, label: Label) -> None:
+        self._folder = folder
+        self._label = label
+        self._size = 0
+        self._file: BinaryIO | None = None
+        self._guarded(self._open)
 
-    def read(self, data: bytes, at: Instant) -> None:
-        """Record bytes from the instrument."""
-        self._write(b"r", data, at)
+    def add(self, piece: Piece) -> None:
+        """Record a piece."""
+        self._guarded(lambda: self._write(piece))
 
-    def wrote(self, data: bytes, at: Instant) -> None:
-        """Record bytes to the instrument."""
-        self._write(b"w", data, at)
+    def close(self, at: Instant) -> None:
+        """End the tape."""
+        self.add(Piece("end", at))
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def _guarded(self, step: Any) -> None:
+        try:
+            step()
+        except OSError as error:
+            log.warning("%s: the tape ends here: %s", self._label.device, error)
+            if self._file is not None:
+                self._file.close()
+            self._file = None
 
-    def _write(self, direction: bytes, data: bytes, at: Instant) -> None:
-        self._file.write(_HEAD.pack(direction, at.monotonic, at.utc, len(data)) + data)
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = (self._folder / self._label.file).open("xb", buffering=0)
+        label = msgspec.json.encode(self._label)
+        self._size = self._file.write(MAGIC + _SIZE.pack(len(label)) + label)
+
+    def _write(self, piece: Piece) -> None:
+        if self._file is None:
+            return
+        if self._size > PART:
+            self._file.close()
+            self._label = dataclasses.replace(self._label, part=self._label.part + 1)
+            self._open()
+        head = _HEAD.pack(_LETTERS[piece.step], piece.at.monotonic, piece.at.utc, len(piece.data))
+        self._size += self._file.write(head + piece.data)
+
+
+def label(path: Path) -> Label:
+    """Whose tape a file is; PerfusionError where it is none."""
+    with path.open("rb") as file:
+        return _label(file, path)
 
 
 def pieces(path: Path) -> Iterator[Piece]:
-    """Read a tape; PerfusionError where the file is none or is damaged before its last piece."""
+    """Read a part; a cut last piece is left out. PerfusionError where it is no tape, or damaged before its end."""
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise PerfusionError("this is no tape", str(path), "another file, or one from a later version")
+        _label(file, path)
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            direction, monotonic, utc, size = _HEAD.unpack(head)
-            if direction not in (b"r", b"w") or size > LIMIT:
+            letter, monotonic, utc, size = _HEAD.unpack(head)
+            if letter not in _STEPS or size > LIMIT:
                 raise PerfusionError("the tape is damaged", f"{path}, byte {file.tell() - _HEAD.size}")
             data = file.read(size)
             if len(data) < size:
                 return
-            yield Piece(direction == b"r", Instant(monotonic, utc), data)
+            yield Piece(_STEPS[letter], Instant(monotonic, utc), data)
+
+
+def _label(file: BinaryIO, path: Path) -> Label:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise PerfusionError("this is no tape", str(path), "another file, or one from another version")
+    size = file.read(_SIZE.size)
+    try:
+        return msgspec.json.decode(file.read(min(*_SIZE.unpack(size), LIMIT)), type=Label)
+    except (msgspec.MsgspecError, struct.error) as error:
+        raise PerfusionError(f"the tape's label is damaged ({error})", str(path)) from error

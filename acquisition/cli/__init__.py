@@ -18,6 +18,7 @@ from acquisition.cli import (
     outcomes,
     reconciliation,
     record,
+    replay,
     session,
     watching,
 )
@@ -52,6 +53,7 @@ for command in (
     record.backup,
     record.query,
     record.verify,
+    replay.replay,
     session.session,
     watching.watch,
 ):

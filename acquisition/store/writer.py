@@ -22,6 +22,7 @@ from acquisition.store.journal import Advance, Journal, Stored
 from acquisition.store.lock import Lock
 from acquisition.store.retention import Expiry, Retention
 from acquisition.store.ring import Ring
+from acquisition.store.tapes import TapeExpiry
 from acquisition.store.upkeep import Step
 
 log = logging.getLogger(__name__)
@@ -349,6 +350,7 @@ class StoreWriter:
         if retention is not None:
             expiry = Expiry(self._file, retention, self.submit, vfs=self._vfs)
             chores.append(expiry.run_once)
+            chores.append(TapeExpiry(self._file, retention, self.submit).run_once)
         return Housekeeper(tuple(chores), every)
 
     def _say_trouble(self, text: str | None) -> None:
