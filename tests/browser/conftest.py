@@ -2,9 +2,12 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.live_bench import LiveBench
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -79,3 +82,15 @@ def visit(chromium):
     visit = Visit(chromium)
     yield visit
     visit.close()
+
+
+@pytest.fixture
+def benches(tmp_path):
+    """Opens benches that outlive the pages on them."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(LiveBench(tmp_path / str(len(options)), **options))
+
+
+@pytest.fixture
+def bench(benches):
+    return benches(past=700.0)

@@ -1,0 +1,120 @@
+"""An examination on the live page, in a real browser: shown, marked, corrected and ended."""
+
+import time
+
+from tests.browser.looks import ready
+
+SEEN = """(text) => new Promise((done) => {
+  // When the text has come to stand among the marks, in ms of the host's clock.
+  const look = () => document.getElementById("marks").textContent.includes(text) && done(Date.now());
+  new MutationObserver(look).observe(document.getElementById("marks"), { childList: true });
+})"""
+
+
+def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, visit):
+    page = ready(visit(bench.url))
+    assert not page.locator("#session").is_visible()
+    bench.clerk.answer(
+        {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left"}
+    )
+    page.wait_for_selector("#session:visible", timeout=2000)
+    assert page.locator("#who").inner_text() == "03-117 · baseline · left"
+    assert page.locator("#stages .present").inner_text().endswith("rest")
+    page.evaluate(f"() => {{ window.seen = ({SEEN})('moved'); }}")
+    set_at = time.time() * 1000
+    bench.clerk.answer({"do": "session.mark", "name": "moved"})
+    assert page.evaluate("window.seen") - set_at < 300
+    assert "the participant moved" in page.locator("#events li").first.inner_text()
+    page.wait_for_timeout(1200)
+    assert page.locator("#elapsed").inner_text() in ("0:01", "0:02", "0:03")
+    bench.clerk.answer({"do": "session.mark", "name": "inflate", "early": "a test"})
+    page.wait_for_selector("#stages li:nth-child(2).present", timeout=2000)
+    assert page.locator("#stages .present").inner_text().endswith("occlusion")
+    bench.clerk.answer({"do": "session.stop", "reason": "a test"})
+    page.wait_for_selector("#session", state="hidden", timeout=2000)
+    assert not page.locator("#who").is_visible()
+
+
+def examined(bench, visit):
+    page = ready(visit(bench.url))
+    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    page.wait_for_selector("#desk:visible", timeout=2000)
+    return page
+
+
+def said(page, text):
+    page.wait_for_function("(text) => document.getElementById('said').textContent.includes(text)", arg=text)
+    return page.locator("#said").inner_text()
+
+
+def entries(bench):
+    return bench.clerk.present()["items"]
+
+
+def test_a_key_marks_what_happens_and_the_slider_says_that_it_was_earlier(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("m")
+    said(page, "the participant moved")
+    page.wait_for_timeout(2500)
+    page.locator("#earlier input").fill("2")
+    assert page.locator("#earlier output").inner_text() == "2 s ago"
+    pressed = bench.key_now()
+    page.keyboard.press("m")
+    page.wait_for_selector("#marks li:nth-child(2)")
+    first, second = entries(bench)
+    assert {first["by"], second["by"]} == {"live page"}
+    assert -2.1 < (second["at_key"] - pressed) / 1e9 < -1.5
+    assert page.locator("#earlier output").inner_text() == "now", "the next mark is now again"
+
+
+def test_a_refused_mark_says_why_and_goes_with_a_reason(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("i")
+    assert "refused" in said(page, "refused")
+    assert entries(bench) == []
+    page.locator("#why").fill("the pressure rose early")
+    page.locator('[data-mark="inflate"]').click()
+    page.wait_for_selector("#stages li:nth-child(2).present", timeout=2000)
+    assert bench.clerk.present()["stages"][1]["early"] == "the pressure rose early"
+    assert page.locator("#why").input_value() == ""
+
+
+def test_letters_of_a_reason_are_no_orders(bench, visit):
+    page = examined(bench, visit)
+    page.locator("#why").press_sequentially("moment")
+    page.wait_for_timeout(300)
+    assert entries(bench) == []
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_undo_strikes_the_latest_mark_and_the_record_keeps_it(bench, visit):
+    page = examined(bench, visit)
+    page.keyboard.press("m")
+    page.wait_for_selector("#marks li")
+    page.keyboard.press("u")
+    page.wait_for_selector("#marks", state="hidden")
+    (item,) = entries(bench)
+    assert item["struck"]
+    assert item["corrections"][0]["reason"] == "undone on the page"
+
+
+def test_only_a_held_button_ends_the_examination(bench, visit):
+    page = examined(bench, visit)
+    page.locator("#why").fill("a test of the button")
+    page.locator("#stop").click(delay=300)
+    page.wait_for_timeout(1200)
+    assert bench.clerk.present()["state"] == "open"
+    page.locator("#stop").click(delay=1300)
+    page.wait_for_selector("#session", state="hidden", timeout=2000)
+    assert bench.clerk.present() == {}
+
+
+def test_a_page_that_may_not_mark_offers_nothing(benches, visit):
+    bench = benches(marks=False)
+    page = ready(visit(bench.url))
+    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    page.wait_for_selector("#session:visible", timeout=2000)
+    assert not page.locator("#desk").is_visible()
+    page.keyboard.press("m")
+    page.wait_for_timeout(300)
+    assert entries(bench) == []
