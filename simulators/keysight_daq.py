@@ -69,6 +69,12 @@ class Memory:
         self._size -= len(taken)
         return taken
 
+    def held(self) -> Floats:
+        """All readings, which stay."""
+        taken = self.take(self._size)
+        self._blocks, self._size = [taken], len(taken)
+        return taken
+
     def clear(self) -> None:
         """Forget everything."""
         self._blocks, self._size, self.overflowed = [], 0, False
@@ -84,7 +90,8 @@ class KeysightDaqSimulator(Instrument):
     names = tuple(MODELS)
     Options = Options
     not_modelled = (
-        "FORMat:DATA REAL, READ?, FETCh?, MEASure, alarms, scaling, other functions than DC volts",
+        "FORMat:DATA REAL, alarms, scaling, other functions than DC volts",
+        "the integration time that a resolution given to CONFigure or MEASure chooses",
         "settling, noise and crosstalk of the inputs",
         "service requests",
     )
@@ -133,7 +140,7 @@ class KeysightDaqSimulator(Instrument):
     def advance(self, at: float) -> None:
         """Measure up to `at`, and send what was held back until now."""
         self._at = at
-        self._measure()
+        self._measure(at)
         while self._waiting and self._waiting[0][0] <= at:
             self.send(self._waiting.pop(0)[1])
 
@@ -177,10 +184,10 @@ class KeysightDaqSimulator(Instrument):
     def _introduced(self) -> Identity:
         return replace(self.identity, serial="SIM99999") if "wrong-identity" in self._faults else self.identity
 
-    def _answer(self, answer: bytes) -> None:
+    def _answer(self, answer: bytes, takes: float = 0.0) -> None:
         if self._cut:
             answer = answer[: self._cut.pop(0)]
-        at = self._at + (self._late.pop(0) if self._late else 0.0)
+        at = self._at + takes + (self._late.pop(0) if self._late else 0.0)
         if self._drip is None:
             if at > self._at:
                 self._waiting.append((at, answer))
@@ -212,6 +219,9 @@ class KeysightDaqSimulator(Instrument):
         on("ABORt", lambda _: self._stop_scan())
         on("INITiate[:IMMediate]", lambda _: self._start_scan())
         on("CONFigure:VOLTage[:DC]", self._configure)
+        on("MEASure:VOLTage[:DC]?", self._measure_once)
+        on("READ?", lambda _: self._read())
+        on("FETCh?", lambda _: self._held())
         on("[SENSe:]VOLTage[:DC]:NPLC", self._setter("_nplc", lambda text: _among(text, NPLCS)))
         on("[SENSe:]VOLTage[:DC]:RANGe", self._setter("_range", lambda text: _among(text, RANGES)))
         on("[SENSe:]VOLTage[:DC]:ZERO:AUTO", self._setter("_autozero", lambda text: switch([text])))
@@ -344,12 +354,32 @@ class KeysightDaqSimulator(Instrument):
         self._started = None
         self._scpi.operation.set(SCANNING, False)
 
-    def _measure(self) -> None:
-        """Take the readings that are due, in one block."""
+    def _measure_once(self, parameters: list[str]) -> None:
+        self._configure(parameters)
+        self._read()
+
+    def _read(self) -> None:
+        """Measure all that is set up, and answer when that is done."""
+        self._start_scan()
+        if self._limit == float("inf"):
+            self._stop_scan()
+            raise Complaint(-221)
+        takes = self._limit / len(self._scan) * self._period
+        self._measure(self._at + takes + 1e-6)
+        self._answer(self._held() + b"\n", takes)
+
+    def _held(self) -> bytes:
+        """All readings in memory, which stay there."""
+        if not len(self._memory):
+            raise Complaint(-230)
+        return self._formatted(self._memory.held())
+
+    def _measure(self, at: float) -> None:
+        """Take the readings that are due at `at`, in one block."""
         if self._started is None:
             return
         n = len(self._scan)
-        sweeps, within = divmod(self._at - self._started + 1e-9, self._period)
+        sweeps, within = divmod(at - self._started + 1e-9, self._period)
         part = min(int(within / self._step), n) if self._step else n
         due = int(min(sweeps * n + part, self._limit))
         if due <= self._taken:

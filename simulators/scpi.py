@@ -21,6 +21,7 @@ ERRORS = {
     -221: "Settings conflict",
     -222: "Data out of range",
     -224: "Illegal parameter value",
+    -230: "Data stale",
     -350: "Error queue overflow",
     -410: "Query INTERRUPTED",
 }

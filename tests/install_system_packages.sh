@@ -4,7 +4,7 @@
 set -u
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # package:command
-wanted="chromium:chromium influxdb:influxd nginx-light:nginx victoria-metrics:victoria-metrics mosquitto:mosquitto"
+wanted="chromium:chromium influxdb:influxd nginx-light:nginx victoria-metrics:victoria-metrics mosquitto:mosquitto ser2net:ser2net socat:socat"
 lacking() {
     for pair in $wanted; do
         command -v "${pair#*:}" >/dev/null 2>&1 || printf ' %s' "${pair%:*}"

@@ -264,6 +264,30 @@ def test_small_queries():
     assert Desk("34465a").ask("VOLT:APER:ENAB?") == "0"
 
 
+def test_one_measurement_is_answered_when_it_is_done():
+    desk = Desk("34465a")
+    assert desk.ask("MEAS:VOLT:DC? DEF,DEF") is None
+    assert desk.instrument.deadline() == pytest.approx(0.0196 * 2)  # 1 PLC at 50 Hz, with autozero
+    desk.instrument.advance(0.1)
+    volts = float(desk.instrument.to_send()[0])
+    assert volts == pytest.approx(0.1, abs=1e-4)
+    assert desk.ask("SYST:ERR?") == NO_ERROR.decode()
+
+
+def test_read_takes_what_is_set_up_and_fetch_has_it_again():
+    desk = Desk()
+    desk.ask("CONF:VOLT:DC 10,(@101,102)", "READ?")
+    desk.wait(0.1).instrument.advance(0.1)
+    (first,) = desk.instrument.to_send()
+    flux, backscatter = map(float, first.split(b","))
+    assert (flux, backscatter) == (pytest.approx(0.1, abs=1e-3), pytest.approx(3.0, abs=1e-3))
+    assert desk.ask("FETC?").encode() + b"\n" == first
+    desk.ask("TRIG:COUN INF", "READ?")
+    assert desk.ask("SYST:ERR?") == '-221,"Settings conflict"'
+    assert desk.ask("FETC?") is None
+    assert desk.ask("SYST:ERR?") == '-230,"Data stale"'
+
+
 def test_the_memory_threshold_sets_its_bit():
     desk = Desk()
     desk.ask("DATA:POIN:EVEN:THR 6")
