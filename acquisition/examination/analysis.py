@@ -17,7 +17,7 @@ from acquisition.signals.bands import SETS, STEFANOVSKA
 from acquisition.signals.comparison import FLUX, TCPO2, WALKING
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
-from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure
+from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred
 from acquisition.signals.porh import porh
 from acquisition.signals.result import Result, Trace
 from acquisition.signals.thermal_dose import ThermalDose
@@ -56,12 +56,15 @@ def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
 
 
 def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
-    """The occlusion by the cuff's pressure where that was recorded, else by the marks; and what speaks against it."""
+    """The occlusion by the cuff's pressure where that was recorded, else by the marks; and what speaks against it.
+
+    A release that nobody marked is taken from the flux.
+    """
     on, off = evidence.mark("inflate"), evidence.mark("release")
     marked = Occlusion(on, off, MarkSource.MANUAL)
     cuff = evidence.of_role("cuff")
     if cuff is None or not cuff.valid.any():
-        return marked, ""
+        return (inferred(_flux(evidence), on), "no_release_mark") if on is not None and off is None else (marked, "")
     seen = [each for each in from_pressure(cuff, known.systolic) if each.on is not None]
     if not seen:
         return marked, "cuff_pressure_shows_no_occlusion"

@@ -16,7 +16,7 @@ from acquisition.signals.biological_zero import Verdict
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.levels import judged, window_mean
 from acquisition.signals.occlusion import Occlusion
-from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, Facts, objections
+from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
 from acquisition.signals.result import Result, Status, Trace, Window, table
 from acquisition.signals.units import FLUX
 
@@ -122,7 +122,8 @@ class _Record:
             return {name: found[name] if name in BEFORE_RELEASE else late[name] for name in UNITS}
         for names, reason, status in objections(self._facts()):
             for name in names:
-                if found[name].value is not None:
+                # An input that was too low is why the data are missing, and how to have them next time.
+                if found[name].value is not None or reason == OVER_RANGE:
                     found[name] = found[name].flagged(reason, status)
         return {name: found[name] for name in UNITS}
 

@@ -36,6 +36,8 @@ NEEDS_ZERO: Names = ("peak_percent_of_rest_corrected", "hyperaemic_reserve", "me
 TIMED_BY_INFERENCE: Names = ("latency", "time_to_peak", "half_rise", "mean_slope", "peak_over_time")
 """With the release inferred from the flux these would measure the inference."""
 
+OVER_RANGE = "over_range"
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -101,10 +103,10 @@ def _to_the_record(facts: Facts) -> Iterator[Objection]:
     if facts.end < off + facts.settings.search - facts.interval:
         yield ("hyperaemia", *HEIGHT, "time_to_peak"), "record_ends_before_the_search_does", Status.LOW_QUALITY
     if facts.over_range:
-        yield (*HEIGHT, *AFTER, "max_slope"), "over_range", Status.CENSORED
+        yield (*HEIGHT, *AFTER, "max_slope"), OVER_RANGE, Status.CENSORED
         yield (
             ("time_to_peak", "half_rise", "mean_slope", "peak_over_time", *FALL[:-1]),
-            "over_range",
+            OVER_RANGE,
             Status.LOW_QUALITY,
         )
     if facts.longest_hole > facts.settings.smoothing:

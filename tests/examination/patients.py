@@ -35,12 +35,13 @@ class Study:
     def examine(
         self, kind, scenario, protocol, marks, seconds, seed=3, stop=True, entries=(),
         devices=("ldf", "tcpo2", "treadmill"), change=lambda signal, t, values: values, head=None, since=0.0,
-        settings=None, **about,
+        settings=None, flags=lambda signal, t: np.zeros(len(t), np.uint8), lost=None, **about,
     ):  # fmt: skip
         """One session: `marks` (name, s, value) and `entries` as they come; answers its id.
 
         `since` is where in its scenario the session begins, s; the mark "next" goes on to the next phase;
-        `settings` replace the protocol's own.
+        `settings` replace the protocol's own. `change` spoils values, `flags` gives their quality, and `lost` (from,
+        to, s) never arrived.
         """
         participant = Participant(kind, scenario, seed)
         headers = []
@@ -54,7 +55,8 @@ class Study:
             headers.append(header)
             t = np.arange(round(seconds * rate)) / rate
             values = np.column_stack([change(s, t, participant.values(s, t + since)) for s, _ in channels.values()])
-            self._put(header, self.start + np.round(t * SECOND).astype(np.int64), values)
+            quality = np.column_stack([flags(s, t) for s, _ in channels.values()])
+            self._put(header, self.start + np.round(t * SECOND).astype(np.int64), values, quality, t, lost)
         named = load(protocol)
         named = msgspec.structs.replace(named, settings={**named.settings, **(settings or {})})
         said = {"subject": "03-117", "visit": "baseline", "limb": "left", "simulated": True, **about}
@@ -84,12 +86,14 @@ class Study:
         now = self.start + round(at * SECOND)
         self.events.append(getattr(decisions, what)(replay(self.events), now, *arguments, **more))
 
-    def _put(self, header, time, values):
+    def _put(self, header, time, values, quality, t, lost):
+        edges = [0, len(t)] if lost is None else [0, *np.searchsorted(t, lost), len(t)]
         first = self._next.get(header.key, 0)
         self._next[header.key] = first + len(time)
-        arrived = Instant(int(time[-1]) - T0, int(time[-1]))
-        flags = np.zeros(values.shape, np.uint8)
-        self.items.append(Chunk(header, 1, 1, first, arrived, time, values, flags))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            part = slice(start, stop)
+            arrived = Instant(int(time[stop - 1]) - T0, int(time[stop - 1]))
+            self.items.append(Chunk(header, 1, 1, first + int(start), arrived, time[part], values[part], quality[part]))
 
 
 def identity(device, model, time=T0):
