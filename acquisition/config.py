@@ -64,7 +64,7 @@ class Influx(Table, frozen=True):
     token_file: str | None = None
     token_env: str | None = None
     ca_file: str | None = None
-    flush: Annotated[float, Meta(ge=0.01, le=60)] = 1.0
+    flush: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
 
     def ca(self, beside: Path) -> str | None:
         """The path of `ca_file`."""

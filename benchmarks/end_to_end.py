@@ -53,7 +53,7 @@ def measure(seconds: float = SECONDS) -> list[Row]:
         for row in (ours, *naive):
             row["times less than ours"] = round(ours["values per CPU-second"] / row["values per CPU-second"], 1)
             rows.append(row)
-    for flush, shipped in ((0.1, 1.0), (0.02, 0.1)):
+    for flush, shipped in ((0.1, 0.5), (0.02, 0.1)):
         rows += _delays(flush, shipped, seconds)
     return rows
 
@@ -90,7 +90,7 @@ def _held(server: InfluxServer, measurement: str, channels: int) -> int:
 
 def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
     with _bench(ports, channels, rate, seconds) as (folder, links, instruments, server, gate):
-        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, 0.1, 1.0)
+        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, 0.1, 0.5)
         daemon = subprocess.Popen(
             [*PERFUSION, "run", "-c", str(config)], env=entry_point(folder / "meta"), stderr=subprocess.PIPE
         )

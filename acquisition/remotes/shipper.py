@@ -55,7 +55,7 @@ class Shipper:
         say: Say,
         key_now: Callable[[], int],
         *,
-        flush: float = 1.0,
+        flush: float = 0.5,
         pace: Pace | None = None,
         standing: Standing | None = None,
         rng: random.Random | None = None,
