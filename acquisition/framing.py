@@ -25,7 +25,7 @@ class Cutter:
 
     def __init__(self, cut: Callable[[bytes], int], limit: int) -> None:
         self._cut = cut
-        self._limit = limit
+        self.limit = limit
         self._buffer = b""
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Cutter:
                     yield frame
                 elif n < 0:
                     position = min(position - n, len(buffer))
-                elif len(buffer) - position >= self._limit:
+                elif len(buffer) - position >= self.limit:
                     position += 1
                 else:
                     break

@@ -7,7 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from acquisition.framing import Cutter
 from acquisition.model import Notice, Readings
+from acquisition.registry import drivers
 from simulators.conversation import converse
 from tests.contract.pairs import DISTINCT, PAIRS, driver, simulator
 
@@ -146,6 +148,30 @@ def test_dropped_messages_show_as_lost_samples_of_the_right_number(name, seed):
             assert lost <= missing
 
 
+@pytest.mark.parametrize("name", [name for name in DISTINCT if drivers()[name].framed])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_message_outside_the_noise_is_decoded(name, seed):
+    """Noise comes between messages only. Where it happens to be a message itself, the true one is counted as lost."""
+    chance, rows = random.Random(seed), {}
+
+    def noise(message):
+        return chance.randbytes(chance.randrange(1, 20)) + message[-2:]  # a line that is noise ends, too
+
+    def tamper(message, at):
+        if not 10.0 <= at < 40.0 or chance.random() >= 0.3:
+            return message
+        return chance.choice([noise(message) + message, message + noise(message)])
+
+    built = driver(name)
+    instrument = simulator(name, lambda row: rows.setdefault(row["stream"], []).append(row))
+    said = converse(built, instrument, 60.0, tamper=tamper)
+    assert [notice for notice in said.notices if notice.kind == "noise"]
+    for stream in built.streams:
+        values, _, _, lost = all_readings(said)[stream.name]
+        missing = len(rows[stream.name]) - len(values)
+        assert missing <= LATE + 1 + 0.005 * len(values) or missing - LATE <= lost <= missing, stream.name
+
+
 def noisy(seed, start, end, p):
     """Random bytes before, after or instead of messages between two instants."""
     chance = random.Random(seed)
@@ -197,13 +223,51 @@ def test_a_message_that_never_ends_is_given_up(name):
 
 
 @pytest.mark.parametrize("name", DISTINCT)
-def test_random_bytes_neither_raise_nor_fill_the_memory(name):
+def test_ten_million_random_bytes_neither_raise_nor_fill_the_buffer(name):
+    pour(name, 10**7)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", DISTINCT)
+def test_a_thousand_million_random_bytes_neither_raise_nor_fill_the_buffer(name):
+    pour(name, 10**9)
+
+
+def pour(name, size):
+    """Feed a driver random bytes in pieces of up to 8 kB; it never holds more than two frames."""
+    chance = random.Random(7)
+    built = driver(name)
+    frame = max(len(message) for message in converse(driver(name), simulator(name), 20.0).sent)
+    frame = max([frame, *(part.limit for part in vars(built).values() if isinstance(part, Cutter))])
+    built.start(0.0)
+    fed, at = 0, 0.0
+    while fed < size:
+        data = chance.randbytes(chance.randrange(1, 8192))
+        fed += len(data)
+        at += 0.05
+        for item in built.receive(data, at):
+            assert isinstance(item, Readings | Notice)
+        assert held(built) <= 2 * frame, f"{held(built)} bytes are held after {fed}"
+        for message in built.to_send():
+            assert any(query.fullmatch(message) for query in built.queries), message
+        due = built.deadline()
+        if due is not None and due <= at:
+            built.poll(at)
+
+
+def held(built):
+    """Bytes that a driver keeps of what it was handed."""
+    return sum(len(part) for part in vars(built).values() if isinstance(part, Cutter | bytes | bytearray | np.ndarray))
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+def test_damaged_messages_neither_raise_nor_fill_the_memory(name):
     batter(name, 200_000)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("name", DISTINCT)
-def test_very_many_random_bytes_neither_raise_nor_fill_the_memory(name):
+def test_very_many_damaged_messages_neither_raise_nor_fill_the_memory(name):
     batter(name, 10_000_000)
 
 
