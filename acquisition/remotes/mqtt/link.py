@@ -1,0 +1,123 @@
+"""One connection to a broker by MQTT 5, and what its errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from acquisition.errors import ConfigurationError
+from acquisition.remotes.mqtt.account import Account
+
+KEEPALIVE = 10
+"""Seconds; a broker tells of a station that vanished without a word after one and a half times as long."""
+TIMEOUT = 5.0
+WINDOW = 20
+"""Messages of QoS 1 that are under way at once: what brokers commonly allow."""
+REQUESTS = 16
+"""Incoming messages that may wait; further ones are discarded."""
+
+NO_SUBSCRIBER = 0x10
+REFUSED = 0x80
+_HELD = {
+    0x84: "it does not speak MQTT 5",
+    0x85: "it does not accept the client's identifier",
+    0x86: "wrong user name or password; check user and password_file",
+    0x87: "not authorised; check user, password_file and the broker's access list",
+    0x8A: "this client is banned",
+    0x8C: "another way of authentication is asked for",
+    0x8E: "another client speaks in the name of this station; check site.id and site.station on both",
+}
+
+_quiet = logging.getLogger(f"{__name__}.wire")
+_quiet.setLevel(logging.CRITICAL)  # an outage is told once, by the remote's standing
+
+Will = aiomqtt.Will
+
+
+class Link(aiomqtt.Client):
+    """aiomqtt's client that remembers what the broker said to messages of QoS 1: PUBACK may be a refusal."""
+
+    said: int = 0
+    """The worst reason code since it was last set to 0."""
+
+    def _on_publish(
+        self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        self.said = max(self.said, int(getattr(reason_code, "value", 0)))
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def close(self) -> None:
+        """Take note of how it ended, for asyncio complains of errors that nobody asked for."""
+        if self._disconnected.done():
+            self._disconnected.exception()
+
+
+@contextlib.asynccontextmanager
+async def connect(account: Account, identifier: str, will: Will | None = None) -> AsyncIterator[Link]:
+    """An open link; leaves by a clean DISCONNECT, which takes the will back."""
+    link = Link(
+        account.host,
+        account.port,
+        username=account.user,
+        password=account.password() if account.password is not None else None,
+        identifier=identifier,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        clean_start=True,
+        will=will,
+        keepalive=KEEPALIVE,
+        timeout=TIMEOUT,
+        tls_context=account.context(),
+        max_queued_incoming_messages=REQUESTS,
+        max_inflight_messages=WINDOW,
+        logger=_quiet,
+    )
+    link.pending_calls_threshold = 10 * WINDOW
+    try:
+        async with link:
+            yield link
+    finally:
+        link.close()
+
+
+async def watch(link: Link) -> None:
+    """Return by the error once the link is lost; for links that nothing is received by."""
+    async for _ in link.messages:
+        pass
+
+
+def judge(error: BaseException) -> tuple[str, str]:
+    """The standing's word and reason for what ended a session: held where somebody must act."""
+    if isinstance(error, ConfigurationError):
+        return "held", str(error)
+    if isinstance(error, aiomqtt.MqttCodeError):
+        code = int(getattr(error.rc, "value", None) or (error.rc if isinstance(error.rc, int) else 0))
+        return ("held", _HELD[code]) if code in _HELD else ("unreachable", str(error))
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "held", f"the broker's certificate is not trusted; check ca_file and host ({text})"
+    if "[SSL" in text:
+        return "held", f"no TLS with this broker; check port, tls and certificates ({text})"
+    if text == "Operation timed out":
+        text = "no answer in time; where it goes on: a port for TLS without tls = true, or a refused certificate"
+    return "unreachable", text
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first single error in a group, ones that name a reason code before others."""
+    flat = [first_error(each) if isinstance(each, BaseExceptionGroup) else each for each in group.exceptions]
+    coded = [error for error in flat if isinstance(error, aiomqtt.MqttCodeError | ConfigurationError)]
+    return (coded or flat)[0]
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait; True where the service ends meanwhile."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+    return stopping.is_set()

@@ -1,0 +1,61 @@
+"""Retained states with a last will: what a broker says of a station and its devices, also after they vanished."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiomqtt
+
+from acquisition.remotes.mqtt import link, payloads
+from acquisition.remotes.mqtt.account import Account
+from acquisition.remotes.mqtt.link import Link
+
+FAREWELL = 0.5
+VANISHED = "the service's connection was lost"
+STOPPED = "the service was stopped"
+
+
+@contextlib.asynccontextmanager
+async def presence(account: Account, identifier: str, topic: str, ended: Callable[[], bool]) -> AsyncIterator[Link]:
+    """A link that leaves OFFLINE behind at `topic`: by its will where it breaks, itself where it is closed."""
+    will = link.Will(topic, _offline(VANISHED), qos=1, retain=True)
+    async with link.connect(account, identifier, will) as client:
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                cause = STOPPED if ended() else VANISHED
+                async with asyncio.timeout(FAREWELL):
+                    await client.publish(topic, _offline(cause), qos=1, retain=True)
+
+
+class DeviceStates:
+    """The state of each device as the bus tells it, with a signal for who publishes it; on the remote's loop."""
+
+    def __init__(self, devices: dict[str, bool], key_now: Callable[[], int]) -> None:
+        now = key_now()
+        self.states: dict[str, dict[str, Any]] = {
+            name: {"state": "CONNECTING", "cause": "", "since": now, "simulated": simulated}
+            for name, simulated in devices.items()
+        }
+        self.changed = {name: asyncio.Event() for name in devices}
+
+    def take(self, device: str, state: str, cause: str, since: int) -> None:
+        """Note a change of state."""
+        if device in self.states:
+            self.states[device] |= {"state": state, "cause": cause, "since": since}
+            self.changed[device].set()
+
+    async def publish(self, device: str, client: Link, topic: str) -> None:
+        """Publish one device's state now and at each change."""
+        while True:
+            self.changed[device].clear()
+            await client.publish(topic, payloads.encode(self.states[device]), qos=1, retain=True)
+            await self.changed[device].wait()
+
+
+def _offline(cause: str) -> bytes:
+    return payloads.encode({"state": "OFFLINE", "cause": cause})

@@ -1,0 +1,109 @@
+"""The connection that carries the record: the durable feed from its cursor, and answers to requests for a range."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from acquisition.remotes.mqtt import outgoing
+from acquisition.remotes.mqtt.backfill import Backfill
+from acquisition.remotes.mqtt.backoff import Backoff
+from acquisition.remotes.mqtt.durable import DurableFeed
+from acquisition.remotes.mqtt.link import REFUSED, WINDOW, Link, pause
+from acquisition.remotes.mqtt.outgoing import NotTaken
+from acquisition.remotes.standing import Standing
+from acquisition.store import Store
+
+log = logging.getLogger(__name__)
+
+LOOK = 0.2
+"""Seconds within which a request is seen."""
+
+
+class RecordLink:
+    """Serves one link; `feed` is None where no durable feed is configured."""
+
+    def __init__(
+        self,
+        client: Link,
+        store: Store,
+        feed: DurableFeed | None,
+        backfill: Backfill,
+        standing: Standing,
+        backoff: Backoff,
+        flush: float,
+    ) -> None:
+        self.pending = 0
+        self._client = client
+        self._store = store
+        self._feed = feed
+        self._backfill = backfill
+        self._standing = standing
+        self._backoff = backoff
+        self._flush = flush
+        self._due = 0.0
+        self._refusals: list[outgoing.Outgoing] = []
+
+    async def serve(self, stopping: asyncio.Event, late: Callable[[], bool], requests: str) -> None:
+        """Serve until the service ends and the feed has nothing left, or it is too `late` for that."""
+        async with asyncio.TaskGroup() as group:
+            receiver = group.create_task(self._receive(requests))
+            while True:
+                ending = stopping.is_set()
+                answered = await self._answer()
+                delivered = await self._deliver(at_once=ending)
+                if ending and (late() or not delivered):
+                    break
+                if not (answered or delivered):
+                    await pause(stopping, min(LOOK, self._flush))
+            receiver.cancel()
+
+    async def _receive(self, requests: str) -> None:
+        (code,) = await self._client.subscribe(requests, qos=1)
+        if (code if isinstance(code, int) else code.value) >= REFUSED:
+            log.error("the broker does not let this station take requests for back-fill (%s)", code)
+        async for message in self._client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
+            refusal = self._backfill.take(message.topic.value, payload)
+            if refusal is not None:
+                self._refusals.append(refusal)
+
+    async def _answer(self) -> bool:
+        """Publish the next part of an answer; False where nothing was asked for."""
+        messages, self._refusals = self._refusals, []
+        messages += self._backfill.next()
+        if messages:
+            try:
+                await outgoing.publish(self._client, messages, heard=False)
+            except NotTaken as error:
+                log.error("a request cannot be answered: %s", error)
+        return bool(messages)
+
+    async def _deliver(self, *, at_once: bool) -> bool:
+        """Publish the next load of the feed; whether more waits."""
+        feed = self._feed
+        if feed is None:
+            self._standing.recover()
+            return False
+        feed.cursor.settle()
+        if time.monotonic() < self._due and not at_once:
+            return False
+        ends = self._store.ends()
+        load = feed.load(ends)
+        try:
+            if load.messages:
+                await outgoing.publish(self._client, load.messages, heard=True)
+        except NotTaken as error:
+            self._standing.fail("held", str(error))
+            self._due = time.monotonic() + self._backoff.next()
+            return False
+        self._backoff.reset()
+        self._standing.recover()
+        if load.positions or load.event is not None:
+            feed.cursor.acknowledge(load)
+        self.pending = feed.cursor.pending(ends)
+        more = len(load.messages) >= WINDOW
+        self._due = 0.0 if more else time.monotonic() + self._flush
+        return more
