@@ -31,7 +31,7 @@ def influx_reader(config: Config) -> InfluxReader:
 def influx_shipment(config: Config) -> Shipment:
     """Where each stream goes: a measurement for each kind of device, tags for site and station."""
     site = config.tables.site
-    return Shipment(_measurement, {"site": site.id, "station": site.station})
+    return Shipment(measurement, {"site": site.id, "station": site.station})
 
 
 def _influx(config: Config) -> Influx:
@@ -40,7 +40,7 @@ def _influx(config: Config) -> Influx:
     return config.tables.influx
 
 
-def _measurement(header: Header) -> str:
+def measurement(header: Header) -> str:
     """The kind of a device as a name: `TcPO2 monitor` -> `tcpo2_monitor`."""
     known = drivers().get(header.driver)
     kind = known.about.kind if known else header.driver
