@@ -12,8 +12,9 @@ import numpy as np
 from acquisition.driver import About, Driver, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
-from drivers.keysight_daq.answers import Block, Fault, Identity, Rows, ScanList, moment, numbers, scan_start
+from drivers.keysight_daq.answers import Block, Fault, Identity, Rows, ScanList, moment, scan_start
 from drivers.keysight_daq.commands import ASKED, card_of, sampling_set_up, scan_set_up
+from drivers.keysight_daq.digits import numbers
 from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RELAY_LIFE, SCANNING, SPEEDS, TIMING_VIOLATED
 from drivers.keysight_daq.options import Options, check, longest_nplc
 from drivers.keysight_daq.sweeps import Sweeps, Wired

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
-
 from acquisition.model import Floats
+from drivers.keysight_daq.digits import numbers
 
 OVERLOAD = 9.9e37
 NOT_A_NUMBER = 9.91e37
@@ -115,13 +114,6 @@ class Rows:
     def decode(cls, payload: bytes) -> Rows:
         """Read the payload of a block; ValueError where a field is no number or one is missing."""
         return cls(numbers(payload, 3))
-
-
-def numbers(payload: bytes, fields: int) -> Floats:
-    """ASCII numbers between commas -> (n, fields); ValueError where one is none or missing."""
-    if not payload:
-        return np.empty((0, fields))
-    return np.array(payload.split(b","), dtype=np.float64).reshape(-1, fields)
 
 
 def moment(date: bytes, time: bytes) -> datetime:

@@ -80,7 +80,7 @@ class Sweeps:
         if len(rows) - whole > 2 * len(terminals):
             whole = len(rows)
         self._held, rows = rows[whole:], rows[:whole]
-        picked = [rows[rows[:, 2] == terminal] for terminal in terminals]
+        picked = [_of(terminal, rows) for terminal in terminals]
         strangers = len(rows) - sum(map(len, picked))
         if strangers:
             self._say("noise", f"{strangers} readings of channels that are not scanned", bytes=strangers)
@@ -168,6 +168,11 @@ class Sweeps:
 
     def _say(self, kind: str, text: str, **details: object) -> None:
         self._said.append(Notice(kind, text, details))
+
+
+def _of(terminal: int, rows: Floats) -> Floats:
+    mine = rows[:, 2] == terminal
+    return rows if mine.all() else rows[mine]
 
 
 def _companion(entry: Input, inputs: Sequence[Input]) -> int | None:
