@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,7 @@ Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
 NetworkPort = Annotated[int, Meta(ge=0, le=65535)]
 NETWORK_PORTS = {"socket": "tcp", "udp": "udp"}
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PORTS = "a path, socket://host:port or udp://host:port"
 
 
@@ -72,31 +73,75 @@ class Influx(Table, frozen=True):
 
     def token(self, beside: Path) -> str:
         """The token; ConfigurationError where it cannot be had."""
-        if self.token_env is not None:
-            token = os.environ.get(self.token_env, "")
-            where, remedy = f"$.influx.token_env ({self.token_env})", "set that environment variable"
-        else:
-            path = beside / (self.token_file or "")
-            where, remedy = f"$.influx.token_file ({path})", "write the token into that file, readable by the service"
-            try:
-                token = path.read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigurationError("the token cannot be read", where, type(error).__name__, remedy) from None
-        if not token:
-            raise ConfigurationError("the token is empty", where, remedy=remedy)
+        token, where, remedy = _secret("token", "$.influx.token", self.token_file, self.token_env, beside)
         if not (token.isascii() and token.isprintable() and " " not in token):
             raise ConfigurationError("this is no token", where, "the file holds something else", remedy)
         return token
 
 
 class Mqtt(Table, frozen=True):
-    """A remote MQTT broker."""
+    """A remote MQTT broker; the password stands in a file, or in the environment variable `password_env`.
 
-    host: str
-    port: NetworkPort = 8883
+    `ca_file` holds the certificate of a private authority that signed the broker's; `cert_file` and `key_file` are
+    what this station shows instead of, or beside, a password. `durable` feeds the record from a cursor; `flush` and
+    `settle` (s) are explained in docs/mqtt.md.
+    """
+
+    host: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8883
     tls: bool = True
     user: str | None = None
     password_file: str | None = None
+    password_env: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    format: Literal["json", "binary"] = "json"
+    durable: bool = False
+    flush: Annotated[float, Meta(ge=0.01, le=60)] = 1.0
+    settle: Annotated[float, Meta(ge=0, le=600)] = 5.0
+
+    @property
+    def secret(self) -> bool:
+        """Whether a password is named."""
+        return self.password_file is not None or self.password_env is not None
+
+    def password(self, beside: Path) -> str:
+        """The password; ConfigurationError where it cannot be had."""
+        return _secret("password", "$.mqtt.password", self.password_file, self.password_env, beside)[0]
+
+    def fault(self) -> tuple[str, str, str] | None:
+        """What does not go together: key, what, and what is allowed."""
+        if self.password_file is not None and self.password_env is not None:
+            return "password_file", "the password's place is not clear", "password_file or password_env"
+        if (self.user is None) == self.secret:
+            missing = "user" if self.user is None else "password_file"
+            return missing, "user and password go together", "user with password_file or password_env, or neither"
+        if (self.cert_file is None) != (self.key_file is None):
+            missing = "key_file" if self.key_file is None else "cert_file"
+            return missing, "a certificate and its key go together", "cert_file with key_file, or neither"
+        if not self.tls and (self.ca_file or self.cert_file):
+            return "tls", "certificates are named, but TLS is off", "true"
+        if not self.tls and self.secret and self.host not in LOOPBACK:
+            return "tls", "the password would cross the network in the clear", "true"
+        return None
+
+
+def _secret(word: str, key: str, file: str | None, env: str | None, beside: Path) -> tuple[str, str, str]:
+    """A secret from its file or environment variable, with where that is and what to do where it is wrong."""
+    if env is not None:
+        found = os.environ.get(env, "")
+        where, remedy = f"{key}_env ({env})", "set that environment variable"
+    else:
+        path = beside / (file or "")
+        where, remedy = f"{key}_file ({path})", f"write the {word} into that file, readable by the service"
+        try:
+            found = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"the {word} cannot be read", where, type(error).__name__, remedy) from None
+    if not found:
+        raise ConfigurationError(f"the {word} is empty", where, remedy=remedy)
+    return found, where, remedy
 
 
 class Identity(Table, frozen=True):
@@ -216,6 +261,9 @@ def load(path: Path) -> Config:
     influx = tables.influx
     if influx is not None and (influx.token_file is None) == (influx.token_env is None):
         raise strict.fault(path, "$.influx.token_file", "the token's place is not clear", "token_file or token_env")
+    if tables.mqtt is not None and (found := tables.mqtt.fault()) is not None:
+        key, what, allowed = found
+        raise strict.fault(path, f"$.mqtt.{key}", what, allowed)
     if not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     seen: dict[str, int] = {}

@@ -24,7 +24,8 @@ from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
-from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer
+from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer, mqtt_account, mqtt_station
+from acquisition.remotes.mqtt import MqttRemote
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter, retention
 from acquisition.store.tapes import FOLDER as TAPES
@@ -89,7 +90,6 @@ class Service:
             anchor = max(started.utc, store.last_key + 1)
             run = store.begin_run(started, anchor, self._about_run())
             self._timeline = Timeline(run, started.monotonic, anchor)
-            self._warn_unserved()
             board = Board(Recording(self._config.store, lambda: store.stats).describe, lambda: clerk.present())
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
@@ -111,7 +111,7 @@ class Service:
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
                 clerk.resume()
-                shippers = self._ship(store, loop)
+                remotes = self._ship(store, board, loop)
                 if page is not None:
                     url = page.start()
                     stack.callback(page.stop)
@@ -123,7 +123,7 @@ class Service:
                     await self._stream(supervisors, store, seconds)
                 self._say("service", "stopped")
                 store.flush()
-                await asyncio.gather(*(asyncio.to_thread(shipper.stop, FAREWELL) for shipper in shippers))
+                await asyncio.gather(*(asyncio.to_thread(remote.stop, FAREWELL) for remote in remotes))
         finally:
             store.close()
             host.notify("STOPPING=1")
@@ -224,29 +224,26 @@ class Service:
             "speed": self._clock.speed,
         }
 
-    def _ship(self, store: StoreWriter, loop: asyncio.AbstractEventLoop) -> list[Shipper]:
+    def _ship(self, store: StoreWriter, board: Board, loop: asyncio.AbstractEventLoop) -> list[Shipper | MqttRemote]:
         """Start what carries the record to the configured remotes."""
-        influx = self._config.tables.influx
-        if influx is None:
-            return []
-        shipper = Shipper(
-            INFLUX,
-            influx_writer(self._config),
-            store,
-            self._config.store,
-            influx_shipment(self._config),
-            lambda kind, text, details: _threadsafe(loop, self._say_details, kind, text, details),
-            self._key_now,
-            flush=influx.flush,
-        )
-        shipper.start()
-        return [shipper]
 
-    def _warn_unserved(self) -> None:
-        if self._config.tables.mqtt is not None:
-            text = "[mqtt] is configured, but this version has no MQTT: the readings stay on this machine"
-            log.warning(text)
-            self._say("warning", text)
+        def say(kind: str, text: str, details: Mapping[str, object]) -> None:
+            _threadsafe(loop, self._say_details, kind, text, details)
+
+        remotes: list[Shipper | MqttRemote] = []
+        if (influx := self._config.tables.influx) is not None:
+            writer, shipment = influx_writer(self._config), influx_shipment(self._config)
+            remotes.append(
+                Shipper(INFLUX, writer, store, self._config.store, shipment, say, self._key_now, flush=influx.flush)
+            )
+        if (account := mqtt_account(self._config)) is not None:
+            station = mqtt_station(self._config)
+            mqtt = MqttRemote(account, station, store, lambda: board.headers, say, self._key_now)
+            self._bus.subscribe(mqtt.put)
+            remotes.append(mqtt)
+        for remote in remotes:
+            remote.start()
+        return remotes
 
     def _witnessed(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
         assert self._witness is not None

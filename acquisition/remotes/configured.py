@@ -1,4 +1,4 @@
-"""The InfluxDB that a configuration names: what writes to it, what reads it back, and where each stream goes."""
+"""The remotes that a configuration names: what writes to them, what reads them back, and where each stream goes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from acquisition.errors import ConfigurationError
 from acquisition.model import Header
 from acquisition.registry import drivers
 from acquisition.remotes.influx import InfluxWriter
+from acquisition.remotes.mqtt import Account, Station, Topics
 from acquisition.remotes.readback import InfluxReader
 from acquisition.remotes.reader import Shipment
 
@@ -32,6 +33,29 @@ def influx_shipment(config: Config) -> Shipment:
     """Where each stream goes: a measurement for each kind of device, tags for site and station."""
     site = config.tables.site
     return Shipment(measurement, {"site": site.id, "station": site.station})
+
+
+def mqtt_account(config: Config) -> Account | None:
+    """The broker and how to get in, None where there is none; ConfigurationError where a secret or file is wrong."""
+    mqtt, beside = config.tables.mqtt, config.path.parent
+    if mqtt is None:
+        return None
+    ca_file, cert_file, key_file = (
+        None if name is None else str(beside / name) for name in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file)
+    )
+    password = (lambda: mqtt.password(beside)) if mqtt.secret else None
+    account = Account(mqtt.host, mqtt.port, mqtt.user, password, mqtt.tls, ca_file, cert_file, key_file)
+    account.check()
+    return account
+
+
+def mqtt_station(config: Config) -> Station:
+    """Which station this is to the broker, and how its messages are sent."""
+    mqtt, site = config.tables.mqtt, config.tables.site
+    assert mqtt is not None
+    devices = {device.table.name: device.table.simulated for device in config.devices}
+    topics = Topics(site.id, site.station)
+    return Station(topics, devices, config.store, mqtt.format, mqtt.durable, mqtt.flush, mqtt.settle)
 
 
 def _influx(config: Config) -> Influx:

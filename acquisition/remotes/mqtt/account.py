@@ -25,6 +25,12 @@ class Account:
     cert_file: str | None = None
     key_file: str | None = None
 
+    def check(self) -> None:
+        """Raise a ConfigurationError where the password or a certificate cannot be read."""
+        if self.password is not None:
+            self.password()
+        self.context()
+
     def context(self) -> ssl.SSLContext | None:
         """The TLS settings, None without TLS; ConfigurationError where a file is no certificate or key."""
         if not self.tls:

@@ -41,6 +41,10 @@ _quiet.setLevel(logging.CRITICAL)  # an outage is told once, by the remote's sta
 Will = aiomqtt.Will
 
 
+class Denied(aiomqtt.MqttError):
+    """The broker let the station in, but not speak."""
+
+
 class Link(aiomqtt.Client):
     """aiomqtt's client that remembers what the broker said to messages of QoS 1: PUBACK may be a refusal."""
 
@@ -53,10 +57,16 @@ class Link(aiomqtt.Client):
         self.said = max(self.said, int(getattr(reason_code, "value", 0)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
-    def close(self) -> None:
-        """Take note of how it ended, for asyncio complains of errors that nobody asked for."""
-        if self._disconnected.done():
-            self._disconnected.exception()
+    async def keep(self, topic: str, payload: bytes) -> None:
+        """Publish a retained message; Denied where the broker refuses it."""
+        self.said = 0
+        await self.publish(topic, payload, qos=1, retain=True)
+        if self.said >= REFUSED:
+            raise Denied(f"not authorised to publish {topic}; check user and the broker's access list")
+
+    def hush(self) -> None:
+        """Keep asyncio from complaining where the link breaks while nobody waits for it."""
+        self._disconnected.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 @contextlib.asynccontextmanager
@@ -79,11 +89,10 @@ async def connect(account: Account, identifier: str, will: Will | None = None) -
         logger=_quiet,
     )
     link.pending_calls_threshold = 10 * WINDOW
-    try:
-        async with link:
-            yield link
-    finally:
-        link.close()
+    link.hush()
+    async with link:
+        link.hush()  # it may have taken another future meanwhile
+        yield link
 
 
 async def watch(link: Link) -> None:
@@ -94,7 +103,7 @@ async def watch(link: Link) -> None:
 
 def judge(error: BaseException) -> tuple[str, str]:
     """The standing's word and reason for what ended a session: held where somebody must act."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError | Denied):
         return "held", str(error)
     if isinstance(error, aiomqtt.MqttCodeError):
         code = int(getattr(error.rc, "value", None) or (error.rc if isinstance(error.rc, int) else 0))
@@ -112,7 +121,7 @@ def judge(error: BaseException) -> tuple[str, str]:
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first single error in a group, ones that name a reason code before others."""
     flat = [first_error(each) if isinstance(each, BaseExceptionGroup) else each for each in group.exceptions]
-    coded = [error for error in flat if isinstance(error, aiomqtt.MqttCodeError | ConfigurationError)]
+    coded = [error for error in flat if isinstance(error, aiomqtt.MqttCodeError | Denied | ConfigurationError)]
     return (coded or flat)[0]
 
 

@@ -6,10 +6,9 @@ import asyncio
 import threading
 from collections import deque
 
-import aiomqtt
-
 from acquisition.model import Chunk, Header
 from acquisition.remotes.mqtt import payloads
+from acquisition.remotes.mqtt.link import Link
 from acquisition.remotes.mqtt.payloads import Format
 from acquisition.remotes.mqtt.topics import Topics
 
@@ -64,7 +63,7 @@ class LiveQueue:
 class LiveFeed:
     """Publishes the queue over one link; a stream's header goes before its first sample."""
 
-    def __init__(self, client: aiomqtt.Client, topics: Topics, how: Format) -> None:
+    def __init__(self, client: Link, topics: Topics, how: Format) -> None:
         self._client = client
         self._topics = topics
         self._how = how
@@ -75,7 +74,7 @@ class LiveFeed:
         if self._headers.get(header.key) is not header:
             self._headers[header.key] = header
             topic = self._topics.header(*header.key)
-            await self._client.publish(topic, payloads.header(header, self._how), qos=1, retain=True)
+            await self._client.keep(topic, payloads.header(header, self._how))
 
     async def pump(self, queue: LiveQueue) -> None:
         """Publish what comes, until the link is lost."""

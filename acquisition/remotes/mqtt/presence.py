@@ -29,7 +29,7 @@ async def presence(account: Account, identifier: str, topic: str, ended: Callabl
             with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
                 cause = STOPPED if ended() else VANISHED
                 async with asyncio.timeout(FAREWELL):
-                    await client.publish(topic, _offline(cause), qos=1, retain=True)
+                    await client.keep(topic, _offline(cause))
 
 
 class DeviceStates:
@@ -53,7 +53,7 @@ class DeviceStates:
         """Publish one device's state now and at each change."""
         while True:
             self.changed[device].clear()
-            await client.publish(topic, payloads.encode(self.states[device]), qos=1, retain=True)
+            await client.keep(topic, payloads.encode(self.states[device]))
             await self.changed[device].wait()
 
 

@@ -123,7 +123,7 @@ class Session:
                     "dropped": self._queue.dropped,
                     "head": {"event": number, "hash": digest},
                 }
-                await client.publish(self._station.topics.status, payloads.encode(state), qos=1, retain=True)
+                await client.keep(self._station.topics.status, payloads.encode(state))
                 await asyncio.sleep(BEAT)
 
     async def _tell_live(self, client: Link) -> None:
