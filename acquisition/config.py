@@ -184,11 +184,33 @@ class DeviceTable(Table, frozen=True):
     channel: tuple[ChannelTable, ...] = ()
 
 
+class Endpoint(Table, frozen=True):
+    """The one index that was chosen beforehand for an outcome of the study; of one protocol, or of any."""
+
+    outcome: Name
+    index: str
+    protocol: str = ""
+
+
 class Study(Table, frozen=True):
-    """The study: what a participant's code looks like (a regular expression), and its visits; without them, any."""
+    """The study: what a participant's code looks like (a regular expression), and its visits; without them, any.
+
+    `windows` are days after the `baseline` visit, from and to; `index_limb` says by participant which limb counts.
+    """
 
     participant: str | None = None
     visits: tuple[Name, ...] = ()
+    baseline: Name = "baseline"
+    windows: dict[Name, tuple[float, float]] = {}
+    index_limb: dict[str, Literal["left", "right"]] = {}
+    endpoint: tuple[Endpoint, ...] = (
+        Endpoint("reactivity", "peak_percent_increase", "porh"),
+        Endpoint("oxygen", "tcpo2_rest", "tcpo2-rest"),
+        Endpoint("walking", "acd_distance", "walking-constant"),
+        Endpoint("ulcer", "ulcer_area"),
+        Endpoint("pain", "pain_vas"),
+        Endpoint("abi", "abi"),
+    )
 
 
 class Tables(Table, frozen=True):

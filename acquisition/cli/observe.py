@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,27 @@ import click
 from acquisition.cli.desk import ask, directory, options
 from acquisition.errors import PerfusionError
 from acquisition.examination import desk
+from acquisition.examination.observation import INTERCURRENT
 
-SIDE = click.option("--side", type=click.Choice(["left", "right"]), required=True)
+
+class Extent(click.ParamType[float]):
+    """A length, answered in millimetres: 32, 32mm or 3.2cm."""
+
+    name = "length"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of millimetres; a usage error for anything else."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(mm|cm)?", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no length such as 32mm or 3.2cm", param, ctx)
+        return float(found[1]) * (10.0 if found[2] == "cm" else 1.0)
+
+
+SIDE = click.option("--side", "--limb", type=click.Choice(["left", "right"]), required=True)
 SESSION = click.option("--session", "which", help="A session that is over (default: the present one).")
 SUBJECT = click.option("--subject", help="With --visit: for a participant apart from any session.")
 VISIT = click.option("--visit", help="With --subject.")
+EXTENT = Extent()
 POSITION = click.option(
     "--position", type=click.Choice(["supine", "sitting", "standing"]), default="supine", show_default=True
 )
@@ -30,7 +47,8 @@ def observe() -> None:
 @click.argument("mark", type=click.FloatRange(min=0))
 @click.option("--line", type=float, default=100.0, show_default=True, help="Length of the printed line, mm.")
 @click.option(
-    "--question", type=click.Choice(["now", "rest", "worst-24h", "mean-24h", "walking"]), default="now",
+    "--question", type=click.Choice(["now", "rest", "worst-24h", "mean-24h", "walking", "dressing"]),
+    default="now",
     show_default=True,
 )  # fmt: skip
 @click.option("--scale", type=click.Choice(["paper", "screen", "spoken"]), default="paper", show_default=True)
@@ -47,20 +65,25 @@ def vas(which: str | None, **fields: Any) -> int:
 @observe.command()
 @SIDE
 @click.option("--site", required=True, help="Such as heel.")
-@click.option("--ulcer", default="index", show_default=True, help="The same word at every visit.")
-@click.option("--length", type=float, help="Longest extent, mm.")
-@click.option("--width", type=float, help="Longest extent across the length, mm.")
+@click.option("--ulcer", "--id", default="index", show_default=True, help="The same word at every visit.")
+@click.option("--length", type=EXTENT, help="Longest extent, such as 32mm; millimetres unless told.")
+@click.option("--width", type=EXTENT, help="Longest extent across the length.")
 @click.option("--method", type=click.Choice(["ellipse", "rectangle", "kundin"]), default="ellipse", show_default=True)
 @click.option("--outline", type=click.Path(path_type=Path), help="A traced outline: CSV of x,y in pixels.")
 @click.option("--mm-per-pixel", type=float, multiple=True, help="Scale of the picture; twice for two rulers.")
 @click.option("--epithelialised-days", type=float, help="For how long it has been closed.")
 @click.option("--photograph", default="", help="The picture's number.")
+@click.option("--photograph-sha256", "--photo-sha256", help="The SHA-256 of the picture's file.")
+@click.option("--rater", help="Who measured it.")
+@click.option("--debrided", type=click.Choice(["yes", "no"]), help="Whether it was debrided before.")
 @SESSION
 @SUBJECT
 @VISIT
 @options
-def ulcer(which: str | None, outline: Path | None, **fields: Any) -> int:
+def ulcer(which: str | None, outline: Path | None, debrided: str | None, **fields: Any) -> int:
     """Enter an ulcer by length and width, or by a traced outline."""
+    if debrided is not None:
+        fields["debrided"] = debrided == "yes"
     if outline is not None:
         fields["outline"] = _points(outline)
     return _enter("ulcer", which, fields)
@@ -116,14 +139,20 @@ def not_done(which: str | None, **fields: Any) -> int:
 
 
 @observe.command()
-@click.argument("kind", type=click.Choice(["adverse", "instrument", "deviation"]))
-@click.argument("text")
+@click.argument("kind", type=click.Choice(["adverse", "instrument", "deviation", *INTERCURRENT]))
+@click.argument("text", default="")
+@click.option("--limb", type=click.Choice(["left", "right"]), help="Of an amputation or a revascularisation.")
+@click.option("--on", metavar="DATE", help="The day on which it happened, such as 2026-02-27.")
 @SESSION
 @SUBJECT
 @VISIT
 @options
 def event(which: str | None, **fields: Any) -> int:
-    """Enter what happened to the participant, to an instrument, or against the protocol."""
+    """Enter what happened to the participant, to an instrument, or against the protocol.
+
+    What changes an outcome by itself (amputation, revascularisation, infection, a vasoactive drug, death) stands beside
+    the outcomes of its visit.
+    """
     return _enter("event", which, fields)
 
 

@@ -1,7 +1,8 @@
-"""`perfusion outcomes`: the indices of a session, or of every session of a record, computed from what is stored."""
+"""`perfusion outcomes`: the indices of a session, or the table of a whole trial, computed from what is stored."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import sys
@@ -14,7 +15,8 @@ import click
 from acquisition.cli.desk import directory
 from acquisition.cli.session import chosen
 from acquisition.cli.tables import show_table
-from acquisition.examination import study
+from acquisition.config import Study, load
+from acquisition.examination import study, trial
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import Outcomes, outcomes
 from acquisition.examination.session import replay
@@ -23,37 +25,44 @@ from acquisition.store import Store
 
 
 @click.command("outcomes")
-@click.argument("which", metavar="[SESSION]", required=False)
-@click.option("--study", "whole", is_flag=True, help="Every closed session, and which attempt counts.")
-@click.option("--changes", is_flag=True, help="What changed since the baseline visit, where it can be compared.")
-@click.option("--baseline", default=study.BASELINE, show_default=True, help="The visit that others are held against.")
+@click.argument("which", metavar="[SESSION]...", nargs=-1)
+@click.option("--study", "whole", is_flag=True, help="The trial's table, of the records in the folders DIR...")
+@click.option("--attempts", is_flag=True, help="Every closed session of them, and which attempt counts.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="As CSV, one row an index.")
 @click.option("--curves", is_flag=True, help="With --json of a session: time courses and spectra too.")
 @click.option("--data", type=click.Path(path_type=Path), envvar="PERFUSION_DATA", help="The folder of the record.")
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The bench, as TOML.")
 def show_outcomes(
-    which: str | None,
+    which: tuple[str, ...],
     whole: bool,
-    changes: bool,
-    baseline: str,
+    attempts: bool,
     as_json: bool,
     as_csv: bool,
     curves: bool,
     path: Path | None,
     data: Path | None,
 ) -> int:
-    """Compute the outcomes of SESSION (default: the latest), or of the whole study, anew from the record."""
+    """Compute the outcomes of SESSION (default: the latest) anew from the record; with --study DIR... of a trial.
+
+    The trial's table has one row for each participant, visit, limb and index: its value, its baseline, the change and
+    what that is worth, the inclusion limits, and what is missing, was not done or happened in between. -c FILE says
+    which visits, windows and endpoints the study has.
+    """
     if as_json and as_csv:
         raise click.UsageError("either --json or --csv")
+    if whole or attempts:
+        made = _attempts([Path(each) for each in which] or [directory(path, data)])
+        if attempts:
+            _table(study.rows(made), study.ROWS, as_json, as_csv)
+        else:
+            _table(trial.rows(made, load(path).tables.study if path else Study()), trial.COLUMNS, as_json, as_csv)
+        return 0
+    if len(which) > 1:
+        raise click.UsageError("one session; several folders go with --study")
     with Store(directory(path, data)) as store:
         book = replay(events(store))
-        if whole or changes:
-            made = study.attempts(store, book)
-            columns = study.CHANGES if changes else study.ROWS
-            _table(study.changes(made, baseline) if changes else study.rows(made), columns, as_json, as_csv)
-            return 0
-        found = outcomes(store, book, chosen(book, which))
+        found = outcomes(store, book, chosen(book, which[0] if which else None))
     if as_json:
         click.echo(json.dumps(found.as_dict(curves), indent=2, ensure_ascii=False, allow_nan=False))
     elif as_csv:
@@ -63,7 +72,13 @@ def show_outcomes(
     return 0
 
 
-_ROWS = tuple(name for name in study.ROWS if name not in ("attempt", "counts"))
+def _attempts(folders: Sequence[Path]) -> list[study.Attempt]:
+    with contextlib.ExitStack() as stack:
+        opened = [(folder.name, stack.enter_context(Store(folder))) for folder in folders]
+        return study.attempts([(name, store, replay(events(store))) for name, store in opened])
+
+
+_ROWS = tuple(name for name in study.ROWS if name not in ("record", "attempt", "counts"))
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool, as_csv: bool) -> None:

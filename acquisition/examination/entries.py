@@ -13,6 +13,7 @@ from acquisition.signals.clinical import abi, pain, tbi
 from acquisition.signals.comparison import PAIN, PRESSURE, ULCER
 from acquisition.signals.result import Result
 from acquisition.signals.units import mean_arterial_pressure
+from acquisition.signals.wound import healed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,11 @@ def _of(item: Item) -> list[Outcome]:
                 Outcome(place, pain(entry.mark, entry.line), {"scale": entry.scale, "question": entry.question}, PAIN)
             ]
         case Ulcer():
-            conditions = {"ulcer": entry.ulcer, "method": "planimetry" if entry.outline else entry.method}
-            return [Outcome(f"ulcer {entry.ulcer} {entry.side} {entry.site}", entry.area(), conditions, ULCER)]
+            method = "planimetry" if entry.outline else entry.method
+            conditions = {"ulcer": entry.ulcer, "method": method, "debrided": entry.debrided, "rater": entry.rater}
+            place, area = f"ulcer {entry.ulcer} {entry.side} {entry.site}", entry.area()
+            closed = healed(area, entry.epithelialised_days)
+            return [Outcome(place, area, conditions, ULCER), Outcome(place, closed, conditions, ULCER)]
         case Abi():
             return _indices(entry)
     return []

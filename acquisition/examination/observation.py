@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,9 @@ Posture = Literal["supine", "sitting", "standing"]
 Pressure = Annotated[float, Meta(ge=0, le=350)]
 Millimetres = Annotated[float, Meta(ge=0, le=500)]
 Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+INTERCURRENT = ("amputation", "revascularisation", "infection", "vasoactive", "death")
+"""Happenings that change an outcome whatever the treatment does."""
+OF_A_LIMB = ("amputation", "revascularisation")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="what", omit_defaults=False):
@@ -35,7 +39,7 @@ class Vas(Entry, frozen=True, tag="vas"):
 
     mark: Annotated[float, Meta(ge=0)]
     line: Annotated[float, Meta(gt=0)] = LINE
-    question: Literal["now", "rest", "worst-24h", "mean-24h", "walking"] = "now"
+    question: Literal["now", "rest", "worst-24h", "mean-24h", "walking", "dressing"] = "now"
     scale: Literal["paper", "screen", "spoken"] = "paper"
     side: Side | None = None
 
@@ -49,7 +53,8 @@ class Vas(Entry, frozen=True, tag="vas"):
 class Ulcer(Entry, frozen=True, tag="ulcer"):
     """One ulcer, the same `ulcer` at every visit: its extents in mm, or an outline in pixels with its scale.
 
-    `epithelialised_days`: for how long it has been closed, as far as anybody knows.
+    `epithelialised_days`: for how long it has been closed, as far as anybody knows. `debrided`: whether it was
+    measured after debridement, which makes it larger.
     """
 
     side: Side
@@ -62,6 +67,9 @@ class Ulcer(Entry, frozen=True, tag="ulcer"):
     mm_per_pixel: tuple[Annotated[float, Meta(gt=0)], ...] = ()
     epithelialised_days: Annotated[float, Meta(ge=0)] | None = None
     photograph: str = ""
+    photograph_sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    rater: str = ""
+    debrided: bool | None = None
 
     def check(self) -> None:
         """Refuse an ulcer without an area."""
@@ -133,10 +141,24 @@ class NotDone(Entry, frozen=True, tag="not-done"):
 
 
 class Happening(Entry, frozen=True, tag="event"):
-    """Something that happened: to the participant, to an instrument, or against the protocol."""
+    """Something that happened: to the participant, to an instrument, or against the protocol.
 
-    kind: Literal["adverse", "instrument", "deviation"]
-    text: Annotated[str, Meta(min_length=3)]
+    What changes an outcome by itself has a word of its own, so that it stands beside the outcomes; `on` is its date.
+    """
+
+    kind: Literal["adverse", "instrument", "deviation", "amputation", "revascularisation", "infection", "vasoactive",
+                  "death"]  # fmt: skip
+    text: str = ""
+    limb: Side | None = None
+    on: date | None = None
+
+    def check(self) -> None:
+        """Refuse a happening of which nothing is said, and one of a leg without its side."""
+        Entry.check(self)
+        if self.kind not in INTERCURRENT and len(self.text) < 3:
+            raise ValueError(f"say what happened: an event of kind {self.kind} needs its text")
+        if self.kind in OF_A_LIMB and self.limb is None:
+            raise ValueError(f"{self.kind} needs its limb")
 
 
 Observation = Vas | Ulcer | Abi | ArmPressure | NotDone | Happening

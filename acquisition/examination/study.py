@@ -1,4 +1,4 @@
-"""The outcomes of every session of a record: which attempt counts, and what changed from visit to visit."""
+"""The outcomes of every session of some records, and which attempt counts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 from acquisition.examination.entries import Outcome
 from acquisition.examination.outcomes import Outcomes, method, outcomes
 from acquisition.examination.session import Book, Session
-from acquisition.signals.comparison import Change, change
 from acquisition.signals.result import Status
 from acquisition.store import Store
 
-BASELINE = "baseline"
 DECISIVE = {
     "porh": "peak_flow",
     "heating": "plateau",
@@ -25,16 +23,11 @@ DECISIVE = {
 """The index by which an attempt at a protocol counts as technically valid; entries by hand count as they are."""
 TRUE = (Status.OK, Status.CENSORED)
 ROWS = (
-    "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index", "value",
-    "unit", "status", "reason", "uncertainty", "window_start_s", "window_stop_s", "n_valid", "pct_artefact", "version",
-    "method",
+    "record", "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index",
+    "value", "unit", "status", "reason", "uncertainty", "window_start_s", "window_stop_s", "n_valid", "pct_artefact",
+    "version", "method",
 )  # fmt: skip
 """The columns of the table of outcomes, one row an index."""
-CHANGES = (
-    "subject", "limb", "protocol", "place", "index", "visit_before", "visit_after", "session_before", "session_after",
-    "difference", "unit", "percent", "ratio", "status", "reason", "uncertainty", "meaning", "statement",
-)  # fmt: skip
-"""The columns of the table of changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +37,25 @@ class Attempt:
     found: Outcomes
     number: int
     counts: bool
+    record: str = ""
 
 
-def attempts(store: Store, book: Book) -> list[Attempt]:
-    """Every closed session with its outcomes; the first technically valid attempt counts, every one is kept."""
-    groups: dict[tuple[str, ...], list[Outcomes]] = {}
-    for session in book.sessions.values():
-        if not session.open:
-            groups.setdefault(_occasion(session), []).append(outcomes(store, book, session))
+def attempts(records: Iterable[tuple[str, Store, Book]]) -> list[Attempt]:
+    """Every closed session of some records (by name) with its outcomes.
+
+    The first technically valid attempt of an occasion counts, whichever record it is in; every one is kept.
+    """
+    groups: dict[tuple[str, ...], list[tuple[str, Outcomes]]] = {}
+    for record, store, book in records:
+        for session in book.sessions.values():
+            if not session.open:
+                groups.setdefault(_occasion(session), []).append((record, outcomes(store, book, session)))
     made = []
     for group in groups.values():
-        chosen = next((each for each in group if _valid(each)), None)
-        made += [Attempt(each, number, each is chosen) for number, each in enumerate(group, 1)]
-    return sorted(made, key=lambda each: each.found.session.start)
+        group.sort(key=lambda each: each[1].session.start)
+        chosen = next((found for _, found in group if _valid(found)), None)
+        made += [Attempt(found, number, found is chosen, record) for number, (record, found) in enumerate(group, 1)]
+    return sorted(made, key=lambda each: (each.found.session.start, each.record))
 
 
 def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
@@ -65,6 +64,7 @@ def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
         about = attempt.found.session.about
         for outcome in attempt.found.results:
             yield {
+                "record": attempt.record,
                 "session": attempt.found.session.id,
                 **{key: about.get(key) or "" for key in ("subject", "visit", "limb", "protocol")},
                 "attempt": attempt.number,
@@ -72,49 +72,6 @@ def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
                 "simulated": bool(about.get("simulated")),
                 **_index(outcome),
             }
-
-
-def changes(made: Iterable[Attempt], baseline: str = BASELINE) -> Iterator[dict[str, Any]]:
-    """One row for each index that was measured at `baseline` and at a later visit, by the names in `CHANGES`."""
-    counting = [each.found for each in made if each.counts]
-    first = {
-        (_person(found.session), outcome.place, outcome.result.name): (found.session, outcome)
-        for found in counting
-        if found.session.about["visit"] == baseline
-        for outcome in found.results
-    }
-    for found in counting:
-        if found.session.about["visit"] == baseline:
-            continue
-        for outcome in found.results:
-            before = first.get((_person(found.session), outcome.place, outcome.result.name))
-            if before is not None and outcome.fields:
-                yield _changed(before, (found.session, outcome))
-
-
-def _changed(before: tuple[Session, Outcome], after: tuple[Session, Outcome]) -> dict[str, Any]:
-    (early, one), (late, other) = before, after
-    found: Change = change(one.result, other.result, (one.conditions, other.conditions), one.fields)
-    difference = found.difference
-    about = late.about
-    return {
-        **{key: about.get(key) or "" for key in ("subject", "limb", "protocol")},
-        "place": other.place,
-        "index": other.result.name,
-        "visit_before": early.about["visit"],
-        "visit_after": about["visit"],
-        "session_before": early.id,
-        "session_after": late.id,
-        "difference": difference.value,
-        "unit": difference.unit,
-        "percent": found.percent.value,
-        "ratio": found.ratio.value,
-        "status": str(difference.status),
-        "reason": difference.reason,
-        "uncertainty": difference.uncertainty,
-        "meaning": str(found.meaning),
-        "statement": found.statement,
-    }
 
 
 def _index(outcome: Outcome) -> dict[str, Any]:
@@ -142,8 +99,4 @@ def _valid(found: Outcomes) -> bool:
 
 
 def _occasion(session: Session) -> tuple[str, ...]:
-    return (*_person(session), str(session.about["visit"]))
-
-
-def _person(session: Session) -> tuple[str, ...]:
-    return tuple(str(session.about.get(key) or "") for key in ("subject", "limb", "protocol"))
+    return tuple(str(session.about.get(key) or "") for key in ("subject", "limb", "protocol", "visit"))

@@ -45,6 +45,10 @@ def test_an_entry_is_taken_with_its_defaults(what):
         ("pressure", {"mean": 70}, "between"),
         ("not-done", {"reason": "x"}, "length >= 3"),
         ("event", {"kind": "gossip"}, "Invalid enum value"),
+        ("event", {"kind": "adverse", "text": ""}, "say what happened"),
+        ("event", {"kind": "amputation"}, "needs its limb"),
+        ("event", {"kind": "death", "on": "1.3.2026"}, "date"),
+        ("ulcer", {"photograph_sha256": "abc"}, "pattern|regex"),
         ("vas", {"colour": "red"}, "unknown field"),
     ],
 )

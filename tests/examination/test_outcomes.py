@@ -3,13 +3,11 @@
 import csv
 import io
 import json
-import math
 
 import numpy as np
 import pytest
 
 from acquisition.cli import perfusion
-from acquisition.examination import study
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import outcomes
 from acquisition.examination.session import replay
@@ -237,52 +235,6 @@ def test_flowmotion_reports_its_bands(tmp_path):
     assert found["cardiac_power"].status == "ok"
 
 
-MONTHS = {
-    "model": "TCM400", "probe": "E5250", "calibration": "air", "sensor_temperature": 44.0,
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def trial(tmp_path_factory):
-    made = Study()
-    common = {"devices": ("tcpo2",), "site": "dorsum", "conditions": MONTHS}
-    made.examine("cli", "rest", "tcpo2-rest", REST[:2], 2200.0, stop="electrodes never taken off", **common)
-    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, entries=[{"what": "vas", "mark": 60}], **common)
-    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, seed=5, **common)
-    made.examine(
-        "diabetic", "rest", "tcpo2-rest", REST, 2200.0, visit="month-3", entries=[{"what": "vas", "mark": 30}], **common
-    )
-    other = {**common, "conditions": {**MONTHS, "probe": "E5280"}, "subject": "03-118"}
-    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, **{**common, "subject": "03-118"})
-    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, visit="month-3", **other)
-    return made.write(tmp_path_factory.mktemp("trial"))
-
-
-@pytest.fixture(scope="module")
-def made(trial):
-    with Store(trial) as store:
-        return study.attempts(store, replay(events(store)))
-
-
-def test_the_first_complete_attempt_counts_and_every_one_is_kept(made):
-    baseline = [a for a in made if a.found.session.about["subject"] == "03-117"][:3]
-    assert [(a.number, a.counts) for a in baseline] == [(1, False), (2, True), (3, False)]
-
-
-def test_a_comparable_change_is_given_beside_what_chance_brings(made):
-    rows = {(r["subject"], r["place"], r["index"]): r for r in study.changes(made)}
-    row = rows["03-117", "tcpo2/calf/tcpo2", "tcpo2_rest"]
-    assert row["difference"] == pytest.approx(28.0, abs=3.0)
-    assert (row["status"], row["meaning"]) == ("ok", "beyond_smallest_detectable_change")
-    assert rows["03-117", "pain now", "pain_vas"]["difference"] == -30.0
-
-
-def test_another_probe_makes_visits_incomparable(made):
-    rows = {(r["subject"], r["place"], r["index"]): r for r in study.changes(made)}
-    row = rows["03-118", "tcpo2/calf/tcpo2", "tcpo2_rest"]
-    assert (row["difference"], row["reason"]) == (None, "not_comparable(probe)")
-
-
 @pytest.fixture
 def call(capsys):
     def run(directory, *arguments):
@@ -306,15 +258,6 @@ def test_the_command_gives_a_session_as_table_json_and_csv(call, resting):
     rows = list(csv.DictReader(io.StringIO(call(resting, "s1", "--csv"))))
     assert {row["index"] for row in rows} >= {"tcpo2_rest", "tcpo2_rpi", "abi"}
     assert all(row["subject"] == "03-117" for row in rows)
-
-
-def test_the_command_gives_the_study_and_its_changes(call, trial):
-    rows = list(csv.DictReader(io.StringIO(call(trial, "--study", "--csv"))))
-    assert tuple(rows[0]) == study.ROWS
-    assert {row["counts"] for row in rows} == {"yes", "no"}
-    changed = json.loads(call(trial, "--changes", "--json"))
-    assert {row["visit_after"] for row in changed} == {"month-3"}
-    assert all(math.isfinite(row["difference"]) for row in changed if row["status"] == "ok")
 
 
 def test_the_same_record_gives_the_same_outcomes(resting):

@@ -32,7 +32,9 @@ def say(record, *arguments, seed="0", zone="UTC"):
     return ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [("s1", "--json", "--curves"), ("s2", "--json"), ("--study", "--csv")])
+@pytest.mark.parametrize(
+    "arguments", [("s1", "--json", "--curves"), ("s2", "--json"), ("--study", "--csv"), ("--attempts", "--csv")]
+)
 def test_two_processes_write_the_same_bytes(record, arguments):
     first = say(record, *arguments)
     assert len(first) > 1000

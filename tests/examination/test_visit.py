@@ -59,11 +59,11 @@ def test_what_is_entered_for_a_participant_counts_for_the_limits_of_every_sessio
     assert [s.id for s in desk.book(call.record).sessions.values()] == ["s1", "s2"], "one place for both"
     after = compute(call.record, "s1").eligibility.criteria[0]
     assert after.value == pytest.approx(0.64)
-    rows = {(r["protocol"], r["index"]): r for r in json.loads(call("outcomes", "--study", "--json"))}
+    rows = {(r["protocol"], r["index"]): r for r in json.loads(call("outcomes", "--attempts", "--json"))}
     assert rows["entries", "pain_vas"]["value"] == 41
     assert rows["entries", "pain_vas"]["counts"]
     with Store(call.record) as store:
-        assert len(study.attempts(store, replay(desk.events(store)))) == 2
+        assert len(study.attempts([("", store, replay(desk.events(store)))])) == 2
 
 
 def test_heat_of_one_site_is_summed_over_the_sessions_of_a_visit_and_of_another_site_is_not(tmp_path):

@@ -1,0 +1,175 @@
+"""The table of a trial: attempts, changes from baseline, what is missing, what happened, over several records."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from acquisition.cli import perfusion
+from acquisition.config import Endpoint
+from acquisition.config import Study as Plan
+from acquisition.examination import study, trial
+from acquisition.examination.desk import events
+from acquisition.examination.session import replay
+from acquisition.store import Store
+from tests.examination.patients import REST, SECOND, Study
+
+DAY = 86_400 * SECOND
+CALF = "tcpo2/calf/tcpo2"
+MONTHS = {"model": "TCM400", "probe": "E5250", "calibration": "air", "sensor_temperature": 44.0}
+COMMON = {"devices": ("tcpo2",), "site": "dorsum", "conditions": MONTHS}
+ENDPOINTS = (Endpoint("oxygen", "tcpo2_rest", "tcpo2-rest"), Endpoint("pain", "pain_vas"), Endpoint("abi", "abi"))
+PLAN = Plan(visits=("baseline", "month-3"), windows={"month-3": (76.0, 104.0)}, endpoint=ENDPOINTS)
+
+
+def electrode(made, kind, visit, subject="03-117", marks=REST, **more):
+    made.examine(kind, "rest", "tcpo2-rest", marks, 2200.0, **{**COMMON, "visit": visit, "subject": subject, **more})
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Baseline at one bed, three months later at another."""
+    first, later = Study(), Study()
+    later.start += 90 * DAY
+    electrode(first, "cli", "baseline", marks=REST[:2], stop="electrodes never taken off")
+    electrode(first, "cli", "baseline", entries=[{"what": "vas", "mark": 60}])
+    electrode(first, "cli", "baseline", seed=5)
+    electrode(first, "cli", "baseline", "03-118")
+    entries = [
+        {"what": "vas", "mark": 30}, {"what": "not-done", "measurement": "abi", "reason": "cuff broken"},
+        {"what": "event", "kind": "infection"},
+    ]  # fmt: skip
+    electrode(later, "diabetic", "month-3", entries=entries)
+    electrode(later, "cli", "month-3", "03-118", conditions={**MONTHS, "probe": "E5280"})
+    folder = tmp_path_factory.mktemp("trial")
+    return first.write(folder / "bed1"), later.write(folder / "bed2")
+
+
+def attempts(*folders):
+    made = []
+    for folder in folders:
+        with Store(folder) as store:
+            made.append((folder.name, replay(events(store))))
+    stores = [Store(folder) for folder in folders]
+    try:
+        return study.attempts((name, store, book) for (name, book), store in zip(made, stores, strict=True))
+    finally:
+        for store in stores:
+            store.close()
+
+
+@pytest.fixture(scope="module")
+def made(records):
+    return attempts(*records)
+
+
+@pytest.fixture(scope="module")
+def table(made):
+    return trial.rows(made, PLAN)
+
+
+def row(table, subject, visit, index, place=None):
+    (found,) = [
+        r for r in table
+        if (r["subject"], r["visit"], r["index"]) == (subject, visit, index) and place in (None, r["place"])
+    ]  # fmt: skip
+    return found
+
+
+def test_the_first_complete_attempt_counts_and_every_one_is_kept(made):
+    baseline = [a for a in made if a.found.session.about["subject"] == "03-117"][:3]
+    assert [(a.number, a.counts, a.record) for a in baseline] == [
+        (1, False, "bed1"),
+        (2, True, "bed1"),
+        (3, False, "bed1"),
+    ]
+
+
+def test_a_change_over_two_records_stands_beside_its_baseline_and_what_chance_brings(table):
+    found = row(table, "03-117", "month-3", "tcpo2_rest", CALF)
+    assert found["difference"] == pytest.approx(28.0, abs=3.0)
+    assert found["value"] == pytest.approx(found["baseline"] + found["difference"])
+    assert (found["change_status"], found["meaning"]) == ("ok", "beyond_smallest_detectable_change")
+    assert (found["endpoint"], found["record"], found["attempt"]) == ("oxygen", "bed2", 1)
+    assert row(table, "03-117", "month-3", "pain_vas")["difference"] == -30.0
+
+
+def test_the_baseline_is_its_own(table):
+    found = row(table, "03-117", "baseline", "tcpo2_rest", CALF)
+    assert (found["baseline"], found["difference"], found["attempt"]) == (found["value"], None, 2)
+    assert found["eligibility"] == "met"
+
+
+def test_another_probe_makes_visits_incomparable(table):
+    found = row(table, "03-118", "month-3", "tcpo2_rest", CALF)
+    assert (found["difference"], found["change_reason"]) == (None, "not_comparable(probe)")
+    assert found["baseline"] is not None
+
+
+def test_days_since_baseline_are_held_against_the_window(table, made):
+    found = row(table, "03-117", "month-3", "tcpo2_rest", CALF)
+    assert (found["day"], found["window"]) == (pytest.approx(90.0, abs=0.2), "in")
+    early = trial.rows(made, Plan(visits=PLAN.visits, windows={"month-3": (100.0, 120.0)}, endpoint=ENDPOINTS))
+    assert row(early, "03-117", "month-3", "tcpo2_rest", CALF)["window"] == "early"
+
+
+def test_what_was_not_done_has_its_reason_and_what_nobody_explained_is_missing(table):
+    abi = row(table, "03-117", "month-3", "abi")
+    assert (abi["value"], abi["status"], abi["reason"], abi["endpoint"]) == (None, "not_done", "cuff broken", "abi")
+    assert row(table, "03-117", "baseline", "abi")["status"] == "missing"
+    assert row(table, "03-118", "month-3", "pain_vas")["status"] == "missing"
+
+
+def test_an_infection_stands_beside_what_came_with_it_and_not_before(table):
+    assert row(table, "03-117", "month-3", "tcpo2_rest", CALF)["intercurrent"].startswith("infection 2026-")
+    assert row(table, "03-117", "baseline", "tcpo2_rest", CALF)["intercurrent"] == ""
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory):
+    """One leg is lost before the visit of three months, which never comes."""
+    made = Study()
+    amputation = {"what": "event", "kind": "amputation", "limb": "left", "on": "2026-02-01"}
+    electrode(made, "cli", "baseline", entries=[amputation])
+    return attempts(made.write(tmp_path_factory.mktemp("lost")))
+
+
+def test_an_amputation_of_the_limb_that_counts_explains_what_is_missing_and_another_does_not(lost):
+    for limb, status in (("left", "intercurrent"), ("right", "missing")):
+        plan = Plan(visits=PLAN.visits, endpoint=ENDPOINTS, index_limb={"03-117": limb})
+        found = row(trial.rows(lost, plan), "03-117", "month-3", "tcpo2_rest")
+        assert (found["status"], found["intercurrent"]) == (status, "amputation left 2026-02-01")
+
+
+def test_only_the_index_limb_has_endpoints(lost):
+    plan = Plan(visits=PLAN.visits, endpoint=ENDPOINTS, index_limb={"03-117": "right"})
+    found = row(trial.rows(lost, plan), "03-117", "baseline", "tcpo2_rest", CALF)
+    assert (found["endpoint"], found["index_limb"]) == ("", False)
+    assert row(trial.rows(lost, plan), "03-117", "baseline", "tcpo2_rest", "")["status"] == "missing"
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments):
+        assert perfusion.main(["outcomes", *map(str, arguments)], standalone_mode=False) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_command_gives_the_table_of_several_records_the_same_each_time(call, records):
+    text = call("--study", *records, "--csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert tuple(rows[0]) == trial.COLUMNS
+    assert {r["record"] for r in rows if r["record"]} == {"bed1", "bed2"}
+    assert call("--study", *records, "--csv") == text
+    found = json.loads(call("--study", *records, "--json"))
+    assert all(math.isfinite(r["difference"]) for r in found if r["difference"] is not None)
+
+
+def test_the_command_gives_every_attempt(call, records):
+    rows = list(csv.DictReader(io.StringIO(call("--attempts", "--csv", "--data", records[0]))))
+    assert tuple(rows[0]) == study.ROWS
+    assert {r["counts"] for r in rows} == {"yes", "no"}
