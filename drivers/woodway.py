@@ -1,4 +1,4 @@
-"""Woodway treadmills (US dialect): a relative of the Trackmaster protocol with signed speeds; the reading driver.
+"""Woodway treadmills (US dialect): a relative of the Trackmaster protocol with signed speeds; read, moved on demand.
 
 Source: PyPI `pywoodway` 0.2.4 (MIT), an independent host tested with a treadmill; no manufacturer's text is
 public. One code byte A0-DF, then ASCII digits; 4800 baud, 8N1; speeds in mph, their first digit a sign.
@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 
+from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
 from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driver import About, Driver, Order, Serial, Setup
+from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, code_and_digits
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
 
@@ -85,10 +86,15 @@ class Frame:
         return int(self.data) / 10
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`interval`: seconds of a poll."""
+class Options(BeltOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`interval`: seconds of a poll. The rest is for control = true.
+
+    `watch`: seconds after which the treadmill stops a belt whose host is silent. No source states it: let the empty
+    belt run under control, pull the cable, and count until it slows down.
+    """
 
     interval: Annotated[float, Meta(ge=0.2, le=1.0)] = 0.25
+    watch: Annotated[float, Meta(gt=0, le=10)] | None = None
 
 
 class Woodway(Driver):
@@ -98,7 +104,12 @@ class Woodway(Driver):
     counts as one sample lost on the way. An answer bears no number: after one that did not come, or that nobody
     waited for, it may belong to an earlier request, so that the next sample is QUESTIONABLE. A treadmill that
     answers the revision with four digits is a Trackmaster, which means other things by the same codes: nothing of
-    it is recorded.
+    it is recorded, and it is not moved.
+
+    Under control it asks at least every `HEARTBEAT` seconds, starts the belt by A0 alone, so that the treadmill's
+    own timer watches the host, and says nothing on a new link until that has stopped a belt which an earlier one left
+    running. What the belt does is told by its speed, since the state byte is unexplained: while this host has not
+    started it, a moving belt is somebody's at the console.
     """
 
     about = About(
@@ -111,6 +122,8 @@ class Woodway(Driver):
             "all of it: no manufacturer's document is public",
             "the meaning of the state byte: a belt counts as running when its speed is not zero",
             "that speeds are always in mph",
+            "how long the treadmill waits for a silent host: control needs the site's own measurement (watch)",
+            "control was tried on the simulator only; the red button stays the emergency stop",
             "no checksum and no identity on the wire: a simulator cannot be told from a real one",
         ),
     )
@@ -119,10 +132,14 @@ class Woodway(Driver):
     ROUND = (TEST, GRADE, SPEED)
     ANSWER_WITHIN = 0.15
     TRIES = 3
+    HEARTBEAT = 0.2
+    EARLY = 1e-6
+    """Seconds by which an event loop may call before the deadline."""
 
     silence = 2.0
     serial = LINE
     queries = (re.compile(b"[\xc0-\xc3]"),)
+    commands = (re.compile(b"[\xa0\xa2\xaa]"), re.compile(b"\xa30[0-9]{3}"), re.compile(b"\xa4[0-9]{4}"))
     streams = (
         Stream(
             "belt",
@@ -136,6 +153,14 @@ class Woodway(Driver):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
+        options: Options = setup.options
+        self._interval = options.interval
+        self._control: Control | None = None
+        if setup.control:
+            limits = _limits(options)
+            self._control = Control(limits, setup.patience, self.say)
+            self._interval = min(options.interval, self.HEARTBEAT)
+            self.silence = 5.0 + 2.0 * limits.watch  # longer than an emergency stop takes: the link outlives it
         self._cutter = Cutter(cut, LONGEST)
         self._left: list[int] = []
         self._asked: int | None = None
@@ -147,6 +172,7 @@ class Woodway(Driver):
         self._lost = 0
         self._doubt = False
         self._foreign = False
+        self._begun = False
         self._refused: set[int] = set()
 
     def derivations(self) -> tuple[Derivation, ...]:
@@ -154,13 +180,30 @@ class Woodway(Driver):
         return (Distance(patience=self.setup.patience),)
 
     def start(self, at: float) -> None:
-        """Ask for the firmware's revision, then begin the first round."""
-        self._begin(at, (REVISION, *self.ROUND))
+        """Ask for the firmware's revision, then begin the first round; under control, listen first."""
+        if self._control is None:
+            self._begin(at)
+        else:
+            self._due = at + self._control.quiet
 
     def poll(self, at: float) -> None:
         """Begin a round, or ask again what was not answered in time."""
+        due = self.deadline()
+        if due is not None and 0.0 < due - at < self.EARLY:
+            at = due
+        if self._control is not None:
+            self._control.tick(at)
+            self._react(at)
+        if self._due is None or at < self._due:
+            return
         if self._asked is None:
-            self._begin(at, self.ROUND)
+            self._begin(at)
+            return
+        if self._asked < TEST:
+            self._asked = None
+            if self._control is not None:
+                self._control.unanswered(at)
+            self._next(at)
             return
         self._lost += self._asked == SPEED
         self._doubt = True
@@ -169,9 +212,23 @@ class Woodway(Driver):
         else:
             self._next(at)
 
+    def stop(self, at: float) -> None:
+        """Stop a belt that this host has set moving."""
+        if self._control is not None and self._control.moving:
+            self.send(Frame(STOP).encode())
+
     def deadline(self) -> float | None:
-        """When the next round begins or the open request times out."""
-        return self._due
+        """When the next round begins, the open request times out, or control wants to act."""
+        due = [self._due, self._control.deadline() if self._control is not None else None]
+        return min((each for each in due if each is not None), default=None)
+
+    def order(self, order: Order, at: float) -> None:
+        """Move the belt: prepare, confirm, speed (km/h), grade (%), measured (km/h), stop, emergency, release."""
+        if self._control is None or self._foreign:
+            super().order(order, at)
+            return
+        self._control.order(order, at)
+        self._react(at)
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take answers; the last one of a round completes a sample."""
@@ -181,19 +238,44 @@ class Woodway(Driver):
             else:
                 yield Notice("noise", "bytes that belong to no answer", {"bytes": len(piece.data)})
 
-    def _begin(self, at: float, requests: tuple[int, ...]) -> None:
+    def _begin(self, at: float) -> None:
         self._round_at = at
         self._answers.clear()
-        self._left = list(requests)
+        self._left = list(self.ROUND) if self._begun else [REVISION, *self.ROUND]
+        self._begun = True
         self._next(at)
 
+    def _react(self, at: float) -> None:
+        """Let control have the line at once where it may not wait, or where nothing else is under way."""
+        control = self._control
+        if control is None:
+            return
+        if control.muted:
+            self._asked = self._due = None
+            self._left.clear()
+        elif control.urgent or (self._asked is None and control.waiting):
+            if self._asked is not None and self._asked >= TEST:
+                self._left.insert(0, self._asked)
+            self._next(at)
+        elif self._due is None:
+            self._due = at
+
     def _next(self, at: float) -> None:
+        """Use the free line: for a command, the next request of the round, or not before the next round."""
         self._tries = 0
-        if self._left:
+        control = self._control
+        if control is not None and control.muted:
+            self._asked = self._due = None
+        elif control is not None and (command := control.command()) is not None:
+            frame = _frame(command)
+            self._asked = frame.code
+            self._due = at + control.ANSWER_WITHIN * self.setup.patience
+            self.send(frame.encode())
+        elif self._left:
             self._ask(self._left.pop(0), at)
         else:
             self._asked = None
-            self._due = max(self._round_at + self.setup.options.interval, at)
+            self._due = max(self._round_at + self._interval, at)
 
     def _ask(self, code: int, at: float) -> None:
         self._asked = code
@@ -202,9 +284,19 @@ class Woodway(Driver):
         self.send(Frame(code).encode())
 
     def _take(self, answer: Frame, at: float) -> Iterator[Readings | Notice]:
-        asked = self._asked
+        asked, control = self._asked, self._control
         if answer.code == TIMED_OUT:
-            yield Notice("alarm", "the treadmill missed its host and stops the belt (BD)")
+            text = "the treadmill missed its host and stops the belt (BD)"
+            yield Notice("alarm", text)
+            if control is not None and control.moving:
+                self.order(Order("emergency", by=text), at)
+        elif asked is not None and asked < TEST and answer.code in (asked + ANSWER, *REFUSALS):
+            self._asked = None
+            if control is not None and answer.code in REFUSALS:
+                control.refused(f"{REFUSALS[answer.code]} ({answer.code:02X})", at)
+            elif control is not None:
+                control.acknowledged(at)
+            self._next(at)
         elif asked is not None and answer.code in REFUSALS:
             if asked not in self._refused:
                 self._refused.add(asked)
@@ -216,8 +308,20 @@ class Woodway(Driver):
             yield Notice("noise", "an answer that nobody waits for", {"bytes": 1 + len(answer.data)})
         else:
             self._answers[asked] = answer
+            self._asked = None
             yield from self._understood(asked, answer)
+            self._observe(asked, answer, at)
             self._next(at)
+
+    def _observe(self, asked: int, answer: Frame, at: float) -> None:
+        control = self._control
+        if control is None:
+            return
+        control.heard(at)
+        if asked == SPEED and answer.mph is not None:
+            moving = Motion.WATCHED if control.started else Motion.UNWATCHED
+            control.observe_motion(moving if answer.mph else Motion.STANDS, at)
+            control.observe_speed(answer.mph * MPH, at)
 
     def _understood(self, asked: int, answer: Frame) -> Iterator[Readings | Notice]:
         if asked == REVISION:
@@ -250,3 +354,22 @@ class Woodway(Driver):
 
 
 _HIGHEST = np.array([channel.high for channel in Woodway.streams[0].channels])
+
+
+def _frame(command: Command) -> Frame:
+    match command.do:
+        case Do.SPEED:
+            return Frame.speed(SPEED_TO, command.tenths / 10)
+        case Do.GRADE:
+            return Frame.grade(GRADE_TO, command.tenths / 10)
+    return Frame({Do.START: START_WATCHED, Do.STOP: STOP, Do.AUTO_STOP: STOP_ALL}[command.do])
+
+
+def _limits(options: Options) -> Limits:
+    if options.watch is None:
+        raise ConfigurationError(
+            "a Woodway is not controlled without watch",
+            "options.watch",
+            remedy="the seconds after which it stops a belt whose host is silent, as measured; or control = false",
+        )
+    return Limits.of(options, "mph", MPH, options.watch)

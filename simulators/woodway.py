@@ -101,11 +101,12 @@ class Woodway(Instrument):
 
     def advance(self, at: float) -> None:
         """Move the belt, send what is due, and stop a watched belt whose host is silent."""
-        self._settle(at)
         if self._watched and at >= self._missed():
+            self._settle(self._missed())
             self._watched = False
             self._target, self._target_grade = 0.0, 0.0
             self.send(Frame(TIMED_OUT).encode())
+        self._settle(at)
         while self._due and self._due[0][0] <= at:
             self.send(self._due.pop(0)[1])
 

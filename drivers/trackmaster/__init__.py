@@ -13,21 +13,21 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 
+from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
 from acquisition.derived import Derivation, Distance
 from acquisition.driver import About, Driver, Order, Setup
-from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
-from drivers.trackmaster.control import Control, Limits
 from drivers.trackmaster.frames import (
     ANSWER,
+    AUTO_STOP,
     BELT_STATUS,
     FAULT,
     GRADE,
+    GRADE_TO,
     KMH,
     LINE,
     LONGEST,
@@ -38,32 +38,29 @@ from drivers.trackmaster.frames import (
     SET_GRADE,
     SET_SPEED,
     SPEED,
+    SPEED_TO,
+    START,
     STOP,
     STOPPED,
     Frame,
     cut,
 )
 
-Positive = Annotated[float, Meta(gt=0)]
+WATCH = 0.5
+"""Seconds of silence after which a belt that was started by A0 stops (service manual, chapter 8)."""
+GRADE_STEP = 5
+"""Tenths of a per cent by which a grade can be set."""
+MOTIONS = {STOPPED: Motion.STANDS, RUNNING: Motion.WATCHED, RUNNING_UNWATCHED: Motion.UNWATCHED}
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Options(BeltOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`unit`: what the treadmill counts speed in, to be checked by measuring its belt; `interval` s of a poll.
 
-    The rest is for control = true. `unit_check`: km/h measured on the belt, by a person, while the console
-    showed 2.0; it must fit `unit`. Limits: `max_speed` km/h, `max_grade` %, `max_step` km/h by which the set
-    speed may change at once (less than the 1.6 km/h at which a belt counts as running away), `min_speed`
-    km/h of a start. `stop_within` s: how long the belt may take to stand.
+    The rest is for control = true.
     """
 
     unit: Literal["mph", "kmh"]
     interval: Annotated[float, Meta(ge=0.2, le=5.0)] = 0.25
-    unit_check: Positive | None = None
-    max_speed: Positive | None = None
-    max_grade: Annotated[float, Meta(ge=0, le=25)] | None = None
-    max_step: Annotated[float, Meta(gt=0, le=1.5)] | None = None
-    min_speed: Positive = 0.4
-    stop_within: Annotated[float, Meta(gt=0, le=60)] = 20.0
 
 
 class Trackmaster(Driver):
@@ -76,8 +73,8 @@ class Trackmaster(Driver):
     did not come, or that nobody waited for, it may belong to an earlier request, so that the next sample is
     QUESTIONABLE.
 
-    Under control it asks at least every `HEARTBEAT` seconds, and says nothing for `QUIET` seconds on a new
-    link: a belt that an earlier connection left running stops by itself before anybody feeds it again.
+    Under control it asks at least every `HEARTBEAT` seconds, and says nothing on a new
+    link at first: a belt that an earlier connection left running stops by itself before anybody feeds it again.
     """
 
     about = About(
@@ -101,7 +98,6 @@ class Trackmaster(Driver):
     TRIES = 3
     SILENCE = 1.0
     HEARTBEAT = 0.2
-    QUIET = 0.6
     EARLY = 1e-6
     """Seconds by which an event loop may call before the deadline."""
 
@@ -129,7 +125,9 @@ class Trackmaster(Driver):
         self._interval = options.interval
         self._control: Control | None = None
         if setup.control:
-            self._control = Control(_limits(options, self._kmh), setup.patience, self.say)
+            self._control = Control(
+                Limits.of(options, options.unit, self._kmh, WATCH, GRADE_STEP), setup.patience, self.say
+            )
             self._interval = min(options.interval, self.HEARTBEAT)
             self.silence = 5.0  # longer than an emergency stop takes: the link outlives it
         self._cutter = Cutter(cut, LONGEST)
@@ -157,7 +155,7 @@ class Trackmaster(Driver):
         if self._control is None:
             self._begin(at)
         else:
-            self._due = at + self.QUIET * self.setup.patience
+            self._due = at + self._control.quiet
 
     def poll(self, at: float) -> None:
         """Begin a round, or ask again what was not answered in time."""
@@ -227,9 +225,9 @@ class Trackmaster(Driver):
         if self._control is not None and self._control.muted:
             self._asked = self._due = None
         elif self._control is not None and (command := self._control.command()) is not None:
-            self._asked = command
+            self._asked = _frame(command)
             self._due = at + self._control.ANSWER_WITHIN * self.setup.patience
-            self.send(command.encode())
+            self.send(self._asked.encode())
         elif self._left:
             self._ask(self._left.pop(0), at)
         else:
@@ -289,7 +287,7 @@ class Trackmaster(Driver):
             return
         self._control.heard(at)
         if answer.code == BELT_STATUS + ANSWER:
-            self._control.observe_status(answer.digits, at)
+            self._control.observe_motion(MOTIONS.get(answer.digits, Motion.UNWATCHED), at)
         elif answer.code == SPEED + ANSWER:
             fault = answer.tenths == FAULT
             self._control.observe_speed(None if fault else answer.tenths / 10 * self._kmh, at)
@@ -299,7 +297,7 @@ class Trackmaster(Driver):
         if asked < BELT_STATUS:
             self._asked = None
             if self._control is not None:
-                self._control.refused(code, at)
+                self._control.refused(f"{REFUSALS[code]} ({code:02X})", at)
             self._next(at)
             return
         self._refusals[asked] = self._refusals.get(asked, 0) + 1
@@ -360,31 +358,14 @@ BELT = {
 _HIGHEST = np.array([channel.high for channel in Trackmaster.streams[0].channels])
 
 
+def _frame(command: Command) -> Frame:
+    match command.do:
+        case Do.SPEED:
+            return Frame.of(SPEED_TO, command.tenths)
+        case Do.GRADE:
+            return Frame.of(GRADE_TO, command.tenths)
+    return Frame({Do.START: START, Do.STOP: STOP, Do.AUTO_STOP: AUTO_STOP}[command.do])
+
+
 def _noise(piece: Skipped) -> Notice:
     return Notice("noise", "bytes that belong to no answer", {"bytes": len(piece.data)})
-
-
-def _limits(options: Options, kmh: float) -> Limits:
-    """The limits of a belt under control; ConfigurationError where one is missing or the unit is doubtful."""
-    found: dict[str, float] = {}
-    for name in ("unit_check", "max_speed", "max_grade", "max_step"):
-        value: float | None = getattr(options, name)
-        if value is None:
-            raise ConfigurationError(
-                f"a treadmill is not controlled without {name}",
-                f"options.{name}",
-                remedy="a number; see the driver's options, or set control = false",
-            )
-        found[name] = value
-    expected = 2.0 * kmh
-    if abs(found["unit_check"] - expected) > 0.1 * expected:
-        raise ConfigurationError(
-            f"{found['unit_check']:g} km/h measured with the console at 2.0 is not {options.unit}",
-            "options.unit_check",
-            remedy=f"about {expected:.2g} km/h, or the other unit",
-        )
-    if options.min_speed > found["max_speed"]:
-        raise ConfigurationError("the least speed is above the limit", "options.min_speed", remedy="at most max_speed")
-    return Limits(
-        kmh, options.min_speed, found["max_speed"], found["max_grade"], found["max_step"], options.stop_within
-    )

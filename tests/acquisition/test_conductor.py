@@ -36,7 +36,7 @@ class Bench:
         for subscriber in (self.items.append, self.conductor.put):
             bus.subscribe(subscriber)
         self.bus = bus
-        setup = Setup("trackmaster", Options("mph", **LIMITS), control=True)
+        setup = Setup("trackmaster", Options(unit="mph", **LIMITS), control=True)
         driver = Trackmaster(setup)
         header = Header("treadmill", driver.streams[0], "trackmaster", "documented", "test")
         books = Books({"belt": StreamBook(header, timeline, InstrumentClocks(), 5.0)})

@@ -1,8 +1,8 @@
 """Moving a patient's belt: from orders and what the treadmill answers to the next command, and when to stop.
 
-A pure state machine; it owns no line and no clock. A belt is only ever started with command A0, so that
-it stops by itself when the host falls silent for 0.5 s (service manual 317-160-406, chapter 8). The red
-button at the treadmill is the emergency stop; what is done here only comes before it.
+A pure state machine; it owns no line and no clock, and knows commands by what they do. A belt is only ever started so
+that it stops by itself when the host falls silent. The red button at the treadmill is the emergency stop; what is done
+here only comes before it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
 
 from acquisition.driver import Order
-from acquisition.errors import Refused
+from acquisition.errors import ConfigurationError, Refused
 from acquisition.model import Notice
-from drivers.trackmaster.frames import (
-    AUTO_STOP,
-    GRADE_TO,
-    REFUSALS,
-    RUNNING,
-    SPEED_TO,
-    START,
-    STOP,
-    STOPPED,
-    Frame,
-)
 
 
 class Phase(StrEnum):
@@ -43,9 +35,59 @@ class Phase(StrEnum):
     """After an emergency stop: nothing starts until a person has released it."""
 
 
+class Do(StrEnum):
+    """What a command does."""
+
+    START = "start, watched"
+    STOP = "stop"
+    AUTO_STOP = "stop, speed and grade to zero"
+    SPEED = "set the speed"
+    GRADE = "set the grade"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: `tenths` of the treadmill's unit of speed, or of a per cent of grade."""
+
+    do: Do
+    tenths: int = 0
+
+
+class Motion(StrEnum):
+    """What the treadmill says of its belt."""
+
+    STANDS = "stands"
+    WATCHED = "runs, and stops by itself when the host falls silent"
+    UNWATCHED = "runs, whatever the host does"
+
+
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class BeltOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a site must say before its belt is moved.
+
+    `unit_check`: km/h measured on the belt, by a person, while the console showed 2.0; it must fit the treadmill's
+    unit. `max_speed` km/h, `max_grade` %, `max_step` km/h by which the set speed may change at once (less than the
+    1.6 km/h at which a belt counts as running away), `min_speed` km/h of a start. `stop_within` s: how long the belt
+    may take to stand.
+    """
+
+    unit_check: Positive | None = None
+    max_speed: Positive | None = None
+    max_grade: Annotated[float, Meta(ge=0, le=25)] | None = None
+    max_step: Annotated[float, Meta(gt=0, le=1.5)] | None = None
+    min_speed: Positive = 0.4
+    stop_within: Annotated[float, Meta(gt=0, le=60)] = 20.0
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the belt may do: speeds in km/h, grade in %, `stop_within` s of standing; `kmh` for one unit of speed."""
+    """What the belt may do: speeds in km/h, grade in %, `stop_within` s of standing.
+
+    `kmh` for one unit of speed; `grade_step`: tenths of a per cent by which a grade can be set; `watch` s after which
+    the treadmill stops the belt of a silent host.
+    """
 
     kmh: float
     min_speed: float
@@ -53,21 +95,59 @@ class Limits:
     max_grade: float
     max_step: float
     stop_within: float
+    watch: float
+    grade_step: int = 1
+
+    @classmethod
+    def of(cls, options: BeltOptions, unit: str, kmh: float, watch: float, grade_step: int = 1) -> Limits:
+        """The limits of a belt under control; ConfigurationError where one is missing or the unit is doubtful."""
+        found: dict[str, float] = {}
+        for name in ("unit_check", "max_speed", "max_grade", "max_step"):
+            value: float | None = getattr(options, name)
+            if value is None:
+                raise ConfigurationError(
+                    f"a treadmill is not controlled without {name}",
+                    f"options.{name}",
+                    remedy="a number; see the driver's options, or set control = false",
+                )
+            found[name] = value
+        expected = 2.0 * kmh
+        if abs(found["unit_check"] - expected) > 0.1 * expected:
+            raise ConfigurationError(
+                f"{found['unit_check']:g} km/h measured with the console at 2.0 is not {unit}",
+                "options.unit_check",
+                remedy=f"about {expected:.2g} km/h, or the other unit",
+            )
+        if options.min_speed > found["max_speed"]:
+            raise ConfigurationError(
+                "the least speed is above the limit", "options.min_speed", remedy="at most max_speed"
+            )
+        return cls(
+            kmh,
+            options.min_speed,
+            found["max_speed"],
+            found["max_grade"],
+            found["max_step"],
+            options.stop_within,
+            watch,
+            grade_step,
+        )
 
 
 class Control:
     """One belt under control.
 
     The driver asks for `command()` whenever its line is free, at once where `urgent`; it reports each answer,
-    refusal and time-out, and sends nothing while `muted`. Every trigger ends in the same stop: A2 up to three
-    times, then AA; where nothing is acknowledged the host falls silent, so that the belt stops by itself,
+    refusal and time-out, and sends nothing while `muted`. Every trigger ends in the same stop: STOP up to three
+    times, then AUTO_STOP; where nothing is acknowledged the host falls silent, so that the belt stops by itself,
     and calls for the red button.
     """
 
     ANSWER_WITHIN = 0.1
-    TRIES: ClassVar[dict[int, int]] = {AUTO_STOP: 1}
+    TRIES: ClassVar[dict[Do, int]] = {Do.AUTO_STOP: 1}
     SILENCE = 1.0
-    MUTE = 0.6
+    SPARE = 0.1
+    """Seconds of silence more than the treadmill's watch needs."""
     VERIFY = 1.0
     READY_FOR = 120.0
     RUNAWAY = 1.6
@@ -81,11 +161,11 @@ class Control:
         self._limits = limits
         self._patience = patience
         self._say = say
-        self._commands: deque[Frame] = deque()
-        self._sent: Frame | None = None
+        self._commands: deque[Command] = deque()
+        self._sent: Command | None = None
         self._tries = 0
         self._cause: str | None = None
-        self._status: bytes | None = None
+        self._status: Motion | None = None
         self._speed: float | None = None
         self._set_speed = self._least = max(round(limits.min_speed / limits.kmh * 10), 1)
         self._set_grade = 0
@@ -113,11 +193,21 @@ class Control:
         return self._mute_until is not None
 
     @property
+    def quiet(self) -> float:
+        """Seconds of silence after which a watched belt has begun to stop."""
+        return (self._limits.watch + self.SPARE) * self._patience
+
+    @property
     def moving(self) -> bool:
         """Whether a walk is under way that must be ended before the host leaves."""
         return self.phase not in (Phase.IDLE, Phase.LATCHED)
 
-    def command(self) -> Frame | None:
+    @property
+    def started(self) -> bool:
+        """Whether a belt that moves is one that this host has started."""
+        return self.phase in (Phase.STARTING, Phase.WALKING, Phase.STOPPING)
+
+    def command(self) -> Command | None:
         """The next command, now on its way; None where there is none."""
         if self._sent is None and self._commands:
             self._sent = self._commands.popleft()
@@ -160,11 +250,11 @@ class Control:
                 self._require(order, Phase.IDLE)
                 self._heard = at
                 self._enter(Phase.PREPARING, f"preparing a walk{by}")
-                self._commands = deque([Frame(STOP)])
+                self._commands = deque([Command(Do.STOP)])
             case "confirm":
                 self._require(order, Phase.READY)
                 self._enter(Phase.STARTING, f"start confirmed{by}")
-                self._commands.append(Frame(START))
+                self._commands.append(Command(Do.START))
             case "speed" | "grade" | "measured":
                 self._adjust(order, at)
             case "stop":
@@ -188,24 +278,24 @@ class Control:
         self._heard = at
         if sent is None:
             return
-        if sent.code in (STOP, AUTO_STOP):
+        if sent.do in (Do.STOP, Do.AUTO_STOP):
             if self.phase is Phase.STOPPING:
                 self._commands.clear()
             self._status = self._speed = None
             self._stand_by = at + self._limits.stop_within
-        elif sent.code == START:
+        elif sent.do is Do.START:
             self._status = None
             self._verify_by = at + self.VERIFY * self._patience
-        elif self.phase is Phase.PREPARING and sent.code == GRADE_TO:
+        elif self.phase is Phase.PREPARING and sent.do is Do.GRADE:
             self._ready_until = at + self.READY_FOR
             self._enter(Phase.READY, "ready to start: the patient stands on the belt, then confirm", keep=True)
         else:
             self._advance()
 
-    def refused(self, answer: int, at: float) -> None:
+    def refused(self, why: str, at: float) -> None:
         """Take a refusal of the command on its way."""
         self._heard = at
-        self._fail(f"{REFUSALS[answer]} ({answer:02X})", at, tries=1)
+        self._fail(why, at, tries=1)
 
     def unanswered(self, at: float) -> None:
         """Take note that the command on its way was not answered in time."""
@@ -215,8 +305,8 @@ class Control:
         """Take note of a valid answer."""
         self._heard = at
 
-    def observe_status(self, status: bytes, at: float) -> None:
-        """Take the belt status."""
+    def observe_motion(self, status: Motion, at: float) -> None:
+        """Take what the treadmill says of its belt; UNWATCHED where it says what no document explains."""
         self._status = status
         self._look(at)
 
@@ -234,7 +324,7 @@ class Control:
 
     @property
     def _stands(self) -> bool:
-        return self._status == STOPPED and self._speed == 0.0
+        return self._status is Motion.STANDS and self._speed == 0.0
 
     @property
     def _listening(self) -> bool:
@@ -263,8 +353,9 @@ class Control:
                 raise _refused(order, f"{value:g} km/h is outside the limits", allowed)
             self._target_speed = max(round(value / limits.kmh * 10), self._least)
         else:
-            if not 0 <= value <= limits.max_grade or round(value * 10) % 5:
-                raise _refused(order, f"{value:g} % cannot be set", f"0 to {limits.max_grade:g} % in steps of 0.5 %")
+            if not 0 <= value <= limits.max_grade or round(value * 10) % limits.grade_step:
+                allowed = f"0 to {limits.max_grade:g} % in steps of {limits.grade_step / 10:g} %"
+                raise _refused(order, f"{value:g} % cannot be set", allowed)
             self._target_grade = round(value * 10)
         self._say(Notice("state", f"{order.name} {value:g} ordered" + (f" ({order.by})" if order.by else "")))
         self._advance()
@@ -272,16 +363,16 @@ class Control:
     def _look(self, at: float) -> None:
         """Compare what the belt does with what it ought to do."""
         status = self._status
-        if self.phase is Phase.IDLE and status == RUNNING:
+        if self.phase is Phase.IDLE and status is Motion.WATCHED:
             self._emergency("the belt runs as if the host had started it, and no walk is under way", at)
-        elif self.phase is Phase.READY and (status not in (None, STOPPED) or self._speed):
+        elif self.phase is Phase.READY and (status not in (None, Motion.STANDS) or self._speed):
             self._emergency("the belt moves before the start was confirmed", at)
-        elif self.phase is Phase.STARTING and self._verify_by is not None and status not in (None, STOPPED):
-            if status != RUNNING:
+        elif self.phase is Phase.STARTING and self._verify_by is not None and status not in (None, Motion.STANDS):
+            if status is not Motion.WATCHED:
                 self._emergency("the belt runs without its stop on loss of communication", at)
                 return
             self._enter(Phase.WALKING, "the belt runs and is watched")
-        elif self.phase is Phase.WALKING and status != RUNNING:
+        elif self.phase is Phase.WALKING and status is not Motion.WATCHED:
             self._emergency("the belt stopped by itself, or at the console", at)
         elif self._stand_by is not None and self._stands:
             self._stood()
@@ -291,10 +382,10 @@ class Control:
         if self.phase is Phase.PREPARING:
             self._set_speed, self._set_grade = self._least, 0
             self._target_speed, self._target_grade = self._least, 0
-            self._commands.extend((Frame.of(SPEED_TO, self._least), Frame.of(GRADE_TO, 0)))
+            self._commands.extend((Command(Do.SPEED, self._least), Command(Do.GRADE, 0)))
         elif self._cause is None:
             self._enter(Phase.IDLE, "the belt stands")
-            self._commands.append(Frame.of(GRADE_TO, 0))
+            self._commands.append(Command(Do.GRADE, 0))
         else:
             self._enter(Phase.LATCHED, f"the belt stands after an emergency stop: {self._cause}")
 
@@ -317,26 +408,26 @@ class Control:
         if self._set_speed != self._target_speed and arrived:
             step = max(int(self._limits.max_step / kmh * 10), 1)
             self._set_speed += min(max(self._target_speed - self._set_speed, -step), step)
-            self._commands.append(Frame.of(SPEED_TO, self._set_speed))
+            self._commands.append(Command(Do.SPEED, self._set_speed))
         elif self._set_grade != self._target_grade:
             self._set_grade = self._target_grade
-            self._commands.append(Frame.of(GRADE_TO, self._set_grade))
+            self._commands.append(Command(Do.GRADE, self._set_grade))
 
     def _fail(self, why: str, at: float, tries: int) -> None:
         sent, self._sent = self._sent, None
         if sent is None:
             return
-        if self._tries < self.TRIES.get(sent.code, tries):
+        if self._tries < self.TRIES.get(sent.do, tries):
             self._commands.appendleft(sent)
             return
         self._tries = 0
-        text = f"command {sent.code:02X}: {why}"
+        text = f"command to {sent.do}: {why}"
         if self.phase is Phase.IDLE:
             self._say(Notice("warning", text))
         elif self.phase is not Phase.STOPPING:
             self._emergency(text, at)
-        elif sent.code == STOP:
-            self._commands = deque([Frame(AUTO_STOP)])
+        elif sent.do is Do.STOP:
+            self._commands = deque([Command(Do.AUTO_STOP)])
         else:
             self._give_up("the treadmill acknowledges no stop", at)
 
@@ -351,7 +442,7 @@ class Control:
         self._enter(Phase.STOPPING, text)
         self._heard = at
         self._sent, self._tries, self._mute_until = None, 0, None
-        self._commands = deque([Frame(STOP)])
+        self._commands = deque([Command(Do.STOP)])
 
     def _give_up(self, why: str, at: float) -> None:
         """Fall silent, so that a watched belt stops by itself, and call for a person."""
@@ -361,7 +452,7 @@ class Control:
         self._enter(Phase.LATCHED, f"emergency stop: {self._cause}")
         self._commands.clear()
         self._sent, self._status, self._speed = None, None, None
-        self._mute_until = at + self.MUTE * self._patience
+        self._mute_until = at + self.quiet
 
     def _enter(self, phase: Phase, text: str, keep: bool = False) -> None:
         self.phase = phase
