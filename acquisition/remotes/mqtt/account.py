@@ -38,6 +38,7 @@ class Account:
         where = f"$.mqtt.ca_file ({self.ca_file})"
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
+            context.sslsocket_class = _Socket
             if self.cert_file is not None:
                 where = f"$.mqtt.cert_file ({self.cert_file}) with key_file ({self.key_file})"
                 # A key that asks for a pass phrase would ask a terminal that nobody sits at.
@@ -46,3 +47,14 @@ class Account:
             remedy = "PEM files, readable by the service, the key without a pass phrase"
             raise ConfigurationError("cannot be used for TLS", where, str(error), remedy) from None
         return context
+
+
+class _Socket(ssl.SSLSocket):
+    """A socket that is closed where the handshake fails, for paho drops it as it is."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
