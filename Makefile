@@ -45,7 +45,7 @@ bench: .venv/test
 validate: .venv/test
 	$(BIN)/python -m benchmarks.validate
 
-proof: .venv/test .venv/system
+proof: .venv/test .venv/system validate
 	$(BIN)/pytest -m proof --timeout 3600
 
 soak: .venv/test .venv/system
