@@ -78,7 +78,7 @@ def on_link(kind, script, **options):
 def test_each_question_has_its_whole_answer_in_order(kind):
     async def script(port, host, instrument, cable):
         host_driver = driver()
-        for message in host_driver._opening:
+        for message in host_driver._opening(0.02):
             port.write(message)
         port.write(b"*IDN?\n")
         port.write(b"SYST:ERR?\n")
