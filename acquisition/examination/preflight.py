@@ -12,7 +12,8 @@ from typing import Any
 
 from acquisition.errors import Refused
 from acquisition.examination.participant import check_text
-from acquisition.examination.protocol import CheckRule, Protocol
+from acquisition.examination.protocol import BAROMETER, CheckRule, Protocol
+from acquisition.signals.oxygen_calibration import calibration_pressure
 
 SECOND = 1_000_000_000
 LEAST_FREE = 1 << 30
@@ -109,38 +110,60 @@ def of_a_person(protocol: Protocol, answers: Mapping[str, str], today: date) -> 
             )
     for rule in protocol.check:
         given = answers.get(rule.name)
+        asked = wanted(rule, answers)
         if given is None:
-            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=wanted(rule))
+            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=asked)
             continue
-        good = _good(rule, check_text(given.strip(), rule.name), today)
+        good = _good(rule, check_text(given.strip(), rule.name), today, answers)
         bad = State.STOP if rule.stops else State.LOOK
-        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), wanted(rule))
+        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), asked)
 
 
-def wanted(rule: CheckRule) -> str:
+def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
     """What a question's answer should be, in words."""
     if rule.days is not None:
         return f"a date, at most {rule.days:g} days ago"
+    if rule.air is not None:
+        expected = _in_air(rule, answers)
+        if expected is None:
+            return f"every electrode within {rule.air:g} % of what the barometer makes of air: answer {BAROMETER} too"
+        return f"every electrode within {rule.air:g} % of {expected:.1f} mm[Hg]"
     limits = [
         f"{word} {value:g}" for word, value in (("at least", rule.low), ("at most", rule.high)) if value is not None
     ]
     return " and ".join(limits) + (f" {rule.unit}" if rule.unit else "") if limits else rule.wants
 
 
-def _good(rule: CheckRule, given: str, today: date) -> bool:
+def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) -> bool:
     if rule.days is not None:
         try:
             age = (today - date.fromisoformat(given)).days
         except ValueError:
             raise Refused(f"{rule.name}: {given!r} is no date", "--check", remedy="such as 2026-02-27") from None
         return 0 <= age <= rule.days
+    if rule.air is not None:
+        expected = _in_air(rule, answers)
+        readings = [_number(rule.name, each, "such as 151,153") for each in given.split(",")]
+        return expected is not None and all(abs(p / expected - 1.0) <= rule.air / 100.0 for p in readings)
     if rule.low is None and rule.high is None:
         return given.lower() == rule.wants
-    try:
-        number = float(given)
-    except ValueError:
-        raise Refused(f"{rule.name}: {given!r} is no number", "--check", remedy=wanted(rule)) from None
+    number = _number(rule.name, given, wanted(rule, answers))
     return (rule.low is None or number >= rule.low) and (rule.high is None or number <= rule.high)
+
+
+def _in_air(rule: CheckRule, answers: Mapping[str, str]) -> float | None:
+    """The pressure of oxygen in air, mmHg; None while nobody has read the barometer."""
+    given = answers.get(BAROMETER)
+    if given is None:
+        return None
+    return calibration_pressure(_number(BAROMETER, given, "mmHg, such as 755"), rule.saturated_at)
+
+
+def _number(name: str, given: str, remedy: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        raise Refused(f"{name}: {given!r} is no number", "--check", remedy=remedy) from None
 
 
 def _channel(role: str, address: str, device: Mapping[str, Any], channel: Mapping[str, Any]) -> Check:

@@ -12,6 +12,8 @@ from acquisition import assets, strict
 from acquisition.errors import ConfigurationError
 
 KIND = "examinations"
+BAROMETER = "barometer"
+"""The check whose answer is the barometric pressure, mmHg."""
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Word = Annotated[str, Meta(pattern=r"^[a-z]{1,16}$")]
 Key = Annotated[str, Meta(pattern=r"^[a-z0-9]?$")]
@@ -63,7 +65,9 @@ class CheckRule(Table, frozen=True):
     """Something that a person looks at before the start; `say` asks for it.
 
     The answer is a number from `low` to `high` in `unit` (UCUM), a date at most `days` ago, or the word that it
-    `wants`. Where it `stops`, any other answer forbids the examination.
+    `wants`. Where `air` is given it is what every electrode reads in air, such as 151,153 mmHg: each within `air` per
+    cent of 0.2095 (Pb - pH2O), with the answer to `barometer` and air that is saturated at `saturated_at` (Cel; dry
+    without it). Where it `stops`, any other answer forbids the examination.
     """
 
     name: Name
@@ -72,6 +76,8 @@ class CheckRule(Table, frozen=True):
     high: float | None = None
     unit: str = ""
     days: Annotated[float, Meta(ge=0)] | None = None
+    air: Annotated[float, Meta(gt=0)] | None = None
+    saturated_at: float | None = None
     wants: Word = "yes"
     stops: bool = False
 
@@ -130,7 +136,10 @@ def read(path: Path) -> Protocol:
     _unique(path, "phase", phases)
     _unique(path, "mark", [rule.name for rule in protocol.mark])
     _unique(path, "need", [need.role for need in protocol.need])
-    _unique(path, "check", [rule.name for rule in protocol.check])
+    checks = [rule.name for rule in protocol.check]
+    _unique(path, "check", checks)
+    if any(rule.air is not None for rule in protocol.check) and BAROMETER not in checks:
+        raise strict.fault(path, "$.check", "a reading in air is judged by the barometer", f"a check {BAROMETER!r}")
     _unique(path, "mark", [rule.key for rule in protocol.mark if rule.key], "key")
     for index, rule in enumerate(protocol.mark):
         for word in (*rule.phases, *([rule.opens] if rule.opens else [])):

@@ -15,7 +15,7 @@ from tests.examination.test_clerk import START, Office
 TODAY = date(2026, 3, 1)
 GOOD = {
     "room": "23", "acclimatised": "25", "fasting": "yes", "zero": "yes", "calibration": "2026-02-01",
-    "contraindications": "none",
+    "contraindications": "none", "vasoactive": "none", "position": "yes",
 }  # fmt: skip
 
 
@@ -57,6 +57,11 @@ def test_an_answer_beyond_its_limits_is_to_be_looked_at(name, answer, state):
     assert said({**GOOD, name: answer})[name].state is state
 
 
+def test_a_reading_in_air_that_is_none_is_refused():
+    with pytest.raises(Refused, match="no number"):
+        said({"barometer": "760", "air": "154;155"}, "tcpo2-rest")
+
+
 @pytest.mark.parametrize(("name", "answer"), [("room", "warm"), ("calibration", "1.3.2026"), ("roam", "23")])
 def test_an_answer_that_is_none_is_refused(name, answer):
     with pytest.raises(Refused):
@@ -79,7 +84,24 @@ def test_every_cuff_and_every_walk_asks_what_speaks_against_it(name):
 
 def test_every_electrode_examination_asks_for_membrane_calibration_air_and_zero():
     for name in ("tcpo2-rest", "tcpo2-oxygen"):
-        assert {"membrane", "calibration", "air", "zero", "room"} <= {rule.name for rule in load(name).check}
+        asked = {rule.name for rule in load(name).check}
+        assert {"membrane", "calibration", "barometer", "air", "zero", "lifted", "room", "acclimatised"} <= asked
+
+
+@pytest.mark.parametrize(
+    ("readings", "state"),
+    [("154.7,154.7", State.OK), ("147.1", State.OK), ("146.9", State.LOOK), ("154,163", State.LOOK)],
+)
+def test_a_reading_in_air_is_held_against_the_barometer(readings, state):
+    found = said({"barometer": "760", "air": readings}, "tcpo2-rest")["air"]
+    assert found.state is state
+    assert found.wanted == "every electrode within 5 % of 154.8 mm[Hg]"
+
+
+def test_without_a_barometer_a_reading_in_air_proves_nothing():
+    found = said({"air": "154"}, "tcpo2-rest")["air"]
+    assert found.state is State.LOOK
+    assert "barometer" in found.wanted
 
 
 def test_a_bench_in_order():
