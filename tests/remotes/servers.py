@@ -214,6 +214,7 @@ class InfluxGate(Process):
             http {{
                 access_log off;
                 client_max_body_size 0;
+                client_body_buffer_size 4m;
                 {temporary}
                 map $arg_precision $unit {{ default n; ns n; us u; ms ms; s s; }}
                 server {{
