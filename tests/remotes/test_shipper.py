@@ -121,7 +121,7 @@ def test_live_data_pass_a_backlog_that_drains_in_order(tmp_path):
                 late.append(at - sent[found]) if found in sent else backlog.append(found)
     assert backlog == list(range(60_000))
     assert len(late) == len(sent)
-    assert sorted(late)[int(len(late) * 0.9)] < 1.0
+    assert sorted(late)[int(len(late) * 0.9)] < 5.0
     # Live samples came in the midst of the backlog, not after it.
     assert sum(at < arrived[-len(arrived) // 4][0] for at in sent.values()) > 5
 

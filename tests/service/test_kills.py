@@ -1,6 +1,7 @@
 """`kill -9` of the daemon at random moments: nothing accepted is lost, nothing twice, every hole is a gap record.
 
-Judged by what was committed before a witness, by the instruments' own ledgers, and by what a real InfluxDB holds.
+Judged by what was committed before a witness, by the instruments' own ledgers, by what a real InfluxDB holds, and by
+what a durable subscriber of a real broker was given.
 """
 
 import contextlib
@@ -10,8 +11,10 @@ import time
 
 import pytest
 
+from acquisition.store import Store
 from tests.remotes.landed import accepted, landed
-from tests.remotes.servers import Broker, InfluxGate, InfluxServer
+from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
+from tests.remotes.servers import Broker, InfluxGate, InfluxServer, until
 from tests.service.bench import Bench, perfusion, streaming
 from tests.service.judge import judge
 
@@ -35,24 +38,26 @@ def ledgers(bench):
 
 @contextlib.contextmanager
 def remotes(folder):
-    """An InfluxDB and a broker; yields the server and what the configuration says of both."""
+    """An InfluxDB and a broker; yields the server, a durable subscriber, and what the configuration says of both."""
     (folder / "token").write_text("a-token")
     with (
         InfluxServer(folder / "influx") as server,
         InfluxGate(folder / "gate", server) as gate,
         Broker(folder / "broker") as broker,
+        Subscriber(broker.port, "perfusion/v1/#") as reader,
     ):
         server.create("ward")
         yield (
             server,
+            reader,
             f'[influx]\nurl = "{gate.url}"\norg = "ward"\nbucket = "ward"\ntoken_file = "token"\nflush = 0.1\n'
-            f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\n',
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\ndurable = true\nflush = 0.1\n',
         )
 
 
 def kill_again_and_again(folder, kills, seed):
     rng = random.Random(seed)
-    with remotes(folder) as (server, tables), Bench(folder) as bench:
+    with remotes(folder) as (server, reader, tables), Bench(folder) as bench:
         for name in ("daq970a", "intellivue", "trackmaster"):
             bench.simulate(name, "--scenario", "tour", "--seed", seed)
         bench.simulate("tosca500-csv", "--seed", seed, "--options", '{"interval": 0.2, "heading": 10}')
@@ -71,6 +76,9 @@ def kill_again_and_again(folder, kills, seed):
         witnessed = daemon.witnessed()
         verdict = judge(bench.store, witnessed, ledgers(bench))
         judge_server(bench, server)
+        with Store(bench.store) as store:
+            held = recorded(store)
+        until(lambda: Rebuilt(reader.on("/record")).rows == held, "the durable feed being whole", 20)
     assert set(verdict) == set(STREAMS)
     for (device, stream), (samples, gaps, sent, _) in verdict.items():
         assert 0 < samples <= sent, (device, stream)
