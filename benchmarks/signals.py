@@ -14,8 +14,8 @@ import os
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from acquisition.signals.live_bands import BandMeter
 from acquisition.signals.live_pulse import PulseMeter
 from acquisition.signals.streaming import ExponentialMean, TrailingMean
 from acquisition.signals.wavelet import Plan, Voices
+from tests.signals import peers
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import plain_powers, six_tones
 
@@ -85,46 +86,15 @@ def _bands() -> list[dict[str, Any]]:
     ms, found = _timed(lambda: direct.powers(x))
     row("perfusion, direct", ms, found.mean[0], "octave-decimated inverse transforms")
     row("plain FFT", plain, expected, "139 inverse transforms at 40 Hz")
-    for name, peer in (("PyWavelets", _pywavelets), ("ssqueezepy", _ssqueezepy)):
+    for name, peer in (("PyWavelets", peers.pywavelets), ("ssqueezepy", peers.ssqueezepy)):
         try:
-            ms, voices = peer(x, plan)
+            ms, voices = _timed(partial(peer, x, RATE, plan), 2)
         except ImportError:
             rows.append({**rows[0], "band_powers_of_an_hour_at_40_Hz": name, "ms": "", "difference_band": "",
                          "difference_voice": "", "note": "not installed"})  # fmt: skip
             continue
         row(name, ms, voices, "whole scalogram")
     return rows
-
-
-def _cone_means(w: np.ndarray, plan: Plan) -> np.ndarray:
-    return np.array([
-        np.mean(np.square(np.abs(row[lead : plan.n - lead]))) for row, lead in zip(w, plan.first, strict=True)
-    ])  # fmt: skip
-
-
-def _pywavelets(x: np.ndarray, plan: Plan) -> tuple[float, np.ndarray]:
-    import pywt
-
-    scales = RATE / plan.frequencies
-    ms, (w, _) = _timed(lambda: pywt.cwt(x, scales, "cmor2.0-1.0", method="fft"), 1)
-    return ms, _cone_means(2 * w / np.sqrt(scales)[:, None], plan)
-
-
-def _ssqueezepy(x: np.ndarray, plan: Plan) -> tuple[float, np.ndarray]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import ssqueezepy
-
-        mu = 2 * math.pi
-        wavelet = ssqueezepy.Wavelet(("morlet", {"mu": mu}), dtype="float64")
-        scales = RATE / plan.frequencies
-
-        def work() -> np.ndarray:
-            return ssqueezepy.cwt(x, wavelet, scales=scales, padtype="zero", vectorized=True)[0]
-
-        ms, w = _timed(work, 2)
-    scale = math.sqrt(2) * math.pi**0.25 / math.sqrt(1 + math.exp(-(mu**2)) - 2 * math.exp(-0.75 * mu**2)) / 2
-    return ms, _cone_means(w / scale, plan)
 
 
 def _offline() -> list[dict[str, Any]]:

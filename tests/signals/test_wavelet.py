@@ -1,14 +1,12 @@
 """The transform against its definition at full rate, against a formula, and against other people's programs."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.wavelet import REACH, TONE_ENERGY, Plan, Voices, plan
 from tests.signals.waves import AMPLITUDES, FREQUENCIES, plain_powers, six_tones
 
@@ -124,46 +122,3 @@ def test_a_voice_needs_three_valid_periods_and_two_samples_a_period():
 def test_a_plan_is_for_its_length():
     with pytest.raises(ValueError, match="plan for 3000"):
         plan(3000, 10.0, SIX).powers(np.ones(2999))
-
-
-def peer_voices(x, rate):
-    chosen = Plan(len(x), rate, SIX)
-    return chosen, chosen.powers(x).mean[0]
-
-
-def cone_mean(w, chosen):
-    out = []
-    for row, lead in zip(np.abs(w) ** 2, chosen.first, strict=True):
-        part = row[lead : chosen.n - lead]
-        out.append(part.mean() if len(part) else math.nan)
-    return np.where(chosen.computable, out, math.nan)
-
-
-def test_pywavelets_agrees():
-    """Its sampled wavelet costs 0.3 per cent of a band (more in single voices where there is little power)."""
-    pywt = pytest.importorskip("pywt", reason="PyWavelets is not installed")
-    x = centred(six_tones(n=48_000))
-    chosen, found = peer_voices(x, 40.0)
-    scales = 40.0 / chosen.frequencies
-    w, _ = pywt.cwt(x, scales, "cmor2.0-1.0", method="fft")
-    peer = cone_mean(2 * w / np.sqrt(scales)[:, None], chosen)
-    for band in STEFANOVSKA.bands[:-1]:
-        share = SIX.share(band.low, band.high)
-        assert np.nansum(found * share) == pytest.approx(np.nansum(peer * share), rel=4e-3), band.name
-
-
-def test_ssqueezepy_agrees():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ssq = pytest.importorskip("ssqueezepy", reason="ssqueezepy is not installed")
-        x = centred(six_tones(rate=10.0, n=12_000))
-        chosen, found = peer_voices(x, 10.0)
-        mu = 2 * math.pi
-        # It pads to a power of two at least; 2^14 alone would leave the slowest voices wrapped.
-        padded = np.concatenate([np.zeros(10_000), x, np.zeros(10_000)])
-        wavelet = ssq.Wavelet(("morlet", {"mu": mu}), dtype="float64")
-        w, _ = ssq.cwt(padded, wavelet, scales=10.0 / chosen.frequencies, padtype="zero")
-    scale = math.sqrt(2) * math.pi**0.25 / math.sqrt(1 + math.exp(-(mu**2)) - 2 * math.exp(-0.75 * mu**2)) / 2
-    peer = cone_mean(w[:, 10_000:22_000] / scale, chosen)
-    ok = chosen.computable
-    assert np.abs(found[ok] / peer[ok] - 1).max() < 2e-8
