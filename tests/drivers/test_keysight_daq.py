@@ -243,12 +243,12 @@ def test_minutes_lose_nothing(name, seconds):
         time, values, quality, lost = stream(said, each.name)
         assert lost == 0
         assert len(time) in range(20 * seconds - 20, 20 * seconds + 1)
-        assert np.diff(time) == pytest.approx(0.05, abs=0.0011)
+        assert np.abs(np.diff(time) - 0.05).max() < 0.0011
         assert not quality.any()
         assert np.isfinite(values).all()
     time, flux, *_ = stream(said, "flux")
     truth = 100 + 20 * np.sin(time + said.readings[0].base.origin)
-    assert flux == pytest.approx(truth, abs=1.0)
+    assert np.abs(flux - truth).max() < 1.0
     assert all(r.base == said.readings[0].base for r in said.readings)
     assert not texts(said, "noise")
 
