@@ -21,6 +21,7 @@ from acquisition.analog import Input, scale_together
 from acquisition.driver import About, Driver, Serial, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Floats, Notice, Readings, Stream
+from acquisition.pace import Pace
 
 BASE, DIVISOR_MAX = 60e6, 65535
 VOLTS_PER_COUNT = 10 / 32768
@@ -62,7 +63,8 @@ class Di1100Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Di1100Driver(Driver):
     """Sets up the scan list and decodes the stream block by block; time is told by counting scans.
 
-    A stamp marks the instant at which the scan was complete.
+    A stamp marks the instant at which the scan was complete. The stream has no mark: bytes that are lost show by the
+    clock, after some seconds, as scans that are too few; the next block counts them as lost.
     """
 
     about = About(
@@ -72,8 +74,8 @@ class Di1100Driver(Driver):
         "documented",
         "DATAQ public examples, binary_comm/DI-1100",
         (
-            "the stream has no frame mark: a byte lost between device and host would exchange the inputs unseen until "
-            "the next start",
+            "the stream has no frame mark: a few bytes lost between device and host would exchange the inputs unseen "
+            "until the next start; the clock tells of more than 5 ms",
             "whether `start` is echoed is not stated: an echo is taken off where it comes",
             "the device is not asked who it is: simulated and real ones cannot be told apart",
         ),
@@ -106,6 +108,8 @@ class Di1100Driver(Driver):
         self._due: float | None = None
         self._rest = b""
         self._echo = self._commands[-1]
+        self._pace = Pace(BASE / divisor, setup.patience)
+        self._lost = 0
 
     @property
     def _streaming(self) -> bool:
@@ -117,7 +121,7 @@ class Di1100Driver(Driver):
 
     def poll(self, at: float) -> None:
         """Repeat the set-up from its beginning: an echo did not come."""
-        self._step, self._rest = 0, b""
+        self._step, self._rest, self._echo = 0, b"", self._commands[-1]
         self._next(at)
 
     def stop(self, at: float) -> None:
@@ -149,17 +153,26 @@ class Di1100Driver(Driver):
                 return
             buffer = buffer.removeprefix(self._echo)
             self._echo = b""
-        yield from self._scans(buffer)
+        yield from self._scans(buffer, at)
 
-    def _scans(self, buffer: bytes) -> Iterator[Readings | Notice]:
+    def _scans(self, buffer: bytes, at: float) -> Iterator[Readings | Notice]:
         width = 2 * len(self._inputs)
         size = len(buffer) // width * width
         self._rest = buffer[size:]
         if not size:
             return
         scaled = scale_together(self._inputs, Scans.decode(buffer[:size], len(self._inputs)).volts)
+        lost, self._lost = self._lost, 0
         for each, (values, quality) in zip(self._inputs, scaled, strict=True):
-            yield Readings(each.name, values[:, None], quality[:, None])
+            yield Readings(each.name, values[:, None], quality[:, None], lost=lost)
+        step = self._pace.count(size // width, at)
+        if step:
+            self._lost = max(-step, 0)
+            what = (
+                f"{step} scans more than the clock allows" if step > 0 else f"{-step} scans fewer than the clock says"
+            )
+            text = f"about {what} came: the inputs may be exchanged until the device is connected anew"
+            yield Notice("warning", text, {"scans": step})
 
     def _next(self, at: float) -> None:
         self.send(self._commands[self._step])

@@ -20,6 +20,7 @@ from acquisition.analog import Input, scale_together
 from acquisition.driver import About, Driver, Serial, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Floats, Notice, Readings, Stream
+from acquisition.pace import Pace
 
 FRAME = 12
 CHANNELS = 8
@@ -71,7 +72,7 @@ class SnuadcDriver(Driver):
     """Reads the inputs that the configuration names; time is told by counting frames at the nominal rate.
 
     A stamp marks the instant at which the frame was complete. The frame has no number: lost frames show by the bytes
-    of damaged ones, and otherwise as a pause.
+    of damaged ones, and otherwise by the clock, after some seconds, as frames that are too few.
     """
 
     about = About(
@@ -101,6 +102,8 @@ class SnuadcDriver(Driver):
         self.silence = max(1.0, 5.0 / rate)
         self._rest = np.empty(0, np.uint8)
         self._lost = 0
+        self._damaged = 0
+        self._pace = Pace(rate, setup.patience)
         self._pressed = np.zeros(2, bool)
 
     def start(self, at: float) -> None:
@@ -125,6 +128,17 @@ class SnuadcDriver(Driver):
         stray = end - FRAME * len(frames)
         if stray:
             yield Notice("noise", "bytes that belong to no frame", {"bytes": stray})
+        yield from self._compare(len(frames), at)
+
+    def _compare(self, frames: int, at: float) -> Iterator[Notice]:
+        step = self._pace.count(frames + self._damaged, at)
+        self._damaged = 0
+        if step:
+            self._lost += max(-step, 0)
+            what = (
+                f"{step} frames more than the clock allows" if step > 0 else f"{-step} frames fewer than the clock says"
+            )
+            yield Notice("warning", f"about {what} came", {"frames": step})
 
     def _decode(self, raw: NDArray[np.uint8]) -> Iterator[Readings | Notice]:
         frames = Frames.decode(raw)
@@ -140,7 +154,9 @@ class SnuadcDriver(Driver):
     def _miss(self, stray: int) -> None:
         """Count lost frames: at least one was damaged where stray bytes are, more where there are many."""
         if stray:
-            self._lost += max(1, round(stray / FRAME))
+            frames = max(1, round(stray / FRAME))
+            self._lost += frames
+            self._damaged += frames
 
 
 def _column(each: Input, index: int) -> int:

@@ -165,7 +165,8 @@ class Clean:
 def undisturbed(name, seed=1):
     """The pair's own conversation, in which nothing may be against a sample."""
     built = driver(name)
-    seconds = LAST + built.silence + 5.0
+    counting = 8.0 if any(stream.rate for stream in built.streams) else 0.0
+    seconds = LAST + built.silence + 5.0 + counting
     line, other = Line(name, seed), Line(name, seed + 1000)
     said = converse(built, line, seconds)
     converse(driver(name), other, seconds)
@@ -245,7 +246,7 @@ def judge(built, line, said, happened, seconds):
         why.append("silence: the connection is made again")
     kinds = sorted({what for what, _ in wrong})
     if any(good for _, good in wrong):
-        return Verdict("slipped", why, kinds)
+        return Verdict("told" if why else "slipped", why, kinds)
     if wrong:
         return Verdict("flagged", [*why, "quality"], kinds)
     if why:
