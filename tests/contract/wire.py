@@ -9,16 +9,20 @@ from acquisition.model import Chunk, Event, Header
 from acquisition.ports.memory import MemoryPort
 from acquisition.streambook import InstrumentClocks, StreamBook
 from acquisition.supervisor import Device, Patience, Supervisor
+from acquisition.tape import Label, TapeWriter
 from tests.contract.pairs import driver, simulator
 from tests.virtual import VirtualClock
 
 
 class Wire:
-    """One pair: what its supervisor publishes is in `items`; while `mute` the instrument hears and is not heard."""
+    """One pair: what its supervisor publishes is in `items`; while `mute` the instrument hears and is not heard.
+
+    `tapes`: the folder of its tapes, if any.
+    """
 
     LATENCY = 0.002
 
-    def __init__(self, loop, name):
+    def __init__(self, loop, name, tapes=None):
         self.mute = False
         self.items = []
         self._loop, self._clock = loop, VirtualClock(loop)
@@ -30,7 +34,17 @@ class Wire:
             stream.name: StreamBook(Header("box", stream, name, "", "", True), timeline, clocks, built.silence)
             for stream in built.streams
         }
-        device = Device(Expected("box", True), lambda: driver(name), lambda _: self._plug(), Patience(1.0))
+
+        def make_tape(connection, driver):
+            return TapeWriter(tapes, Label.of("box", 1, connection, driver.setup))
+
+        device = Device(
+            Expected("box", True),
+            lambda: driver(name),
+            lambda _: self._plug(),
+            Patience(1.0),
+            make_tape if tapes is not None else None,
+        )
         self.supervisor = Supervisor(device, Books(self.books), bus, self._clock, timeline, random.Random(1))
 
     @property
