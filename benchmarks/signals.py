@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,11 +25,8 @@ from acquisition.signals.artefacts import hampel
 from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.hyperaemia import measure as measure_hyperaemia
-from acquisition.signals.live_artefacts import SpikeMeter
-from acquisition.signals.live_bands import BandMeter
-from acquisition.signals.live_pulse import PulseMeter
-from acquisition.signals.streaming import ExponentialMean, TrailingMean
 from acquisition.signals.wavelet import Plan, Voices
+from benchmarks import live_indices
 from tests.signals import peers
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import plain_powers, six_tones
@@ -113,34 +111,22 @@ def _offline() -> list[dict[str, Any]]:
     ]
 
 
-def _live() -> list[dict[str, Any]]:
-    channels = 8
-    rng = np.random.default_rng(0)
-    x = six_tones(RATE, 60_000)[:, None] + rng.normal(size=(60_000, channels))
-    block = x[-40:]
-    mean, smooth = TrailingMean(channels, 200), ExponentialMean(channels, RATE, 3.0)
-    spikes, pulse, bands = SpikeMeter(channels, 10.0), PulseMeter(channels, RATE), BandMeter(channels, RATE)
-    for meter in (mean, smooth, pulse, bands):
-        meter.feed(x)
-    spikes.feed(x[::4])
-    bands.now()
-    steps: dict[str, Callable[[], Any]] = {
-        "moving and exponential mean": lambda: (mean.feed(block), smooth.feed(block)),
-        "spikes at 10 Hz": lambda: spikes.feed(block[::4]),
-        "pulse": lambda: (pulse.feed(block), pulse.now()),
-        "band powers of the last 20 min": lambda: (bands.feed(block), bands.now()),
-        "all of it": lambda: (mean.feed(block), smooth.feed(block), spikes.feed(block[::4]), pulse.feed(block),
-                              pulse.now(), bands.feed(block), bands.now()),
-    }  # fmt: skip
+def _memory() -> list[dict[str, Any]]:
+    x = six_tones()
+    plan = Plan(HOUR, RATE, SIX)
     rows = []
-    for name, step in steps.items():
-        times = sorted(_timed(step, 1)[0] for _ in range(60))
-        note = "aim 10 ms" if name == "all of it" else ""
-        rows.append({"live_update_of_8_channels_a_second_of_40_Hz": name, "ms_median": round(times[30], 2),
-                     "ms_95_per_cent": round(times[57], 2), "note": note})  # fmt: skip
+    for name, work in (
+        ("band powers of an hour at 40 Hz", lambda: plan.powers(x)),
+        ("spikes of it", lambda: hampel(x, RATE)),
+    ):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        rows.append({"memory_beyond_the_record_itself": name, "MB": round(peak / 1e6, 1)})
     return rows
 
 
 if __name__ == "__main__":
-    for line in (*_bands(), *_offline(), *_live()):
+    for line in (*_bands(), *_offline(), *_memory(), *live_indices.rows()):
         print(json.dumps(line), flush=True)

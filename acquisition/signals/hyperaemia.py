@@ -123,10 +123,8 @@ def _block(x: Floats, rate: float, start: float, on: Floats, off: Floats, s: Set
     zero[~(off - on >= SHORTEST)] = np.nan
 
     limit = np.minimum(off + s.search, last)
-    at, peak = grid.highest(grid.smooth, off, limit)
-    rise = peak - rest_flow
-    at = grid.first_summit(off, limit, peak - s.twin * np.abs(rise), at)
-    summit = grid.time(at)
+    at, peak = _summit(grid, off, limit, rest_flow, s)
+    rise, summit = peak - rest_flow, grid.time(at)
     _, highest = grid.highest(grid.slow, off, limit)
     # Without a biological zero the whole of resting flow stands for (rest - zero): the careful side.
     room = np.where(np.isfinite(zero), rest_flow - zero, rest_flow)
@@ -181,6 +179,41 @@ def _block(x: Floats, rate: float, start: float, on: Floats, off: Floats, s: Set
         "index": index,
         "half_rise_slope": 0.5 * rise / np.where(half_up > off, half_up - off, np.nan),
     }
+
+
+def _summit(grid: _Grid, off: Floats, limit: Floats, rest_flow: Floats, s: Settings) -> tuple[np.ndarray, Floats]:
+    """Return where the peak is and what: of nearly equal summits the first."""
+    at, peak = grid.highest(grid.smooth, off, limit)
+    return grid.first_summit(off, limit, peak - s.twin * np.abs(peak - rest_flow), at), peak
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a hyperaemia has come, as `measure` has it too: PU, and s after the release; NaN for what is not yet."""
+
+    peak: float
+    time_to_peak: float
+    latency: float
+    recovery: float
+
+
+def follow(
+    values: ArrayLike, rate: float, start: float, off: float, rest_flow: float, settings: Settings | None = None
+) -> Progress:
+    """Follow one hyperaemia from a few seconds before its release on: flux (n,) PU from `start` s, marks in s.
+
+    `rest_flow` is known by then, so that nothing of what was before needs to be looked at again.
+    """
+    s = settings or Settings()
+    grid = _Grid(np.atleast_2d(np.asarray(values, np.float64)), rate, start, s)
+    rest, release = np.array([rest_flow]), np.array([off])
+    last = grid.time(np.array([grid.n - 1]))
+    at, peak = _summit(grid, release, np.minimum(release + s.search, last), rest, s)
+    summit = grid.time(at)
+    reached = grid.first(grid.smooth, release, last, rest, rising=True)
+    recovery = grid.first_sustained(summit, s.recovery_level * rest, s.sustained)
+    found = (peak, summit - release, np.maximum(reached - release, 0.0), recovery - release)
+    return Progress(*(float(each[0]) for each in found))
 
 
 def _within(value: Floats, low: Any, high: Any) -> Floats:

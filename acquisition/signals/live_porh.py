@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from acquisition.signals.hyperaemia import Settings, measure
+from acquisition.signals.hyperaemia import Settings, follow
 from acquisition.signals.live_pulse import PulseMeter
 from acquisition.signals.occlusion import OPEN, MarkSource, Occlusion, from_pressure
 from acquisition.signals.porh import porh
@@ -172,20 +172,23 @@ class PorhAssistant:
             self._open(self._now - 3.0, MarkSource.INFERRED)
 
     def _watch_the_hyperaemia(self) -> None:
-        """Measure what was seen so far, once a second, as it will be measured in the end."""
+        """Follow what is seen since the release, once a second, as it will be measured in the end."""
         if self._now < self._due or self._occlusion is None or self._occlusion.off is None:
             return
         self._due = self._now + 1.0
-        on, off = self._occlusion.on, self._occlusion.off
-        grid = self._seen().uniform(max_gap=1.5 / self.rate)
-        if on is None or self._now <= off:
+        off = self._occlusion.off
+        if self._now <= off:
             return
-        m = measure(grid.masked, grid.rate, float(grid.time[0]), on, off, self.settings)
-        self._peak, self._to_peak = float(m.peak[0]), float(m.time_to_peak[0])
-        if self._phase is Phase.RELEASE and math.isfinite(m.latency[0]):
-            self._phase, self._since = Phase.HYPERAEMIA, off + float(m.latency[0])
-        if self._phase is Phase.HYPERAEMIA and m.recovered[0]:
-            self._phase, self._since = Phase.RECOVERY, off + float(m.recovery[0])
+        # The mean over some seconds looks back before the release.
+        lead = self.settings.smoothing + 1.0
+        grid = self._seen().between(off - lead, math.inf).uniform(self.rate, max_gap=1.5 / self.rate)
+        rest = self._rest_flow.value if self._rest_flow and self._rest_flow.value is not None else math.nan
+        m = follow(grid.masked, self.rate, float(grid.time[0]), off, rest, self.settings)
+        self._peak, self._to_peak = m.peak, m.time_to_peak
+        if self._phase is Phase.RELEASE and math.isfinite(m.latency):
+            self._phase, self._since = Phase.HYPERAEMIA, off + m.latency
+        if self._phase is Phase.HYPERAEMIA and math.isfinite(m.recovery):
+            self._phase, self._since = Phase.RECOVERY, off + m.recovery
         elif self._now - off >= max(self.settings.follow_up, self.settings.search):
             self._phase, self._since = Phase.TIMED_OUT, self._now
 
