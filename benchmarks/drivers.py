@@ -38,6 +38,8 @@ READ = 65_536
 
 Call = tuple[str, bytes, float]
 Parser = Callable[[bytes], Iterator[float]]
+Work = Callable[[], int]
+"""Does something, and answers how many values came of it."""
 
 
 def measure() -> list[dict[str, Any]]:
@@ -51,13 +53,14 @@ def _blocks() -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(1)
     scans = Scans(rng.integers(-3000, 3000, (n, 4)).astype(np.int16)).encode()
     four = tuple(_input(each, k) for k, each in enumerate((flux, backscatter, flux, backscatter)))
-    yield _block("di1100", {"rate": 40_000.0}, four, scans, parsers.di1100, _counts)
+    yield _stream("di1100", {"rate": 40_000.0}, four, scans, parsers.di1100, _counts)
     frames = Frames(rng.integers(300, 700, (n, 8)).astype(np.uint16), np.zeros((n, 2), bool)).encode()
     eight = tuple(_input(each, k) for k, each in enumerate((flux, backscatter) * 4))
-    yield _block("snuadc", {"rate": 1000}, eight, frames, parsers.snuadc, _packed)
+    yield _stream("snuadc", {"rate": 1000}, eight, frames, parsers.snuadc, _packed)
+    yield _fetched()
 
 
-def _block(
+def _stream(
     name: str,
     options: dict[str, Any],
     inputs: tuple[Input, ...],
@@ -65,27 +68,42 @@ def _block(
     parser: Parser,
     limit: Callable[..., Any],
 ) -> dict[str, Any]:
+    """A digitiser that streams: its bytes as a busy line brings them."""
     kind = drivers()[name]
     driver = kind(Setup(name, msgspec.convert(options, kind.Options), inputs))
     driver.start(0.0)
     while questions := driver.to_send():
         list(driver.receive(b"".join(questions), 0.0))
     reads = [data[start : start + READ] for start in range(0, len(data), READ)]
+    return _block(
+        name,
+        lambda: sum(_values(item) for read in reads for item in driver.receive(read, 0.0)),
+        lambda: sum(1 for _ in parser(data[: len(data) // 16 // 96 * 96])),
+        lambda: sum(limit(read) for read in reads),
+    )
 
-    def decode() -> int:
-        return sum(_values(item) for read in reads for item in driver.receive(read, 0.0))
 
-    def bare() -> int:
-        return sum(limit(read) for read in reads)
+def _fetched() -> dict[str, Any]:
+    """A digitiser that is emptied, 10 000 binary readings at once."""
+    name, options, patience = "34465a", {"interval": 0.001, "batch": 10_000, "binary": True}, 50.0
+    calls = _recorded(name, options, 1000.0, patience)
+    blocks = list(parsers.scpi_block(b"".join(call[1] for call in calls)))
+    return _block(
+        f"{name}, binary",
+        lambda: _play(_driver(name, options, patience), calls),
+        lambda: sum(1 for block in blocks for _ in parsers.reals(block)),
+        lambda: sum(len(np.frombuffer(block, ">f8").astype(np.float64) / 1e-3) for block in blocks),
+    )
 
-    part = data[: len(data) // 16 // 96 * 96]
-    fast, slow, most = _rate(decode), _rate(lambda: sum(1 for _ in parser(part))), _rate(bare)
+
+def _block(name: str, decode: Work, parse: Work, bare: Work) -> dict[str, Any]:
+    fast, slow, most = _rate(decode), _rate(parse), _rate(bare)
     return {
         "block_decoder": name,
         "million_values_per_s": round(fast / 1e6, 1),
         "per_frame_parser": round(slow / 1e6, 2),
         "times_faster": round(fast / slow),
-        "limit": round(most / 1e6, 1),
+        "limit": round(most / 1e6),
     }
 
 
@@ -119,13 +137,9 @@ CONVERSATIONS: tuple[tuple[str, dict[str, Any], float, float, Parser], ...] = (
 
 def _conversations() -> Iterator[dict[str, Any]]:
     for name, options, seconds, patience, parser in CONVERSATIONS:
-        recorded = _Recorded(_driver(name, options, patience))
-        example = simulators()[name].example(name)
-        simulator = simulators()[name]
-        plan = Plan(name, Participant("claudicant", "tour", 3), msgspec.convert(example.simulator, simulator.Options))
-        converse(recorded, simulator(plan), seconds)  # type: ignore[arg-type]
-        data = b"".join(call[1] for call in recorded.calls)
-        fast = _rate(lambda: _play(_driver(name, options, patience), recorded.calls))  # noqa: B023
+        calls = _recorded(name, options, seconds, patience)
+        data = b"".join(call[1] for call in calls)
+        fast = _rate(lambda: _play(_driver(name, options, patience), calls))  # noqa: B023
         slow = _rate(lambda: sum(1 for _ in parser(data)))  # noqa: B023
         yield {
             "conversation": name,
@@ -133,6 +147,15 @@ def _conversations() -> Iterator[dict[str, Any]]:
             "per_frame_parser": round(slow),
             "times_faster": round(fast / slow, 2),
         }
+
+
+def _recorded(name: str, options: dict[str, Any], seconds: float, patience: float) -> list[Call]:
+    """All that a driver is called with in so many seconds with its simulator."""
+    recorded = _Recorded(_driver(name, options, patience))
+    simulator = simulators()[name]
+    chosen = msgspec.convert(simulator.example(name).simulator, simulator.Options)
+    converse(recorded, simulator(Plan(name, Participant("claudicant", "tour", 3), chosen)), seconds)  # type: ignore[arg-type]
+    return recorded.calls
 
 
 def _driver(name: str, options: dict[str, Any], patience: float) -> Driver:
@@ -185,7 +208,7 @@ def _values(item: object) -> int:
     return item.values.size if isinstance(item, Readings) else 0
 
 
-def _rate(work: Callable[[], int]) -> float:
+def _rate(work: Work) -> float:
     """What `work` counts, per second of processor time; the best of as many runs as fit."""
     best, spent = 0.0, 0.0
     while spent < ENOUGH:

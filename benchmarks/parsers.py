@@ -63,6 +63,13 @@ def samples(data: bytes) -> Iterator[float]:
                 yield float(field) / 1e-3
 
 
+def reals(payload: bytes) -> Iterator[float]:
+    """Eight bytes each, big-endian."""
+    if len(payload) % 8 == 0:
+        for start in range(0, len(payload), 8):
+            yield struct.unpack_from(">d", payload, start)[0] / 1e-3
+
+
 def intellivue(data: bytes) -> Iterator[float]:
     """Unescape a frame byte by byte, check it, and look for its compound numeric values."""
     for raw in re.findall(rb"\xc0([^\xc0\xc1]*)\xc1", data):

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from acquisition.model import Floats
-from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, Rows, ScanList
+from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, Reals, Rows, ScanList
 from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RANGES, SCANNING, SPEEDS, TIMING_VIOLATED
 from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
@@ -90,7 +90,7 @@ class KeysightDaqSimulator(Instrument):
     names = tuple(MODELS)
     Options = Options
     not_modelled = (
-        "FORMat:DATA REAL, alarms, scaling, other functions than DC volts",
+        "FORMat:DATA REAL of scans and in 32 bits, alarms, scaling, other functions than DC volts",
         "the integration time that a resolution given to CONFigure or MEASure chooses",
         "settling, noise and crosstalk of the inputs",
         "service requests",
@@ -206,6 +206,7 @@ class KeysightDaqSimulator(Instrument):
         self._sample_source, self._sample_timer, self._sample_count = "IMM", 0.001, 1.0
         self._format = dict.fromkeys(("TIME", "CHANnel", "UNIT", "ALARm"), False)
         self._relative = False
+        self._binary = self._swapped = False
         self._threshold = 1
         self._started: float | None = None
         self._period = self._step = 0.0
@@ -270,6 +271,10 @@ class KeysightDaqSimulator(Instrument):
         on("SAMPle:SOURce?", lambda _: self._sample_source.encode())
         on("SAMPle:TIMer?", lambda _: b"%+.8E" % self._sample_timer)
         on("SAMPle:COUNt?", lambda _: b"%+d" % self._sample_count)
+        on("FORMat[:DATA]", self._set_data_format)
+        on("FORMat[:DATA]?", lambda _: b"REAL,+64" if self._binary else b"ASC,+9")
+        on("FORMat:BORDer", self._set_order)
+        on("FORMat:BORDer?", lambda _: b"SWAP" if self._swapped else b"NORM")
         on("[SENSe:]VOLTage[:DC]:APERture:ENABled?", lambda _: b"0")
 
     def _setter(self, name: str, parse: Callable[[str], object]) -> Callable[[list[str]], None]:
@@ -317,6 +322,17 @@ class KeysightDaqSimulator(Instrument):
 
     def _set_time_type(self, parameters: list[str]) -> None:
         self._relative = _word(one(parameters), ("ABS", "REL")) == "REL"
+
+    def _set_data_format(self, parameters: list[str]) -> None:
+        if not parameters:
+            raise Complaint(-109)
+        binary = _word(parameters[0], ("ASC", "REAL")) == "REAL"
+        if binary and parameters[1:] and number(parameters[1], 32, 64) != 64:
+            raise Complaint(-224)
+        self._binary = binary
+
+    def _set_order(self, parameters: list[str]) -> None:
+        self._swapped = _word(one(parameters), ("NORM", "SWAP")) == "SWAP"
 
     def _set_threshold(self, parameters: list[str]) -> None:
         self._threshold = integer(parameters, 1, self._memory.depth)
@@ -372,7 +388,9 @@ class KeysightDaqSimulator(Instrument):
         """All readings in memory, which stay there."""
         if not len(self._memory):
             raise Complaint(-230)
-        return self._formatted(self._memory.held())
+        held = self._formatted(self._memory.held())
+        # What READ? and FETCh? answer in binary is a block of indefinite length, which only its LF ends.
+        return b"#0" + held if self._binary else held
 
     def _measure(self, at: float) -> None:
         """Take the readings that are due at `at`, in one block."""
@@ -431,6 +449,9 @@ class KeysightDaqSimulator(Instrument):
         return Block(self._formatted(table)).encode()
 
     def _formatted(self, table: Floats) -> bytes:
+        if self._binary:
+            reals = Reals(table[:, 0]).encode()
+            return np.frombuffer(reals, ">f8").astype("<f8").tobytes() if self._swapped else reals
         fields = {name for name, on in self._format.items() if on}
         if fields == {"TIME", "CHANnel"} and self._relative:
             return Rows(table).encode()

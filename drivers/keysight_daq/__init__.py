@@ -12,7 +12,7 @@ import numpy as np
 from acquisition.driver import About, Driver, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
-from drivers.keysight_daq.answers import Block, Fault, Identity, Rows, ScanList, moment, scan_start
+from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, moment, scan_start
 from drivers.keysight_daq.commands import ASKED, card_of, sampling_set_up, scan_set_up
 from drivers.keysight_daq.digits import numbers
 from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RELAY_LIFE, SCANNING, SPEEDS, TIMING_VIOLATED
@@ -279,7 +279,7 @@ class KeysightDaq(Driver):
                 raise ValueError
             if self._model.scans:
                 return Rows.decode(payload).table
-            volts = numbers(payload, 1)
+            volts = Reals.decode(payload).volts if self._options.binary else numbers(payload, 1)[:, 0]
         except ValueError:
             self._noise(payload or b"")
             return np.empty((0, 3)) if self._model.scans else None
@@ -316,7 +316,7 @@ class KeysightDaq(Driver):
         for _ in range(3):
             answer = yield query
             try:
-                return decode((answer or b"").rstrip(b"\n"))
+                return decode((answer or b"").removesuffix(b"\n"))
             except (ValueError, IndexError):
                 self._noise(answer or b"")
         return None

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from acquisition.model import Floats
 from drivers.keysight_daq.digits import numbers
 
@@ -114,6 +116,22 @@ class Rows:
     def decode(cls, payload: bytes) -> Rows:
         """Read the payload of a block; ValueError where a field is no number or one is missing."""
         return cls(numbers(payload, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Reals:
+    """Readings as R? sends them with FORM:DATA REAL,64 and FORM:BORD NORM: volts (n,), big-endian."""
+
+    volts: Floats
+
+    def encode(self) -> bytes:
+        """The payload of the block."""
+        return self.volts.astype(">f8").tobytes()
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Reals:
+        """Read the payload of a block; ValueError where it is no whole number of readings."""
+        return cls(np.frombuffer(payload, ">f8").astype(np.float64))
 
 
 def moment(date: bytes, time: bytes) -> datetime:

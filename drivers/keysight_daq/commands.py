@@ -45,6 +45,7 @@ def sampling_set_up(options: Options, nplc: float) -> list[bytes]:
         b"SAMP:COUN 1000000000\n",
         b"SAMP:SOUR TIM\n",
         b"SAMP:TIM %g\n" % options.interval,
+        *((b"FORM:DATA REAL,64\n", b"FORM:BORD NORM\n") if options.binary else (b"FORM:DATA ASC\n",)),
     ]
 
 

@@ -60,7 +60,7 @@ class Sweeps:
         self._judged = False
 
     def stamp(self, volts: Floats) -> Floats:
-        """Readings (n, 1) that carry nothing but volts -> (n, 3), each one interval after the one before."""
+        """Volts (n,) that carry no time of their own -> readings (n, 3), each one interval after the one before."""
         n = len(volts)
         index = np.arange(self._index, self._index + n)
         self._index += n

@@ -20,21 +20,24 @@ from drivers.keysight_daq import KeysightDaq, Options
 from simulators.cables import TcpCable
 from simulators.hislip import HislipCable
 from simulators.runner import ScenarioClock
+from simulators.vxi11 import Vxi11Cable
 from tests.digitiser import inputs, plugged, simulator
 
 # pyvisa-py leaves a socket for the garbage collector where HiSLIP is refused.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 CABLES = {"hislip": HislipCable, "socket": TcpCable}
+EVERY = {**CABLES, "vxi11": Vxi11Cable}
 
 
 class Desk:
     """A supervised digitiser; what it published is in `items`, what the instrument sent in `ledger` (at speed 1)."""
 
-    def __init__(self, kind="hislip", speed=1.0, **options):
+    def __init__(self, kind="hislip", speed=1.0, name="daq970a", host=None, **options):
         self.items, self.ledger = [], []
-        self.instrument = simulator(ledger=self.ledger.append if speed == 1.0 else None, **options)
-        self.cable = CABLES[kind]("127.0.0.1", 0)
+        self.name, self.host = name, host or Options()
+        self.instrument = simulator(name, ledger=self.ledger.append if speed == 1.0 else None, **options)
+        self.cable = EVERY[kind]("127.0.0.1", 0)
         self.t0 = time.time()
         self.clock = Clock(speed, int(self.t0 * 1e9))
         self.scenario = ScenarioClock(self.t0, speed)
@@ -45,7 +48,7 @@ class Desk:
             timeline = Timeline(1, now.monotonic, now.utc)
             bus = Bus()
             bus.subscribe(self.items.append)
-            host = KeysightDaq(Setup("daq970a", Options(), inputs()))
+            host = KeysightDaq(Setup(self.name, self.host, inputs(self.name)))
             clocks = InstrumentClocks(self.clock.speed)
             header = lambda s: Header("ldf", s, "daq970a", "documented", "test", True)  # noqa: E731
             books = Books(
@@ -53,7 +56,9 @@ class Desk:
             )
             device = Device(
                 Expected("ldf", True),
-                lambda: KeysightDaq(Setup("daq970a", Options(), inputs(), self.clock.speed, random=random.Random(3))),
+                lambda: KeysightDaq(
+                    Setup(self.name, self.host, inputs(self.name), self.clock.speed, random=random.Random(3))
+                ),
                 lambda _: VisaPort(listen["resource"], self.clock),
                 Patience(1.0),
             )
@@ -146,3 +151,18 @@ def test_power_lost_is_followed_by_a_new_scan_on_the_same_link():
     assert 10 < gaps[0].missing < 60
     number, at, _ = whole(chunks)
     assert (at[-1] - at[0]) / 1e9 == pytest.approx((number[-1] - number[0]) * 0.05, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", ["hislip", "socket", "vxi11"])
+def test_binary_readings_pass_every_link_whatever_bytes_they_hold(kind):
+    desk = Desk(kind, name="34465a", host=Options(interval=0.002, binary=True))
+
+    async def script():
+        await asyncio.sleep(3.0)
+
+    asyncio.run(desk.run(script))
+    number, _, values = whole(desk.chunks("flux"))
+    assert number.tolist() == list(range(len(number)))
+    assert len(number) > 750
+    assert values == pytest.approx([row["values"][0] for row in desk.ledger][: len(values)], abs=1e-5)
+    assert not desk.events("noise")

@@ -13,7 +13,7 @@ from acquisition.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice, Quality, Readings
 from drivers.keysight_daq import KeysightDaq, Options, digits
-from drivers.keysight_daq.answers import Block, Fault, Identity, Rows, ScanList, moment, scan_start
+from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, moment, scan_start
 from drivers.keysight_daq.digits import numbers
 from simulators.conversation import converse
 from simulators.replay import load
@@ -231,6 +231,15 @@ def test_one_spoilt_number_spoils_its_block(spoilt, place):
         numbers(b",".join(fields), 3 if b"," in spoilt else 1)
 
 
+def test_binary_readings_are_eight_bytes_each_highest_first():
+    payload = bytes.fromhex("3FF0000000000000 BFB999999999999A 47D29E8F51BE1BD5")
+    reals = Reals.decode(payload)
+    assert reals.volts[:2].tolist() == [1.0, -0.1]
+    assert reals.encode() == payload
+    with pytest.raises(ValueError, match="multiple of element size"):
+        Reals.decode(payload[:-1])
+
+
 # --- conversations -------------------------------------------------------------------------------------------
 
 
@@ -251,6 +260,27 @@ def test_minutes_lose_nothing(name, seconds):
     assert np.abs(flux - truth).max() < 1.0
     assert all(r.base == said.readings[0].base for r in said.readings)
     assert not texts(said, "noise")
+
+
+def test_binary_and_text_bring_the_same_samples():
+    text = converse(driver("34465a"), simulator("34465a"), 60.0)
+    binary = converse(driver("34465a", binary=True), simulator("34465a"), 60.0)
+    assert b"FORM:DATA REAL,64\n" in binary.written
+    assert len(b"".join(binary.sent)) < 0.6 * len(b"".join(text.sent))
+    for one, other in zip(stream(text, "flux"), stream(binary, "flux"), strict=True):
+        assert np.allclose(one, other, rtol=0, atol=1e-6)
+    assert not texts(binary, "noise")
+
+
+def test_a_binary_reading_that_ends_like_a_line_is_whole():
+    """1.3000000000000018 ends in a byte LF, as does the block, and the answer."""
+    host = driver("34465a", binary=True)
+    converse(host, simulator("34465a"), 1.0)
+    payload = bytes.fromhex("3FF4CCCCCCCCCC0A")
+    host._talk = host._stream()
+    host._go(None)
+    (reading,) = host.receive(Block(payload).encode() + b"\n", 1.0)
+    assert reading.values[0, 0] == pytest.approx(1300.0)
 
 
 def test_the_scan_is_set_up_in_the_order_that_the_instrument_needs():
@@ -601,6 +631,7 @@ def test_stamps_are_the_instrument_s_own(drift):
         ("daq970a", inputs(), {"range": 5.0}, "no range"),
         ("daq970a", inputs(), {"interval": 0.0505}, "steps of 1 ms"),
         ("daq970a", inputs(), {"nplc": 10.0}, "at least 0.5 s"),
+        ("daq970a", inputs(), {"binary": True}, "as text only"),
     ],
 )
 def test_what_the_instrument_cannot_do_is_refused(name, wired, options, words):

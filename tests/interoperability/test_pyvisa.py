@@ -75,3 +75,5 @@ def test_values_come_as_numbers(tmp_path, kind):
         assert volts.shape == (200,)
         assert np.isfinite(volts).all()
         assert meter.query_ascii_values("FETC?", container=np.array).tolist() == volts.tolist()
+        meter.write("FORM:DATA REAL,64")
+        assert meter.query_binary_values("R?", datatype="d", is_big_endian=True) == pytest.approx(volts, abs=1e-9)

@@ -288,6 +288,21 @@ def test_read_takes_what_is_set_up_and_fetch_has_it_again():
     assert desk.ask("SYST:ERR?") == '-230,"Data stale"'
 
 
+def test_binary_answers_are_definite_blocks_and_those_of_read_indefinite_ones():
+    desk = Desk("34465a")
+    desk.ask("FORM:DATA REAL,64", "SAMP:SOUR TIM", "SAMP:TIM 0.1", "SAMP:COUN 3")
+    assert desk.ask("FORM?;FORM:BORD?") == "REAL,+64;NORM"
+    desk.instrument.receive(b"READ?\n", 0.0)
+    desk.instrument.advance(1.0)
+    (read,) = desk.instrument.to_send()
+    assert read[:2] == b"#0"
+    desk.instrument.receive(b"FORM:BORD SWAP;:R?\n", 1.0)
+    (block,) = desk.instrument.to_send()
+    assert block[:4] == b"#224"
+    assert np.frombuffer(block[4:-1], "<f8").tolist() == np.frombuffer(read[2:-1], ">f8").tolist()
+    assert desk.ask("FORM:DATA REAL,32", "SYST:ERR?") == '-224,"Illegal parameter value"'
+
+
 def test_the_memory_threshold_sets_its_bit():
     desk = Desk()
     desk.ask("DATA:POIN:EVEN:THR 6")
