@@ -95,6 +95,8 @@ class Shipper:
 
     def start(self) -> None:
         """Begin."""
+        # From now on retention waits for this remote, even where it never answers.
+        self._writer.advance(self.name, {}, 0)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:

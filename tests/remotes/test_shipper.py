@@ -17,7 +17,9 @@ from acquisition.remotes.batch import Batch, Origin
 from acquisition.remotes.delivery import Delivery
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.standing import Standing
-from acquisition.store import Store
+from acquisition.store import Retention, Store
+from acquisition.store.compaction import Compactor
+from acquisition.store.retention import Expiry
 from tests.remotes.landed import QUICK, accepted, landed, refused, ship
 from tests.remotes.proxy import RESET, FaultProxy, Says, Slow, error
 from tests.remotes.servers import until
@@ -185,7 +187,7 @@ def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path
         until(lambda: 19 in sink.numbers(), "the next samples")
         time.sleep(0.05)
         with Store(tmp_path) as store:
-            assert store.cursors().get("influx") is None
+            assert store.cursors()["influx"].positions == {}
         shipper.stop(0.1)
         until(lambda: not shipper.alive, "its end")
         again = ship("", "", writer, tmp_path, remote=sink)
@@ -207,6 +209,25 @@ def test_refused_events_are_no_reason_for_further_events(tmp_path):
             kinds = [e.kind for e in store.events() if e.body.get("details", {}).get("remote")]
     assert kinds == ["remote"]
     assert shipper.refused == 0
+
+
+def test_retention_waits_for_a_remote_that_has_never_answered(tmp_path):
+    source, down = Source(), [True]
+    sink = Sink(lambda text: Answer(Verdict.KEEP, "down") if down else None)
+    with Recording(tmp_path, compact=None) as writer:
+        file = tmp_path / "record.db"
+        expiry = Expiry(file, Retention(size=1), writer.submit)
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        for _ in range(10):
+            writer.put(source.chunk(500))
+            writer.flush()
+        assert Compactor(file, writer.submit, samples=500).run_once() > 0
+        assert expiry.run_once() == 0
+        down.clear()
+        caught_up(tmp_path, writer)
+        assert expiry.run_once() > 0
+        shipper.stop(5)
+    assert sink.numbers() == list(range(5000))
 
 
 def test_an_idle_shipper_commits_nothing_and_reads_no_samples(tmp_path, monkeypatch):
