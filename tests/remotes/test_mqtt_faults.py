@@ -108,7 +108,7 @@ def test_while_nobody_subscribes_the_durable_feed_waits_and_says_so(tmp_path):
             until(lambda: running.standing.word == "held", "being held")
             assert "nobody subscribes" in running.standing.reason
             with Store(record) as store:
-                assert "mqtt" not in store.cursors()
+                assert store.cursors()["mqtt"].positions == {}
             with Subscriber(own.port, *RECORD) as reader:
                 delivered(writer, running, record)
                 until(lambda: len(Rebuilt(reader.on("/record")).rows.get(("ldf", "flux"), ())) == 100, "all samples")

@@ -82,6 +82,8 @@ class MqttRemote:
 
     def start(self) -> None:
         """Begin; only then may `put` be called."""
+        if self._station.durable:  # from now on retention waits for this remote, even where it never answers
+            self._writer.advance(NAME, {}, 0)
         self._thread.start()
         self._ready.wait()
 
