@@ -365,6 +365,7 @@ def test_a_record_that_cannot_be_read_for_a_while_is_opened_again(tmp_path, monk
     with Recording(tmp_path) as writer:
         writer.put(Source().chunk(10))
         shipper = ship("", "", writer, tmp_path, remote=sink)
+        until(lambda: not failures, "all failures")
         caught_up(tmp_path, writer)
         shipper.stop(5)
     assert sink.numbers() == list(range(10))
