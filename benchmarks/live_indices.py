@@ -29,11 +29,11 @@ def rows() -> list[dict[str, Any]]:
     """The processor time of each second, by index and for all of them together."""
     steps = {**_flux(), **_hyperaemia(), **_electrodes(), **_walk()}
     times: dict[str, list[float]] = {name: [] for name in (*steps, "all of it")}
-    for second in range(SECONDS):
+    for at in _seconds():
         whole = 0.0
         for name, step in steps.items():
             start = time.process_time()
-            step(BEFORE + second)
+            step(at)
             times[name].append(1000 * (time.process_time() - start))
             whole += times[name][-1]
         times["all of it"].append(whole)
@@ -42,6 +42,10 @@ def rows() -> list[dict[str, Any]]:
          "ms_95_per_cent": round(float(np.quantile(each, 0.95)), 2), "note": "aim 10 ms" if name == "all of it" else ""}
         for name, each in times.items()
     ]  # fmt: skip
+
+
+def _seconds() -> list[float]:
+    return [BEFORE + second for second in range(SECONDS)]
 
 
 Steps = dict[str, Callable[[float], object]]
@@ -81,7 +85,8 @@ def _hyperaemia() -> Steps:
         assistant.feed(flux(curve.on, curve.off))
         assistant.mark_release(curve.off)
         assistant.feed(flux(curve.off, BEFORE))
-    return {"hyperaemia assistant": lambda at: [each.feed(flux(at, at + 1.0)) for each in assistants]}
+    news = {at: flux(at, at + 1.0) for at in _seconds()}
+    return {"hyperaemia assistant": lambda at: [each.feed(news[at]) for each in assistants]}
 
 
 def _electrodes() -> Steps:
@@ -93,14 +98,14 @@ def _electrodes() -> Steps:
     for meter in meters:
         meter.feed(Trace.of(t, _oxygen(t)), Trace.of(t, _oxygen(t)))
 
+    news = {at: Trace.of([at], _oxygen(np.array([at]))) for at in _seconds()}
+
     def lamps(at: float) -> object:
-        one = Trace.of([at], _oxygen(np.array([at])))
-        shown = [electrode.feed(one) for electrode in electrodes]
+        shown = [electrode.feed(news[at]) for electrode in electrodes]
         return [live_rpi(limb, shown[0]) for limb in shown[1:]]
 
     def falls(at: float) -> object:
-        one = Trace.of([at], _oxygen(np.array([at])))
-        return [meter.feed(one, one) for meter in meters]
+        return [meter.feed(news[at], news[at]) for meter in meters]
 
     return {"TcPO2: slope, lamp, RPI": lamps, "DROP of seven sites": falls}
 
@@ -112,9 +117,10 @@ def _oxygen(t: np.ndarray) -> np.ndarray:
 def _walk() -> Steps:
     meter = WalkMeter(BEFORE - 100.0)
     meter.feed(_belt(BEFORE - 120.0, BEFORE))
+    news = {at: _belt(at, at + 1.0) for at in _seconds()}
 
     def step(at: float) -> object:
-        meter.feed(_belt(at, at + 1.0))
+        meter.feed(news[at])
         return meter.now(at + 0.75)
 
     return {"distance, METs": step}

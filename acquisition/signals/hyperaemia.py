@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -229,15 +230,33 @@ class _Grid:
         self.x = x
         self.good = np.isfinite(x)
         self.smooth = moving_mean(x, samples(s.smoothing, rate))
-        self.slow = moving_mean(x, samples(s.hyperaemia_mean, rate))
-        self.filled = x if self.good.all() else np.stack([fill(row, ~ok) for row, ok in zip(x, self.good, strict=True)])
         self.width = samples(s.smoothing, rate)
+        self._slow_width = samples(s.hyperaemia_mean, rate)
         self._k = np.arange(self.n)
         self._rows = np.arange(len(x))
-        self._area: Floats | None = None
-        zeros = np.zeros((len(x), 1))
-        self._sum = np.concatenate((zeros, np.cumsum(np.where(self.good, x, 0.0), axis=1)), axis=1)
-        self._count = np.concatenate((zeros, np.cumsum(self.good, axis=1)), axis=1)
+
+    @cached_property
+    def slow(self) -> Floats:
+        """The mean by which a hyperaemia is told from a wave."""
+        return moving_mean(self.x, self._slow_width)
+
+    @cached_property
+    def filled(self) -> Floats:
+        """The records with their holes bridged."""
+        rows = zip(self.x, self.good, strict=True)
+        return self.x if self.good.all() else np.stack([fill(row, ~ok) for row, ok in rows])
+
+    @cached_property
+    def _area(self) -> Floats:
+        return _running_area(self.filled)
+
+    @cached_property
+    def _sum(self) -> Floats:
+        return _from_zero(np.cumsum(np.where(self.good, self.x, 0.0), axis=1))
+
+    @cached_property
+    def _count(self) -> Floats:
+        return _from_zero(np.cumsum(self.good, axis=1))
 
     def time(self, index: Any) -> Floats:
         """Return the seconds of samples."""
@@ -314,13 +333,8 @@ class _Grid:
 
     def integral(self, low: Floats, high: Floats, y: Floats | None = None) -> Floats:
         """Return the integral of the line through the samples (of y, else of x) on [low, high]; NaN outside."""
-        if y is None:
-            y = self.filled
-            if self._area is None:
-                self._area = _running_area(y)
-            running = self._area
-        else:
-            running = _running_area(y)
+        running = self._area if y is None else _running_area(y)
+        y = self.filled if y is None else y
 
         def until(time: Floats) -> Floats:
             position = (time - self.start) * self.rate
@@ -371,6 +385,11 @@ class _Grid:
         part = np.where((k > 0) & (part >= 0) & (part <= 1), part, 1.0)
         time = np.fmax(self.time(k - 1 + part), low)
         return np.where(found, time, np.nan)
+
+
+def _from_zero(total: Floats) -> Floats:
+    """Return (r, n + 1): nothing before the first sample."""
+    return np.concatenate((np.zeros((len(total), 1)), total), axis=1)
 
 
 def _running_area(y: Floats) -> Floats:

@@ -97,7 +97,7 @@ class PorhAssistant:
                 self._since = float(flux.time[0])
             self._now = float(flux.time[-1])
             self._blocks.append(flux)
-            if self._pulse is not None:
+            if self._pulse is not None and self._phase is Phase.REST:
                 self._pulse.feed(flux.masked[:, None])
             self._follow(flux)
         return self.now()
@@ -181,7 +181,9 @@ class PorhAssistant:
             return
         # The mean over some seconds looks back before the release.
         lead = self.settings.smoothing + 1.0
-        grid = self._seen().between(off - lead, math.inf).uniform(self.rate, max_gap=1.5 / self.rate)
+        since = [block for block in self._blocks if block.time[-1] >= off - lead]
+        since[0] = since[0].between(off - lead, math.inf)
+        grid = _joined(since).uniform(self.rate, max_gap=1.5 / self.rate)
         rest = self._rest_flow.value if self._rest_flow and self._rest_flow.value is not None else math.nan
         m = follow(grid.masked, self.rate, float(grid.time[0]), off, rest, self.settings)
         self._peak, self._to_peak = m.peak, m.time_to_peak
