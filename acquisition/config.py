@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -56,7 +57,8 @@ class PageTable(Table, frozen=True):
 class Influx(Table, frozen=True):
     """A remote InfluxDB; its token stands in a file, or in the environment variable `token_env`.
 
-    `ca_file` holds the certificate of a private authority that signed the server's.
+    `ca_file` holds the certificate of a private authority that signed the server's. `gzip` is on unless said
+    otherwise, or the server is on this machine.
     """
 
     url: Annotated[str, Meta(pattern=r"^https?://[^@\s]+$")]
@@ -65,7 +67,13 @@ class Influx(Table, frozen=True):
     token_file: str | None = None
     token_env: str | None = None
     ca_file: str | None = None
+    gzip: bool | None = None
     flush: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
+
+    @property
+    def compressed(self) -> bool:
+        """Whether batches are compressed on the way."""
+        return urlsplit(self.url).hostname not in LOOPBACK if self.gzip is None else self.gzip
 
     def ca(self, beside: Path) -> str | None:
         """The path of `ca_file`."""

@@ -20,7 +20,14 @@ INFLUX = "influx"
 def influx_writer(config: Config) -> InfluxWriter:
     """What writes to it. ConfigurationError where there is none, or no token."""
     influx, beside = _influx(config), config.path.parent
-    return InfluxWriter(influx.url, influx.org, influx.bucket, lambda: influx.token(beside), ca_file=influx.ca(beside))
+    return InfluxWriter(
+        influx.url,
+        influx.org,
+        influx.bucket,
+        lambda: influx.token(beside),
+        ca_file=influx.ca(beside),
+        compressed=influx.compressed,
+    )
 
 
 def influx_reader(config: Config) -> InfluxReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
@@ -19,6 +20,8 @@ from acquisition.errors import ConfigurationError
 from acquisition.remotes.answer import Answer, Verdict
 
 TIMEOUT = 10.0
+LEVEL = 1
+"""Of compression: 11 times smaller at 3.4 M samples per CPU-second."""
 _DROPPED = re.compile(r" ?\bdropped=(\d+)")
 
 
@@ -36,6 +39,7 @@ class InfluxWriter:
         token: str | Callable[[], str],
         timeout: float = TIMEOUT,
         ca_file: str | None = None,
+        compressed: bool = False,
     ) -> None:
         logging.getLogger().addFilter(_hide_answers)
         self._ask_token = token if callable(token) else lambda: token
@@ -43,11 +47,17 @@ class InfluxWriter:
         self._token = self._ask_token()
         self._client = InfluxDBClient(url, token=self._token, org=org, timeout=int(timeout * 1000), ssl_ca_cert=ca_file)
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._compressed = compressed
+        if compressed:
+            self._client.api_client.default_headers["Content-Encoding"] = "gzip"
 
     def send(self, text: str) -> Answer:
         """Write lines; never raises for what a server or network may do."""
+        data = text.encode()
+        if self._compressed:  # not by the client itself: its level 9 takes 15 times as long for a quarter less
+            data = gzip.compress(data, LEVEL, mtime=0)
         try:
-            self._api.write(self._bucket, self._org, text.encode())  # ns is its default
+            self._api.write(self._bucket, self._org, data)  # ns is its default
         except InfluxDBError as error:
             return self._judge(error)
         except SSLError as error:

@@ -75,7 +75,8 @@ def ship(url, bucket, writer, directory, *, pace=QUICK, timeout=10.0, token="a-t
         writer.put(Event(kind, key[0], "", text, details))
 
     settings = {"flush": 0.005, "together": 0.0, "key_now": lambda: 0, **more}
-    remote = settings.pop("remote", None) or InfluxWriter(url, "org", bucket, token, timeout)
+    compressed = settings.pop("compressed", False)
+    remote = settings.pop("remote", None) or InfluxWriter(url, "org", bucket, token, timeout, compressed=compressed)
     key_now = settings.pop("key_now")
     shipment = settings.pop("shipment", None) or Shipment(lambda header: "m", TAGS)
     shipper = Shipper(name, remote, writer, directory, shipment, say, key_now, pace=pace, **settings)

@@ -1,5 +1,6 @@
 """A fault between shipper and server: an HTTP proxy that does to each request what a script says."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -113,7 +114,9 @@ class FaultProxy:
         self.down()
 
     def _serve(self, handler):
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode()
+        raw = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        packed = {"Content-Encoding": "gzip"} if handler.headers.get("Content-Encoding") == "gzip" else {}
+        body = (gzip.decompress(raw) if packed else raw).decode()
         write = handler.path.startswith("/api/v2/write")
         with self._lock:
             fault = self.script(body) if write else None
@@ -131,7 +134,7 @@ class FaultProxy:
                 self.seen.append(body)
             connection = http.client.HTTPConnection(self._upstream, timeout=10)
             try:
-                connection.request(handler.command, handler.path, body.encode(), {"Content-Type": "text/plain"})
+                connection.request(handler.command, handler.path, raw, {"Content-Type": "text/plain", **packed})
                 response = connection.getresponse()
                 status, answer = response.status, response.read()
                 kind = {"Content-Type": response.headers.get("Content-Type") or "text/plain"}

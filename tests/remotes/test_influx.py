@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from acquisition.config import Influx
 from acquisition.store import Store
 from tests.remotes.landed import accepted, first_deliveries, landed, refused, ship
 from tests.remotes.proxy import LOST_REPLY, RESET, FaultProxy, Says, Slow, error
@@ -57,7 +58,8 @@ def random_bits(n, width, seed):
     return values
 
 
-def test_every_value_time_and_flag_lands_as_it_was_accepted(tmp_path, influx_server, influx_gate, database):
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_value_time_and_flag_lands_as_it_was_accepted(compressed, tmp_path, influx_server, influx_gate, database):
     one, other = sources()
     rng = np.random.default_rng(3)
     with Recording(tmp_path) as writer:
@@ -69,11 +71,24 @@ def test_every_value_time_and_flag_lands_as_it_was_accepted(tmp_path, influx_ser
                 times = chunk.time + rng.integers(0, STEP - 1, len(chunk))
                 writer.put(replaced(chunk, values, quality.astype(np.uint8), times))
             writer.flush()
-        shipper = ship(influx_gate.url, database, writer, tmp_path)
-        delivered(tmp_path, writer, shipper)
-        shipper.stop(5)
+        with FaultProxy(influx_gate.url) as proxy:
+            shipper = ship(proxy.url, database, writer, tmp_path, compressed=compressed)
+            delivered(tmp_path, writer, shipper)
+            shipper.stop(5)
+    assert (proxy.headers.get("Content-Encoding") == "gzip") == compressed
     assert landed(influx_server, database) == accepted(tmp_path)
     assert sum(map(len, accepted(tmp_path).values())) == 1600
+
+
+def test_batches_are_compressed_unless_the_server_is_here_or_the_entry_says_otherwise():
+    def compressed(url, **more):
+        return Influx(url, "o", "b", token_file="t", **more).compressed
+
+    assert compressed("https://influx.example.org:8086")
+    assert not compressed("http://127.0.0.1:8086")
+    assert not compressed("http://[::1]:8086")
+    assert not compressed("https://influx.example.org", gzip=False)
+    assert compressed("http://localhost:8086", gzip=True)
 
 
 def replaced(chunk, values, quality, time):
