@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from acquisition.examination import posture
 from acquisition.examination.binding import Address
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import CARBON_DIOXIDE, NEAR, TEMPERATURE, Evidence
@@ -52,7 +53,8 @@ def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
     found = porh(_flux(evidence), occlusion, settings, abi=known.abi)
     results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
     results += [vascular_conductance(found[name], known.mean, abi=known.abi) for name in ("rest_flow", "peak_flow")]
-    return _all(evidence, "flux", results, FLUX)
+    results = posture.judged(evidence, results)
+    return _all(evidence, "flux", [*results, *posture.of_flux(evidence, _flux(evidence))], FLUX)
 
 
 def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
@@ -89,17 +91,19 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
             for name in ("heating_baseline", "plateau", "maximum")
         ),
     ]
-    outcomes = _all(evidence, "flux", results, FLUX)
+    outcomes = _all(evidence, "flux", posture.judged(evidence, results), FLUX)
     return outcomes + ([_dose(evidence, "heater", heater)] if heater is not None else [])
 
 
 def _flowmotion(evidence: Evidence, known: Known) -> list[Outcome]:
     del known
-    window = evidence.phase("rest")
+    window, flux = evidence.phase("rest"), _flux(evidence)
+    if window is not None:
+        window = (window[0], min(window[1], posture.lying_until(evidence)))
     bands = SETS.get(str(evidence.settings.get("bands")), STEFANOVSKA)
     tau = evidence.conditions().get("time_constant")
-    found = flowmotion(_flux(evidence), window, bands, tau=None if tau is None else float(tau))
-    return _all(evidence, "flux", list(found.values()), FLUX)
+    found = flowmotion(flux, window, bands, tau=None if tau is None else float(tau))
+    return _all(evidence, "flux", [*found.values(), *posture.of_flux(evidence, flux)], FLUX)
 
 
 def _tcpo2(evidence: Evidence, known: Known) -> list[Outcome]:
@@ -122,7 +126,7 @@ def _oxygen(evidence: Evidence, known: Known) -> list[Outcome]:
 
 def _resting(evidence: Evidence, until: float | None) -> list[Outcome]:
     applied = evidence.mark("applied")
-    end = evidence.end if until is None else until
+    end = min(evidence.end if until is None else until, posture.lying_until(evidence))
     chests, limbs = evidence.addresses("chest"), evidence.addresses("limb")
     rests: dict[Address, Result] = {}
     outcomes: list[Outcome] = []
@@ -137,6 +141,8 @@ def _resting(evidence: Evidence, until: float | None) -> list[Outcome]:
         ratios = {address: tcpo2.rpi(rests[address], rests[chests[0]]) for address in limbs}
         outcomes += [_outcome(evidence, address, ratio, TCPO2) for address, ratio in ratios.items()]
     for address in (*chests, *limbs):
+        posed = posture.of_oxygen(evidence, evidence.trace(address))
+        outcomes += [_outcome(evidence, address, result, TCPO2) for result in posed]
         temperature = evidence.beside(address, TEMPERATURE)
         if temperature is not None:
             outcomes.append(_dose(evidence, str(address), temperature))

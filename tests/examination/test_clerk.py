@@ -47,7 +47,7 @@ def test_the_answer_says_where_the_session_stands_and_what_may_come(office):
         300.0,
         130.0,
     )
-    assert [mark["name"] for mark in answer["marks"]] == ["inflate", "moved"]
+    assert [mark["name"] for mark in answer["marks"]] == ["inflate", "moved", "position"]
     assert answer["bindings"]["flux"] == ["ldf/flux/flux"]
     assert answer["simulated"], "it says that its instruments are simulated"
     assert office("list")["sessions"][0]["state"] == "open"
