@@ -11,11 +11,12 @@ class Pace:
 
     The least delay of each second is compared with that of the seconds before it, whose drift is taken for the
     difference between both clocks. A step is told when it has stayed for `CONFIRM` seconds, since samples may only come
-    late; one of less than half a sample, or of `FINEST` seconds, cannot be seen.
+    late; one of less than half a sample, or of `FINEST` seconds, cannot be told from a host
+    that reads later than it did.
     """
 
     WINDOW = 1.0
-    FINEST = 0.005
+    FINEST = 0.03
     MEMORY = 9
     ENOUGH = 3
     CONFIRM = 5

@@ -75,7 +75,7 @@ class Di1100Driver(Driver):
         "DATAQ public examples, binary_comm/DI-1100",
         (
             "the stream has no frame mark: a few bytes lost between device and host would exchange the inputs unseen "
-            "until the next start; the clock tells of more than 5 ms",
+            "until the next start; the clock tells of more than 30 ms",
             "whether `start` is echoed is not stated: an echo is taken off where it comes",
             "the device is not asked who it is: simulated and real ones cannot be told apart",
         ),

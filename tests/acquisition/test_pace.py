@@ -9,7 +9,7 @@ from acquisition.pace import Pace
 RATE = 100.0
 
 
-def tell(seconds, lost=(), doubled=(), stalls=(), held=(), rate=RATE, block=1, seed=1, jitter=0.002):
+def tell(seconds, lost=(), doubled=(), stalls=(), held=(), busy=(), rate=RATE, block=1, seed=1, jitter=0.002):
     """(second, samples) of each step that is told of a stream of that true rate."""
     chance, pace, told, latest = random.Random(seed), Pace(RATE), [], 0.0
     for k in range(int(seconds * rate / block)):
@@ -20,6 +20,7 @@ def tell(seconds, lost=(), doubled=(), stalls=(), held=(), rate=RATE, block=1, s
         arrived = max([arrived, *(end for start, end in stalls if start <= at < end)])
         arrived += sum(2.5 for start, end in held if start <= at < end)
         n = block * (2 if any(start <= at < end for start, end in doubled) else 1)
+        arrived += sum(0.02 for start, end in busy if start <= at < end)
         arrived = max(arrived, latest)
         latest = arrived
         step = pace.count(n, arrived)
@@ -34,7 +35,7 @@ def test_jitter_and_a_clock_that_is_wrong_are_no_step(seed, rate):
     assert tell(600.0, rate=rate, seed=seed) == []
 
 
-@pytest.mark.parametrize("seconds", [0.03, 0.1, 0.5])
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.5])
 def test_lost_samples_are_told_once_within_seven_seconds_and_counted(seconds):
     ((at, step),) = tell(60.0, lost=[(20.0, 20.0 + seconds)])
     assert 20.0 < at < 27.5
@@ -54,3 +55,7 @@ def test_samples_that_only_come_late_are_no_step():
 def test_two_losses_are_told_one_by_one():
     told = [step for _, step in tell(60.0, lost=[(20.0, 20.1), (30.0, 30.2)])]
     assert told == [pytest.approx(-10, abs=1), pytest.approx(-20, abs=1)]
+
+
+def test_a_host_that_reads_later_or_sooner_than_it_did_is_no_step():
+    assert tell(60.0, busy=[(0.0, 15.0), (30.0, 40.0)]) == []
