@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
@@ -115,7 +115,7 @@ class TapeWriter:
             self._file.close()
             self._file = None
 
-    def _guarded(self, step: Any) -> None:
+    def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
         except OSError as error:
