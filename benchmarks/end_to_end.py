@@ -94,20 +94,25 @@ def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
         daemon = subprocess.Popen(
             [*PERFUSION, "run", "-c", str(config)], env=entry_point(folder / "meta"), stderr=subprocess.PIPE
         )
-        assert daemon.stderr is not None
-        while b"live page" not in daemon.stderr.readline():
-            pass
-        time.sleep(2.0)
-        before, started = cpu_of(daemon.pid), time.monotonic()
-        begin(instruments)
-        sent = report(instruments)
-        values = ports * channels * sent["lines"]
-        in_time = _held(server, "measurement", channels)
-        while (held := _held(server, "measurement", channels)) < values and time.monotonic() < started + 3 * seconds:
-            time.sleep(0.2)
-        used, elapsed = cpu_of(daemon.pid) - before, time.monotonic() - started
-        daemon.send_signal(signal.SIGTERM)
-        daemon.communicate(timeout=20)
+        try:
+            assert daemon.stderr is not None
+            while b"live page" not in daemon.stderr.readline():
+                pass
+            time.sleep(2.0)
+            before, started = cpu_of(daemon.pid), time.monotonic()
+            begin(instruments)
+            sent = report(instruments)
+            values = ports * channels * sent["lines"]
+            in_time = _held(server, "measurement", channels)
+            while (
+                held := _held(server, "measurement", channels)
+            ) < values and time.monotonic() < started + 3 * seconds:
+                time.sleep(0.2)
+            used, elapsed = cpu_of(daemon.pid) - before, time.monotonic() - started
+            daemon.send_signal(signal.SIGTERM)
+            daemon.communicate(timeout=20)
+        finally:
+            daemon.kill()
     return _cost("perfusion run", (ports, channels, rate), values, (in_time, held), used, elapsed)
 
 

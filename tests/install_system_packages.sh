@@ -19,10 +19,12 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
         trap 'rm -f "$policy"' EXIT
     fi
-    apt-get update -qq
+    patient="-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
+    # shellcheck disable=SC2086
+    apt-get update -qq $patient
     # One by one: a package that a distribution lacks keeps none of the others away.
     for package in $missing; do
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $patient --no-install-recommends "$package" >/dev/null
     done
 fi
 still=$(lacking)
