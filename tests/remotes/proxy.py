@@ -1,5 +1,6 @@
 """A fault between shipper and server: an HTTP proxy that does to each request what a script says."""
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -9,6 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.remotes.servers import until
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,15 @@ class FaultProxy:
             def handle_error(self, *_):
                 pass
 
-        self._server = Server(("127.0.0.1", self.port or 0), Handler)
+        until(lambda: self._listen(Server, Handler), "listening on the same port again")
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def _listen(self, server, handler):
+        # Somebody's outgoing connection may have the port for a moment.
+        with contextlib.suppress(OSError):
+            self._server = server(("127.0.0.1", self.port or 0), handler)
+            return True
 
     def down(self):
         """Listen no more, and drop who is connected."""

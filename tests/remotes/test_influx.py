@@ -221,11 +221,16 @@ def drink(seed, directory, server, gate, database, rounds=10):
         shipper = ship(proxy.url, database, writer, directory, timeout=0.1, rng=random.Random(seed))
         feeds = sources()
         for _ in range(rounds):
+            away = rng.random() < 0.15
+            if away:
+                proxy.down()
             for source in feeds:
                 chunk, found = poisoned(source.chunk(int(rng.integers(1, 60))), rng)
                 planted |= found
                 writer.put(chunk)
             writer.flush()
+            if away:
+                proxy.up()
             if rng.random() < 0.2:
                 shipper.stop(float(rng.random() < 0.5) * 0.2)
                 # One that did not end in time must not be there beside the next one.
