@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from acquisition.errors import StoreError
-from acquisition.store import chain, schema, tiers, wal
+from acquisition.store import chain, overview, schema, tiers, wal
 from acquisition.store.journal import cursor_checksum
 from acquisition.store.tiers import Stored
 
@@ -85,6 +85,7 @@ def check(path: Path | str, witness: tuple[int, str] | None = None, *, vfs: str 
             head = _check_events(connection, witness, problems)
             problems += _announced(connection)
             problems += _cursors(connection)
+            problems += _overviews(connection)
     except (apsw.Error, msgspec.MsgspecError, ValueError, TypeError, StoreError) as error:
         problems.append(f"the file cannot be read further: {error}")
     finally:
@@ -137,6 +138,13 @@ def _cursors(connection: apsw.Connection) -> Iterator[str]:
     for name, stream, following, crc in connection.execute("SELECT * FROM cursor"):
         if cursor_checksum(name, stream, following) != crc:
             yield f"cursor {name}: its position in stream {stream} is damaged"
+
+
+def _overviews(connection: apsw.Connection) -> Iterator[str]:
+    """A damaged row of the overview costs no sample, but a trace is then drawn in other bins than before."""
+    for row in connection.execute("SELECT * FROM overview"):
+        if overview.unpack([row]) is None:
+            yield f"overview of stream {row[0]}, level {row[1]} (samples from {row[2]}): damaged, drawn without it"
 
 
 @dataclass(slots=True)

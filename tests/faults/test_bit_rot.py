@@ -20,7 +20,7 @@ def good(tmp_path_factory):
     """A closed record with both tiers, two streams, holes, events, cursors and an overview."""
     directory = tmp_path_factory.mktemp("good")
     sources = [Source(), Source(header("tcpo2", "po2", ("chest",)), seed=2)]
-    with Recording(directory, compact=None) as writer:
+    with Recording(directory, flush=30.0, compact=None) as writer:  # commits when told to: the same bytes every time
         for k in range(60):
             for source in sources:
                 writer.put(source.chunk(40, lost={20: 5, 41: -1}.get(k), device_time=True))

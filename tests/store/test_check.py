@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from acquisition.store import Store, check
+from acquisition.store.compaction import Compactor
 from tests.store.records import STEP, T0, Recording, Source, event, header
 
 
@@ -200,6 +201,19 @@ def test_a_damaged_cursor_is_named_and_counts_as_none(directory):
     assert "cursor influx" in problems(directory)
     with Store(directory) as store:
         assert store.cursors() == {}
+
+
+def test_a_damaged_overview_is_named_with_its_place(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        for _ in range(20):
+            writer.put(source.chunk(10))
+            writer.flush()
+        Compactor(writer._file, writer.submit, samples=100).run_once()
+    assert check(tmp_path).ok
+    spoil(tmp_path, "UPDATE overview SET start = start + 1 WHERE first = 0")
+    (problem,) = check(tmp_path).problems
+    assert problem.startswith("overview of stream 1, level 1 (samples from 0): damaged")
 
 
 def test_only_the_first_hundred_problems_are_listed(tmp_path):
