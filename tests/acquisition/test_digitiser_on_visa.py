@@ -111,7 +111,7 @@ def test_a_pulled_cable_costs_at_most_the_answer_in_flight(kind):
         assert number[-1] * 0.05 > 3.2
     assert [e.details["state"] for e in desk.events("state")].count("STREAMING") == 2
     assert sum("it is resumed" in e.text for e in desk.events("instrument")) == 1
-    assert desk.instrument._started is None
+    assert desk.instrument.scan.started is None
 
 
 @pytest.mark.parametrize("speed", [1.0, 100.0])

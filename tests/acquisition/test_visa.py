@@ -254,7 +254,7 @@ def test_closing_never_blocks_and_sends_the_farewell(kind):
         port.write(b"INIT\n")
         port.write(b"SYST:ERR?\n")
         await host.next()
-        assert instrument._started is not None
+        assert instrument.scan.started is not None
         instrument.answer_late(9.0)
         port.write(b"*IDN?\n")
         port.write(b"ABOR\n")
@@ -263,9 +263,9 @@ def test_closing_never_blocks_and_sends_the_farewell(kind):
         assert time.monotonic() - before < 0.05
         for _ in range(40):
             await asyncio.sleep(0.05)
-            if instrument._started is None:
+            if instrument.scan.started is None:
                 break
-        assert instrument._started is None
+        assert instrument.scan.started is None
         assert host.items.empty()
 
     on_link(kind, script)
