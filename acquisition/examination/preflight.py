@@ -13,6 +13,7 @@ from typing import Any
 from acquisition.errors import Refused
 from acquisition.examination.participant import check_text
 from acquisition.examination.protocol import BAROMETER, CheckRule, Protocol
+from acquisition.model import Quality
 from acquisition.signals.oxygen_calibration import calibration_pressure
 
 SECOND = 1_000_000_000
@@ -170,7 +171,7 @@ def _channel(role: str, address: str, device: Mapping[str, Any], channel: Mappin
     live = device["state"] == "STREAMING" and not channel["stale"] and channel["value"] is not None
     shown = "no value" if channel["value"] is None else f"{channel['value']:.4g} {channel['display_unit']}"
     doubts = [] if live else [str(channel["word"] if device["state"] == "STREAMING" else device["state"])]
-    doubts += [str(each) for each in channel["quality"]]
+    doubts += [str(each).lower() for each in channel["quality"] if each != Quality.GOOD.name]
     if channel["confidence"].startswith("unconfirmed"):
         doubts.append(channel["confidence"])
     found = ", ".join((shown, *doubts))

@@ -76,6 +76,25 @@ def test_an_outline_comes_from_a_file(call, directory, tmp_path):
     assert desk.book(directory).sessions["s1"].observations("ulcer")[0].fields["outline"][1] == [100.0, 0.0]
 
 
+def test_an_ulcer_is_entered_with_what_makes_it_usable(call, directory):
+    digest = "0" * 64
+    call(
+        "observe", "ulcer", "--id", "u1", "--limb", "left", "--site", "heel", "--length", "3.2cm", "--width", "18mm",
+        "--rater", "R2", "--debrided", "yes", "--photo-sha256", digest, "--session", "s1",
+    )  # fmt: skip
+    fields = desk.book(directory).sessions["s1"].observations("ulcer")[0].fields
+    assert (fields["length"], fields["width"], fields["ulcer"], fields["side"]) == (32.0, 18.0, "u1", "left")
+    assert (fields["rater"], fields["debrided"], fields["photograph_sha256"]) == ("R2", True, digest)
+
+
+def test_what_changes_an_outcome_by_itself_has_its_word_its_limb_and_its_day(call, directory):
+    call("observe", "event", "amputation", "--limb", "left", "--on", "2026-02-27", "--session", "s1")
+    fields = desk.book(directory).sessions["s1"].observations("event")[0].fields
+    assert (fields["kind"], fields["limb"], fields["on"]) == ("amputation", "left", "2026-02-27")
+    with pytest.raises(Refused, match="needs its limb"):
+        call("observe", "event", "revascularisation", "--session", "s1")
+
+
 def test_a_session_starts_only_where_something_is_recorded(call, directory):
     with pytest.raises(Refused, match="nothing is being recorded"):
         call("session", "start", "--protocol", "porh", "--subject", "03-118", "--visit", "baseline")

@@ -26,7 +26,7 @@ def said(answers, protocol="porh"):
 def bench(**channel):
     whole = {
         "stream": "flux", "name": "flux", "value": 12.3, "display_unit": "PU", "word": "live", "stale": False,
-        "quality": [], "confidence": "documented", **channel,
+        "quality": ["GOOD"], "confidence": "documented", **channel,
     }  # fmt: skip
     return {
         "now": "2026-03-01T09:00:00.000Z", "utc": "2026-03-01T09:00:00.400Z", "speed": 1.0,
@@ -115,8 +115,8 @@ def test_a_bench_in_order():
     ("channel", "found"),
     [
         ({"stale": True, "word": "stale"}, "12.3 PU, stale"),
-        ({"value": None, "word": "invalid", "quality": ["invalid"]}, "no value, invalid, invalid"),
-        ({"quality": ["out of range"]}, "12.3 PU, out of range"),
+        ({"value": None, "word": "invalid", "quality": ["INVALID"]}, "no value, invalid, invalid"),
+        ({"quality": ["RANGE"]}, "12.3 PU, range"),
         ({"confidence": "unconfirmed scale"}, "12.3 PU, unconfirmed scale"),
     ],
 )

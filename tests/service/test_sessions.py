@@ -70,4 +70,10 @@ def test_a_refusal_has_its_exit_code_and_says_what_to_do(bench, say):
     assert "known: " in say(*start, "--protocol", "pohr", "--subject", "03-117", code=3)
     assert "no channel 'flux'" in say(*start, "--protocol", "porh", "--subject", "03-117", code=8)
     assert "session start" in say("session", "mark", "release", code=8)
+    listed = say("session", "check", "--protocol", "tcpo2-rest", "--check", "barometer=760", "--check", "air=154,170")
+    states = {check["name"]: check["state"] for check in listed["checks"]}
+    assert (states["chest"], states["limb"], states["record"], states["disk"]) == ("ok", "ok", "ok", "ok")
+    assert (states["barometer"], states["air"], states["lifted"]) == ("ok", "look", "unanswered")
+    whole = ("session", "start", "--protocol", "tcpo2-rest", "--subject", "03-117", "--visit", "baseline")
+    assert "The skin under" in say(*whole, "--check", "skin=no", code=8)
     assert daemon.stop() == 0
