@@ -84,6 +84,15 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """What an instrument said of itself to the whole network: `port` as a device's entry names it, and its identity."""
+
+    port: str
+    model: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What a person or a protocol wants of an instrument that the service controls; `by` is who, and why."""
 
@@ -139,6 +148,9 @@ class Driver(Peer, ABC):
     counted: ClassVar[bool] = True
     """False where the protocol has nothing by which the number of missing samples could be told."""
 
+    announced_on: ClassVar[tuple[int, str] | None] = None
+    """UDP port and multicast group (empty for none) where such instruments make themselves known unasked."""
+
     streams: tuple[Stream, ...]
     silence: float
     serial: Serial | None = None
@@ -149,6 +161,11 @@ class Driver(Peer, ABC):
         super().__init__()
         self.setup = setup
         self._saying: list[Notice] = []
+
+    @classmethod
+    def announced(cls, data: bytes) -> Announced | None:  # noqa: ARG003
+        """What a datagram of `announced_on` says; None where it is none of this driver's."""
+        return None
 
     @property
     def writable(self) -> tuple[re.Pattern[bytes], ...]:

@@ -16,6 +16,7 @@ import msgspec
 
 from acquisition import ending
 from acquisition.errors import ConfigurationError
+from simulators.announcing import Announcing
 from simulators.cables import Cable, PtyCable, TcpCable
 from simulators.description import describe
 from simulators.faults import KINDS, Faults, parse
@@ -61,6 +62,9 @@ def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 )
 @click.option("--tcp", callback=_address, metavar="HOST:PORT", help="Serve TCP; port 0 takes a free one.")
 @click.option("--udp", callback=_address, metavar="HOST:PORT", help="Serve UDP; port 0 takes a free one.")
+@click.option(
+    "--announce", callback=_address, metavar="HOST:PORT", help="With --udp: where to tell the network of itself."
+)
 @click.option("--hislip", callback=_address, metavar="HOST:PORT", help="Serve VISA over HiSLIP.")
 @click.option("--vxi11", callback=_address, metavar="HOST:PORT", help="Serve VISA over VXI-11.")
 @click.option("--link", metavar="PATH", help="Symbolic link to the pseudo-terminal: its stable name.")
@@ -113,7 +117,10 @@ def simulate(name: str | None, **given: Any) -> int:
     )
     instrument = found(plan)
     cable = _cable(instrument, given)
-    asyncio.run(_run(Runner(instrument, cable, clock, faults), given["seconds"]))
+    if given["announce"] and not given["udp"]:
+        raise click.UsageError("--announce goes with --udp")
+    announcing = Announcing(instrument, given["announce"], clock.now, clock.speed) if given["announce"] else None
+    asyncio.run(_run(Runner(instrument, cable, clock, faults), given["seconds"], announcing))
     return 0
 
 
@@ -157,7 +164,7 @@ def _visa(module: str, name: str, address: tuple[str, int]) -> Cable:
     return cable
 
 
-async def _run(runner: Runner, seconds: float | None) -> None:
+async def _run(runner: Runner, seconds: float | None, announcing: Announcing | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,7 +172,13 @@ async def _run(runner: Runner, seconds: float | None) -> None:
     _watch_stdin(loop, stop, runner)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
-    await runner.run(_announce, stop)
+
+    def listening(listen: dict[str, Any]) -> None:
+        print(json.dumps({"listen": listen}), flush=True)
+        if announcing is not None:
+            announcing.begin(listen)
+
+    await runner.run(listening, stop)
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, runner: Runner) -> None:
@@ -194,10 +207,6 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, runner: R
                 click.echo(f"simulators: {error}", err=True)
 
     loop.add_reader(0, readable)
-
-
-def _announce(listen: dict[str, Any]) -> None:
-    print(json.dumps({"listen": listen}), flush=True)
 
 
 def main() -> None:

@@ -93,6 +93,10 @@ class Instrument(Peer, ABC):
     def reset(self, at: float) -> None:
         """Lose power and come back."""
 
+    def announcement(self, at: float, host: str, port: int) -> bytes | None:
+        """What it tells the network while nobody talks to it, being reached at `host` and `port`; None for nothing."""
+        return None
+
     def fault(self, kind: str, on: bool) -> bool:
         """Switch a fault of the device itself on or off; False where this instrument has none of that kind.
 

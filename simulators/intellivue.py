@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import struct
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
@@ -68,6 +69,9 @@ from drivers.intellivue.exchange import (
     FIRST_PART,
     LAST_PART,
     MIDDLE_PART,
+    NETWORK,
+    PROTOCOLS,
+    ConnectIndication,
     ErrorResult,
     MdsCreate,
     MdsCreateResult,
@@ -120,7 +124,7 @@ class IntelliVueMonitor(Instrument):
     serial = Serial(115200)
     not_modelled = (
         "waves, alarms, patient data and settings",
-        "the autospeed variant of the serial protocol, and the connect indication that a network is told",
+        "the autospeed variant of the serial protocol",
         "the delay with which a real monitor answers",
     )
 
@@ -181,6 +185,16 @@ class IntelliVueMonitor(Instrument):
         """Restart: the association is gone and the relative time begins at zero."""
         self._booted = at
         self._forget()
+
+    def announcement(self, at: float, host: str, port: int) -> bytes | None:
+        """A connect indication while no host is associated."""
+        if self._associated:
+            return None
+        network = bytes(6) + socket.inet_aton(host) + b"\xff\xff\xff\x00"
+        # Association and data export, each by UDP.
+        protocols = pack_list([struct.pack(">HHHH", kind, 1, port, 0) for kind in (1, 5)])
+        known = ((NETWORK, network), (PROTOCOLS, protocols), *self._identity())
+        return ConnectIndication(self._ticks(at), known).encode()
 
     def fault(self, kind: str, on: bool) -> bool:
         """Faults: wrong-identity, detached (the first electrode), out-of-range, alarm, counter-wrap (within 5 s)."""

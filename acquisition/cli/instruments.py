@@ -19,6 +19,8 @@ from acquisition.analog import Profile
 from acquisition.cli.tables import show_facts, show_table
 from acquisition.driver import Driver, Setup
 from acquisition.errors import PerfusionError
+from acquisition.ports.announcements import Channel
+from acquisition.ports.announcements import listen as hear
 from acquisition.ports.serial import holders_of
 from acquisition.registry import drivers
 
@@ -26,11 +28,26 @@ from acquisition.registry import drivers
 @click.command()
 @click.argument("names", metavar="[DRIVER]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def devices(names: tuple[str, ...], as_json: bool) -> None:
+@click.option(
+    "--listen",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Only show who makes himself known on the network within this time; monitors do every 10 s.",
+)
+@click.option("--on", default="", metavar="ADDRESS", help="With --listen: this computer's address (default: all).")
+def devices(names: tuple[str, ...], as_json: bool, listen: float | None, on: str) -> None:
     """Show the drivers, their channels and the standing of their protocols; the analog profiles; the serial ports.
 
     With one or more DRIVERs those alone.
     """
+    if listen is not None:
+        found = _heard(listen, on)
+        if as_json:
+            click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+            return
+        columns = ("driver", "port", "model", "serial")
+        show_table(columns, [[each[name] for name in columns] for each in found], "nobody made himself known")
+        return
     unknown = [name for name in names if name not in drivers()]
     if unknown:
         raise click.BadParameter(f"no driver is called {', '.join(unknown)}; there are {', '.join(drivers())}")
@@ -92,6 +109,19 @@ def _simulators() -> dict[str, dict[str, Any]]:
     )
     found: dict[str, dict[str, Any]] = json.loads(answer.stdout) if answer.returncode == 0 else {}
     return found
+
+
+def _heard(seconds: float, on: str) -> list[dict[str, str]]:
+    """Who made himself known on the network, each once."""
+    kinds = {kind: Channel(*kind.announced_on) for kind in set(drivers().values()) if kind.announced_on is not None}
+    found: dict[str, dict[str, str]] = {}
+    for channel, data in hear({*kinds.values()}, seconds, on):
+        for kind in (kind for kind, its in kinds.items() if its == channel):
+            said = kind.announced(data)
+            if said is not None:
+                name = next(iter(kind.about.names))
+                found[said.port] = {"driver": name, "port": said.port, "model": said.model, "serial": said.serial}
+    return [found[port] for port in sorted(found)]
 
 
 def _show(several: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driver import About, Announced, Driver, Serial, Setup
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Notice, Readings, TimeBase
 from drivers.intellivue.announcer import Announcer
@@ -80,6 +80,21 @@ class IntelliVue(Driver):
         ),
     )
     Options = Options
+    announced_on: ClassVar[tuple[int, str] | None] = (24005, "224.0.23.63")
+
+    @classmethod
+    def announced(cls, data: bytes) -> Announced | None:
+        """Read a connect indication: the address that takes associations, model and system id."""
+        try:
+            message = decode(data)
+            if not isinstance(message, ConnectIndication):
+                return None
+            address, port, who = message.address, message.port, identity_of(message.attributes)
+        except Malformed:
+            return None
+        if address is None or port is None:
+            return None
+        return Announced(f"udp://{address}:{port}", who.get("model", ""), who.get("serial", ""))
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -24,6 +24,7 @@ EVENT_REPORT, CONFIRMED_EVENT, CONFIRMED_ACTION = 0, 1, 7
 SINGLE_POLL, EXTENDED_POLL = 0x0C16, 0xF13B
 FIRST_PART, MIDDLE_PART, LAST_PART = 1, 2, 3
 MDS_CREATED, CONNECT_INDICATED = 0x0D06, 0x0D17
+NETWORK, PROTOCOLS = 0xF100, 0xF101
 _MDS_OBJECT = struct.pack(">HHH", MDS, 0, 0)
 _CONNECT_OBJECT = struct.pack(">HHH", 0x0023, 0, 0)
 
@@ -81,7 +82,7 @@ class ConnectIndication:
     @property
     def port(self) -> int | None:
         """The UDP port that takes associations (protocol entry 5, transport 1), None where it names none."""
-        listed = dict(self.attributes).get(0xF101)
+        listed = dict(self.attributes).get(PROTOCOLS)
         if listed is None:
             return None
         count, body = Reader(listed).list()
@@ -91,7 +92,7 @@ class ConnectIndication:
     @property
     def address(self) -> str | None:
         """The monitor's IP address, None where it does not say."""
-        network = dict(self.attributes).get(0xF100)
+        network = dict(self.attributes).get(NETWORK)
         return ".".join(map(str, network[6:10])) if network is not None and len(network) >= 10 else None
 
 

@@ -1,12 +1,14 @@
 """`perfusion devices`: all that is known of a driver before it is connected, for people and as JSON."""
 
 import json
+import socket
 
 import pytest
 
 from acquisition.cli import instruments, perfusion
 from acquisition.registry import drivers
 from simulators.registry import simulators
+from tests.service.bench import Simulator
 
 
 @pytest.fixture
@@ -82,6 +84,24 @@ def test_units_of_profiles_and_ports_by_id_are_shown_whole(call, monkeypatch):
     (line,) = [line for line in out.splitlines() if port["id"] in line]
     assert "/dev/ttyUSB0" in line
     assert "7 picocom" in line
+
+
+def test_a_monitor_on_the_network_is_heard_with_the_port_that_an_entry_needs(call, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setattr(drivers()["intellivue"], "announced_on", (port, "224.0.23.63"))
+    announce = ("--announce", f"127.0.0.1:{port}", "--speed", "20")
+    monitor = Simulator("intellivue", tmp_path, *announce, link=("--udp", "127.0.0.1:0"))
+    try:
+        (found,) = json.loads(call("--listen", "2", "--on", "127.0.0.1", "--json"))
+        assert found == {
+            "driver": "intellivue", "port": monitor.address, "model": "SIM-IntelliVue", "serial": "53494d0000000001",
+        }  # fmt: skip
+        assert monitor.address in call("--listen", "2", "--on", "127.0.0.1")
+    finally:
+        monitor.end()
+    assert "nobody" in call("--listen", "0.1", "--on", "127.0.0.1")
 
 
 def test_an_unknown_driver_is_an_error_that_lists_those_there_are(call):

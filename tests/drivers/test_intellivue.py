@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from acquisition.clock import Timeline
 from acquisition.config import load
-from acquisition.driver import Setup
+from acquisition.driver import Announced, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Header, Instant, Quality, Readings
@@ -209,6 +209,25 @@ def test_the_captured_connect_indication_is_read_to_its_last_byte():
 # Frames out of a byte stream.
 
 STREAM = [frames.frame(payload) for payload, _ in MESSAGES.values()]
+
+
+def test_a_genuine_connect_indication_says_where_the_monitor_is_and_which():
+    assert IntelliVue.announced(known.CONNECT_INDICATION) == Announced(
+        "udp://192.168.247.101:24105", "866062", "0009fbffff88c1bd"
+    )
+    assert IntelliVue.announced(known.ASSOCIATION_REQUEST) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_connect_indication_raises_nothing(seed):
+    chance = random.Random(seed)
+    for _ in range(2000):
+        data = bytearray(known.CONNECT_INDICATION[: chance.randrange(len(known.CONNECT_INDICATION) + 1)])
+        for _ in range(chance.randrange(4)):
+            if data:
+                data[chance.randrange(len(data))] = chance.randrange(256)
+        said = IntelliVue.announced(bytes(data))
+        assert said is None or said.port.startswith("udp://")
 
 
 def whole_frames(pieces):
