@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from acquisition.analog import Input, Profile
 from acquisition.driver import Document, Driver, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.registry import drivers
-from acquisition.store import retention
+from acquisition.store import Retention, retention
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
@@ -40,10 +40,15 @@ class Site(Table, frozen=True):
 
 
 class Record(Table, frozen=True):
-    """The store: its folder (relative to this file) and how long data are kept ("90 d", "20 GB", or both)."""
+    """The store: its folder (relative to this file) and how long data are kept ("90 d", "20 GB", or both).
+
+    `keep` says what retention never removes: the samples of all `sessions`, or only of those that were `marked`
+    by `perfusion session keep`.
+    """
 
     path: str = "record"
     retention: str | None = None
+    keep: Literal["sessions", "marked"] = "sessions"
     flush: Annotated[float, Meta(ge=0.01, le=0.2)] = 0.1
 
 
@@ -270,6 +275,14 @@ class Config:
     def store(self) -> Path:
         """The folder of the record."""
         return self.path.parent / self.tables.store.path
+
+    @property
+    def retention(self) -> Retention | None:
+        """How long the record keeps samples, None for ever."""
+        table = self.tables.store
+        if table.retention is None:
+            return None
+        return replace(retention.parse(table.retention), sessions=table.keep == "sessions")
 
 
 def load(path: Path) -> Config:

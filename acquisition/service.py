@@ -27,7 +27,7 @@ from acquisition.model import Event
 from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer, mqtt_account, mqtt_station
 from acquisition.remotes.mqtt import MqttRemote
 from acquisition.remotes.shipper import Shipper
-from acquisition.store import Store, StoreWriter, retention
+from acquisition.store import Store, StoreWriter
 from acquisition.store.tapes import FOLDER as TAPES
 from acquisition.supervisor import State, Supervisor
 
@@ -79,7 +79,7 @@ class Service:
         store = StoreWriter(
             self._config.store,
             flush=tables.store.flush,
-            retention=None if tables.store.retention is None else retention.parse(tables.store.retention),
+            retention=self._config.retention,
             clock=self._clock,
             witness=self._witnessed if self._witness else None,
             on_trouble=lambda text: _threadsafe(loop, self._say_trouble, text),

@@ -146,6 +146,15 @@ def stop(reason: str, path: Path | None, data: Path | None, by: str | None, as_j
 
 
 @session.command()
+@click.argument("which", required=False)
+@click.option("--reason", default="", help="Why.")
+@options
+def keep(which: str | None, reason: str, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
+    """Keep the samples of a session that is over (the latest by default), whatever the retention says."""
+    return ask(path, data, by, as_json, "session.keep", session=which, reason=reason)
+
+
+@session.command()
 @click.argument("entry", type=int, required=False)
 @click.option("--reason", required=True, help="Why; the first value stays in the record.")
 @click.option("--at", "when", metavar="TIME", help="When a mark really took place.")

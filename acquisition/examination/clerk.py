@@ -87,6 +87,14 @@ class Stop(Ask, frozen=True, tag="session.stop"):
     by: Text = ""
 
 
+class Keep(Ask, frozen=True, tag="session.keep"):
+    """Keep the samples of a session that is over, whatever the record's retention says."""
+
+    reason: Text = ""
+    session: str | None = None
+    by: Text = ""
+
+
 class Correct(Ask, frozen=True, tag="session.correct"):
     """Change one field of an entry, or of the session without `entry`; `ago` and `at` say a mark's time."""
 
@@ -124,8 +132,8 @@ class List(Ask, frozen=True, tag="session.list"):
     """Describe every session in a line."""
 
 
-Request = Start | Look | SetMark | AddNote | GoOn | Stop | Correct | Observe | Visit | Show | List
-ASKS: tuple[type[Ask], ...] = (Start, Look, SetMark, AddNote, GoOn, Stop, Correct, Observe, Visit, Show, List)
+Request = Start | Look | SetMark | AddNote | GoOn | Stop | Keep | Correct | Observe | Visit | Show | List
+ASKS: tuple[type[Ask], ...] = (Start, Look, SetMark, AddNote, GoOn, Stop, Keep, Correct, Observe, Visit, Show, List)
 REQUESTS = tuple(str(each.__struct_config__.tag) for each in ASKS)
 """What the socket may be asked about sessions."""
 AT_THE_BEDSIDE = (Start, Look, SetMark, GoOn)
@@ -226,6 +234,8 @@ class Clerk:
                 return decisions.advance(self.book, now, asked.early, asked.by)
             case Stop():
                 return decisions.stop(self.book, now, asked.reason, asked.by)
+            case Keep():
+                return decisions.keep(self.book, now, asked.reason, asked.by, asked.session)
             case Correct():
                 return decisions.correct(
                     self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,

@@ -136,6 +136,20 @@ def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
     return Event("session", now, "", f"session {session.id} {details['outcome']}", details)
 
 
+def keep(book: Book, now: int, reason: str = "", by: str = "", session: str | None = None) -> Event:
+    """Keep the samples of a session, from its start to its end, for ever; the latest one by default."""
+    if session is None and book.current is None and book.sessions:
+        session = list(book.sessions)[-1]
+    found = _named(book, session, "session keep")
+    if found.stop is None:
+        raise Refused(f"the session {found.id} goes on", "session keep", remedy="perfusion session stop, then keep")
+    details = {
+        "session": found.id, "from": found.start, "to": found.stop,
+        "reason": participant.check_text(reason, "reason"), "by": by,
+    }  # fmt: skip
+    return Event("keep", now, "", f"the samples of session {found.id} are kept", details)
+
+
 def resume(book: Book, now: int) -> Event | None:
     """Say that a session goes on after the service was away, None where none was open."""
     session = book.current

@@ -28,11 +28,13 @@ PATIENCE = 30.0
 class Retention:
     """What may go: samples `age` ns older than the newest, and the oldest while the file holds more than `size` bytes.
 
-    Age is counted from the record's own newest time, so that a wall clock set wrong removes nothing.
+    Age is counted from the record's own newest time, so that a wall clock set wrong removes nothing. With
+    `sessions` the samples of every examination stay.
     """
 
     age: int | None = None
     size: int | None = None
+    sessions: bool = False
 
 
 def parse(text: str) -> Retention:
@@ -62,7 +64,8 @@ class Expiry:
     """Removes blocks that a retention lets go, oldest first, and leaves an event `expired` that accounts for them.
 
     Kept in any case: rows that are not yet compressed; what a cursor has not acknowledged; what an event
-    `keep` (details: `from` and `to`, time keys, `to` absent for an open end) covers.
+    `keep` (details: `from` and `to`, time keys, `to` absent for an open end) covers; examinations, where the
+    retention says so.
     """
 
     def __init__(self, file: Path, retention: Retention, submit: Callable[[Step], None], *, vfs: str = "") -> None:
@@ -96,6 +99,8 @@ class Expiry:
         if excess <= 0 and oldest is None:
             return
         acknowledged, kept = _acknowledged(connection), _kept(connection)
+        if self._retention.sessions:
+            kept += _sessions(connection)
         query = "SELECT id, stream, first, first + n, start, stop, length(body) FROM block ORDER BY stop"
         for block in (_Block(*row) for row in connection.execute(query)):
             if excess <= 0 and (oldest is None or block.stop >= oldest):
@@ -147,3 +152,16 @@ def _kept(connection: apsw.Connection) -> list[tuple[int, int]]:
         until = details.get("to")
         kept.append((int(details.get("from", 0)), 2**62 if until is None else int(until)))
     return kept
+
+
+def _sessions(connection: apsw.Connection) -> list[tuple[int, int]]:
+    """When each examination began and ended; one that goes on has no end yet."""
+    spans: dict[str, tuple[int, int]] = {}
+    for time, body in connection.execute("SELECT time, body FROM event WHERE kind = 'session' ORDER BY id"):
+        details: dict[str, Any] = json.loads(body).get("details", {})
+        name, done = str(details.get("session", "")), details.get("do")
+        if done == "start":
+            spans[name] = (time, 2**62)
+        elif done == "stop" and name in spans:
+            spans[name] = (spans[name][0], time)
+    return list(spans.values())

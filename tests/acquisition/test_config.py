@@ -7,6 +7,7 @@ import pytest
 from acquisition import registry, strict
 from acquisition.config import load, schema
 from acquisition.errors import ConfigurationError
+from acquisition.store import Retention
 from tests.virtual import Counter
 
 GOOD = """
@@ -39,6 +40,18 @@ def test_a_good_file_is_resolved(tmp_path):
     assert [d.table.name for d in config.devices] == ["box", "other"]
     assert config.tables.page.port == 8080
     assert config.store == tmp_path / "record"
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("", None),
+        ('[store]\nretention = "90 d"', Retention(90 * 86400 * 10**9, None, sessions=True)),
+        ('[store]\nretention = "20 GB"\nkeep = "marked"', Retention(None, 20 * 10**9, sessions=False)),
+    ],
+)
+def test_retention_spares_every_session_unless_only_marked_ones_are_kept(tmp_path, table, expected):
+    assert load(write(tmp_path, table + GOOD)).retention == expected
 
 
 @pytest.mark.parametrize(

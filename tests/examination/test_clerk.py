@@ -53,6 +53,15 @@ def test_the_answer_says_where_the_session_stands_and_what_may_come(office):
     assert office("list")["sessions"][0]["state"] == "open"
 
 
+def test_a_session_is_kept_once_it_is_over(office):
+    with pytest.raises(Refused, match="goes on"):
+        office("keep", session="s1")
+    office("stop", 600, reason="no time left")
+    assert office("keep")["done"] == "the samples of session s1 are kept"
+    kept = office.events[-1]
+    assert (kept.kind, kept.details["from"], kept.details["to"]) == ("keep", T0, T0 + 600 * SECOND)
+
+
 def test_what_is_refused_leaves_no_event(office):
     before = list(office.events)
     for do, fields in (
@@ -92,8 +101,7 @@ def test_a_clerk_without_a_daemon_takes_entries_and_starts_nothing(office):
 
 def test_every_request_is_known_by_its_word():
     assert set(REQUESTS) == {
-        f"session.{word}"
-        for word in ("start", "check", "mark", "note", "next", "stop", "correct", "observe", "visit", "show", "list")
+        f"session.{word}" for word in "start check mark note next stop keep correct observe visit show list".split()
     }
 
 

@@ -95,6 +95,17 @@ def test_what_changes_an_outcome_by_itself_has_its_word_its_limb_and_its_day(cal
         call("observe", "event", "revascularisation", "--session", "s1")
 
 
+def test_a_session_that_is_kept_outlives_the_retention(call, directory):
+    assert "the samples of session s1 are kept" in call("session", "keep", "--reason", "for the adverse event board")
+    session = desk.book(directory).sessions["s1"]
+    with Store(directory) as store:
+        (kept,) = store.events("keep")
+    details = kept.body["details"]
+    assert (details["from"], details["to"], details["session"]) == (session.start, session.stop, "s1")
+    with pytest.raises(Refused, match="no session"):
+        call("session", "keep", "s9")
+
+
 def test_a_session_starts_only_where_something_is_recorded(call, directory):
     with pytest.raises(Refused, match="nothing is being recorded"):
         call("session", "start", "--protocol", "porh", "--subject", "03-118", "--visit", "baseline")

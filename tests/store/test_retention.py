@@ -126,6 +126,20 @@ def test_what_is_marked_for_keeping_stays_in_the_middle_too(writer):
         assert gone.body["details"]["ranges"] == [[0, 300], [500, 600], [606, 1006]]
 
 
+def examination(writer, *steps):
+    for number, do, name in steps:
+        writer.put(event(T0 + number * STEP, "session", "", f"{name} {do}", do=do, session=name))
+    writer.flush()
+
+
+def test_where_sessions_are_kept_the_samples_of_each_of_them_stay(writer):
+    examination(writer, (320, "start", "s1"), (450, "stop", "s1"), (730, "start", "s2"))
+    Expiry(writer._file, Retention(0, sessions=True), writer.submit).run_once()
+    assert blocks(writer) == [300, 400, 706, 806, 906]
+    assert check(writer._directory).problems == ()
+    assert expire(writer, 1057) == 5, "sessions that nobody marked go where only marked ones are kept"
+
+
 def test_keeping_without_an_end_keeps_all_from_there_on(writer):
     writer.put(event(kind="keep", text="session 8", **{"from": T0 + 320 * STEP}))
     writer.flush()
