@@ -46,7 +46,7 @@ def parse(text: str) -> Retention:
         if match is None or key in found or int(match[1]) == 0:
             raise ValueError("an age (h, d), a size (MB, GB, TB), or both: 90 d, 20 GB")
         found[key] = int(match[1]) * _UNITS[match[2]]
-    return Retention(**found)
+    return Retention(found.get("age"), found.get("size"))
 
 
 @dataclass(frozen=True, slots=True)
