@@ -5,13 +5,12 @@ Source: Philips Data Export Interface Programming Guide, IntelliVue X2, MP and M
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar
 
 from acquisition.driver import About, Announced, Driver, Serial, Setup
 from acquisition.framing import Cutter, Skipped
-from acquisition.model import Notice, Readings, TimeBase
+from acquisition.model import Notice, Readings
 from drivers.intellivue.announcer import Announcer
 from drivers.intellivue.association import (
     EXTENDED_NUMERICS,
@@ -46,10 +45,11 @@ from drivers.intellivue.exchange import (
     decode,
 )
 from drivers.intellivue.frames import FRAME_LIMIT, Malformed, cut_frame, frame, unframe
-from drivers.intellivue.linked import Joiner
+from drivers.intellivue.linked import Joiner, Sequence
 from drivers.intellivue.options import EXTENDED_INTERVAL, Electrode, Options, check
 from drivers.intellivue.pace import Pace
 from drivers.intellivue.queries import EXTENDED_PERIOD, queries
+from drivers.intellivue.timers import Timers
 
 __all__ = ["Electrode", "IntelliVue", "Options"]
 
@@ -110,11 +110,11 @@ class IntelliVue(Driver):
         self.queries = queries(self._framed)
         self._cutter = Cutter(cut_frame, FRAME_LIMIT)
         self._clock = MonitorClock()
-        self._timers: dict[Callable[[float], None], float] = {}
+        self._timers = Timers(setup.patience)
         self._pace = Pace(setup.patience)
         self._number = setup.random.randrange(0x10000)
         self._extended = options.poll == "extended"
-        self._last: tuple[int, int, float, TimeBase] | None = None
+        self._sequence = Sequence()
         self._reset()
 
     def start(self, at: float) -> None:
@@ -123,10 +123,7 @@ class IntelliVue(Driver):
 
     def poll(self, at: float) -> None:
         """Take the steps that are due, and send what the pace held back."""
-        for step in [step for step, due in self._timers.items() if due <= at]:
-            if self._timers.get(step, math.inf) <= at:
-                del self._timers[step]
-                step(at)
+        self._timers.run(at)
         self._release(at)
 
     def stop(self, at: float) -> None:
@@ -137,7 +134,7 @@ class IntelliVue(Driver):
 
     def deadline(self) -> float | None:
         """The nearest step, or when the pace allows the next frame."""
-        due = [*self._timers.values(), self._pace.deadline()]
+        due = [self._timers.deadline(), self._pace.deadline()]
         return min((each for each in due if each is not None), default=None)
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
@@ -190,20 +187,13 @@ class IntelliVue(Driver):
     def _release(self, at: float) -> None:
         for message in self._pace.release(at):
             self.send(message)
-            self._within(self._quiet, self._keep_alive, at)
-
-    def _within(self, seconds: float, step: Callable[[float], None], at: float) -> None:
-        """Take a step in so many seconds, unless its timer is cleared or set anew before."""
-        self._timers[step] = at + seconds * self.setup.patience
-
-    def _clear(self, step: Callable[[float], None]) -> None:
-        self._timers.pop(step, None)
+            self._timers.within(self._quiet, self._keep_alive, at)
 
     # Association.
 
     def _reset(self) -> None:
         """Forget everything that ends with an association."""
-        self._timers.clear()
+        self._timers.reset()
         self._pace.clear()
         self._associated = self._streaming = False
         self._fresh = True
@@ -221,11 +211,11 @@ class IntelliVue(Driver):
         self._reset()
         self._put(Abort(), at)
         self._put(AssociationRequest(), at)
-        self._within(ASSOCIATION_TIME, self._associate, at)
+        self._timers.within(ASSOCIATION_TIME, self._associate, at)
 
     def _put_off(self, at: float) -> None:
         self._reset()
-        self._within(RETRY, self._associate, at)
+        self._timers.within(RETRY, self._associate, at)
 
     def _accepted(self, info: UserInfo, at: float) -> Iterator[Notice]:
         self._reset()
@@ -233,7 +223,7 @@ class IntelliVue(Driver):
         self._granted = bool(info.extensions & EXTENDED_NUMERICS)
         period = info.poll_period * TICK
         self._quiet = association_timeout(period) / 3
-        self._within(ASSOCIATION_TIME, self._ask_identity, at)
+        self._timers.within(ASSOCIATION_TIME, self._ask_identity, at)
         yield Notice("state", f"associated; shortest poll period {period:g} s", {"poll_period": period})
 
     def _introduced(self, message: MdsCreate, at: float) -> None:
@@ -243,13 +233,13 @@ class IntelliVue(Driver):
             self._associated = True
         self._put(MdsCreateResult(message.invoke, message.time), at)
         if not self._streaming:
-            self._clear(self._ask_identity)
+            self._timers.clear(self._ask_identity)
             self._identity |= identity_of(message.attributes)
             self._ask_identity(at)
 
     def _ask_identity(self, at: float) -> None:
         self._ask(PollRequest(self._next(), 0, MDS, SYSTEM_IDENTIFICATION), at)
-        self._within(ANSWER_TIME, self._miss_identity, at)
+        self._timers.within(ANSWER_TIME, self._miss_identity, at)
 
     def _miss_identity(self, at: float) -> None:
         self._misses += 1
@@ -279,7 +269,7 @@ class IntelliVue(Driver):
     # Polling.
 
     def _begin_streaming(self, at: float) -> None:
-        self._clear(self._miss_identity)
+        self._timers.clear(self._miss_identity)
         self._pending = None
         self._streaming = True
         self._misses = 0
@@ -292,18 +282,18 @@ class IntelliVue(Driver):
             self._standing.append(number)
             self._unanswered = number
             self._put(PollRequest(number, number, period=round(EXTENDED_PERIOD / TICK)), at)
-            self._within(RENEWAL_RETRY, self._ask_numerics, at)
+            self._timers.within(RENEWAL_RETRY, self._ask_numerics, at)
             if len(self._standing) > 1:
                 return
         else:
             self._ask(PollRequest(number, number), at)
-        self._within(ANSWER_TIME, self._miss_answer, at)
+        self._timers.within(ANSWER_TIME, self._miss_answer, at)
 
     def _miss_answer(self, at: float) -> None:
         self._misses += 1
         if not self._standing:
             self._electrodes.lose(1)
-        elif self._last is None:
+        elif not self._sequence.begun:
             self._give_up_extended("none came")
         if self._misses >= MISSES:
             self._announcer.say("state", "the monitor does not answer; associating anew")
@@ -315,7 +305,7 @@ class IntelliVue(Driver):
     def _give_up_extended(self, why: str) -> None:
         self._extended = False
         self._standing = []
-        self._clear(self._ask_numerics)
+        self._timers.clear(self._ask_numerics)
         self._announcer.say("state", f"results of an extended poll were asked for and {why}: polling one by one")
 
     def _refused(self, invoke: int, status: int, at: float) -> None:
@@ -329,8 +319,8 @@ class IntelliVue(Driver):
             if kind == MDS:
                 self._begin_streaming(at)
             else:
-                self._clear(self._miss_answer)
-                self._within(RETRY, self._ask_numerics, at)
+                self._timers.clear(self._miss_answer)
+                self._timers.within(RETRY, self._ask_numerics, at)
 
     def _ask(self, request: PollRequest, at: float) -> None:
         self._pending, self._asked, self._joiner = request, max(at, self._pace.permitted()), Joiner()
@@ -357,8 +347,8 @@ class IntelliVue(Driver):
             if result.kind == MDS:
                 self._read_identity(whole or result, at)
                 return
-            self._clear(self._miss_answer)
-            self._timers[self._ask_numerics] = max(self._asked + self._interval, at)
+            self._timers.clear(self._miss_answer)
+            self._timers.at(max(self._asked + self._interval, at), self._ask_numerics)
         self._misses = 0
         if whole is None:
             yield Notice("noise", "a part of a result is missing", {"bytes": 0})
@@ -369,16 +359,16 @@ class IntelliVue(Driver):
 
     def _note_standing(self, number: int, at: float) -> None:
         """Once a renewed poll gives results, those of earlier ones are no longer taken."""
-        self._timers[self._miss_answer] = at + 1.5 * EXTENDED_INTERVAL + ANSWER_TIME * self.setup.patience
+        self._timers.at(at + 1.5 * EXTENDED_INTERVAL + ANSWER_TIME * self.setup.patience, self._miss_answer)
         del self._standing[: self._standing.index(number)]
         if self._unanswered == number:
             self._unanswered = None
-            self._timers[self._ask_numerics] = at + RENEWAL
+            self._timers.at(at + RENEWAL, self._ask_numerics)
 
     def _prolong(self, at: float) -> None:
         for step in (self._miss_answer, self._miss_identity):
             if step in self._timers:
-                self._within(ANSWER_TIME, step, at)
+                self._timers.within(ANSWER_TIME, step, at)
 
     def _samples(self, result: PollResult, at: float) -> Iterator[Readings]:
         fresh, self._fresh = self._fresh, False
@@ -388,21 +378,8 @@ class IntelliVue(Driver):
         if read is None:
             return
         if result.sequence is not None:
-            self._count_missing(result.number, result.sequence, *read)
+            self._electrodes.lose(self._sequence.missing(result.number, result.sequence, *read))
         yield from self._electrodes.read(result.objects, *read)
-
-    def _count_missing(self, number: int, sequence: int, seconds: float, base: TimeBase) -> None:
-        """Count what an extended poll left out: by its times, and within one request by its numbers too."""
-        last, self._last = self._last, (number, sequence, seconds, base)
-        if last is None:
-            return
-        if last[3] is not base:
-            self._electrodes.lose(1)
-            return
-        missing = round((seconds - last[2]) / EXTENDED_INTERVAL) - 1
-        if last[0] == number:
-            missing = min(missing, (sequence - last[1] - 1) & 0xFFFF)
-        self._electrodes.lose(max(missing, 0))
 
 
 def _noise(text: str, data: bytes) -> Notice:
