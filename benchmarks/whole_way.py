@@ -29,8 +29,9 @@ from simulators.physiology import Participant
 from tests.service.bench import ENTRIES, Bench, streaming
 
 SECOND = 1_000_000_000
-LEADS = (5.0, 15.0, 45.0)
-"""Seconds on the wall for everything to be up before the scenario begins; the next where a busy machine took longer."""
+LEADS = (5.0, 15.0, 30.0, 60.0)
+"""Seconds on the wall for everything to be up before the scenario begins: the next one for another try."""
+NOTHING: Mapping[str, Any] = {"devices": ()}
 CUFF = """
         [[device.channel]]
         input = 103
@@ -61,13 +62,13 @@ def way(scenario: str, truth: Mapping[str, Any]) -> Way:
     match scenario:
         case "porh":
             porh = truth["porh"]
-            return Way(("daq970a",), "porh", (("inflate", porh["t_on"]), ("release", porh["t_off"])), 800.0, 100.0)
+            return Way(("daq970a",), "porh", (("inflate", porh["t_on"]), ("release", porh["t_off"])), 800.0, 60.0)
         case "heating":
             heat = truth["heating"]
             marks = (("heat", heat["t_42"]), ("maximum", heat["t_44"]), ("off", heat["t_off"]))
-            return Way(("daq970a",), "local-heating", marks, 3320.0, 120.0)
+            return Way(("daq970a",), "local-heating", marks, 3320.0, 80.0)
         case "flowmotion":
-            return Way(("daq970a",), "flowmotion", (("next", 1.0),), 2401.0, 120.0)
+            return Way(("daq970a",), "flowmotion", (("next", 1.0),), 2401.0, 80.0)
         case "rest":
             marks = (("applied", 1.0), ("next", 902.0), ("removed", 2160.0))
             return Way(("intellivue",), "tcpo2-rest", marks, 2170.0, 120.0)
@@ -95,6 +96,10 @@ def results(kind: str, scenario: str, seed: int) -> tuple[dict[str, Any], dict[t
             t0 = record(bench, kind, told, seed, plan, lead)
             if t0 is None:
                 continue
+            with Store(bench.store) as store:
+                # On a busy machine a link may break at such a speed; that is told, and it is not what is measured here.
+                if any(True for _ in store.events("gap")) and lead != LEADS[-1]:
+                    continue
             examine(bench.store, t0, plan, ABI[kind])
             with Store(bench.store) as store:
                 known = book(bench.store)
@@ -114,9 +119,10 @@ def record(bench: Bench, kind: str, scenario: str, seed: int, plan: Way, lead: f
         bench.simulate(name, "--scenario", scenario, "--class", kind, "--seed", seed, *common)
     bench.write({name: ENTRY[name] for name in plan.instruments})
     daemon = bench.run(*common)
-    daemon.until(bench.store, streaming, LEADS[-1])
-    if time.time() > t0:
-        return None
+    while not streaming(daemon.snapshot(bench.store) or NOTHING):
+        if time.time() > t0:
+            return None
+        time.sleep(0.1)
     time.sleep(t0 - time.time() + (plan.seconds + 10.0) / plan.speed)
     code = daemon.stop(30)
     if code:
