@@ -17,7 +17,7 @@ from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure
 from acquisition.signals.porh import porh
 from acquisition.signals.result import Result, Trace
-from acquisition.signals.stability import Steadiness, judge
+from acquisition.signals.stability import Judgement, Steadiness, judge
 from acquisition.signals.wavelet import TONE_ENERGY
 from benchmarks.rows import Row, against_truth, alone, rounded, spread
 from simulators.flowmotion import BANDS
@@ -44,16 +44,13 @@ def read(one: Participant, signal: str, seconds: float, rate: float = 40.0) -> T
 
 def hyperaemias(kind: str, n: int) -> list[Row]:
     """What noise, slow waves and pulse leave of the truth; marks from the simulated cuff; two smoothings."""
-    plain = Settings.ischaemic() if kind in ISCHAEMIC else Settings()
+    plain = _settings(kind)
     steady = replace(plain, smoothing=30.0 if kind in ISCHAEMIC else 10.0)
     results: list[dict[str, Result]] = []
     steadier: list[dict[str, Result]] = []
     marks = []
     for seed in range(n):
-        one = Participant(kind, "porh", seed)
-        truth = one.truth()["porh"]
-        (cuff,) = from_pressure(read(one, "cuff_pressure", 1000, 10.0), systolic=130.0)
-        flux = read(one, "flux", 1000, 20.0)
+        flux, cuff, truth = _occluded(kind, seed)
         results.append(porh(flux, cuff, plain))
         steadier.append(porh(flux, cuff, steady))
         marks.append((cuff.off or 0.0) - truth["t_off"])
@@ -69,6 +66,22 @@ def hyperaemias(kind: str, n: int) -> list[Row]:
         row = against_truth(kind, name, [truth[key]] * n, [r[name] for r in steadier])
         rows.append({**row, "index": f"{name}, smoothing {steady.smoothing:g} s"})
     return rows
+
+
+def has_hyperaemia(kind: str, seed: int) -> bool:
+    """Whether one participant's hyperaemia is found."""
+    flux, cuff, _ = _occluded(kind, seed)
+    return porh(flux, cuff, _settings(kind))["hyperaemia"].value == 1.0
+
+
+def _settings(kind: str) -> Settings:
+    return Settings.ischaemic() if kind in ISCHAEMIC else Settings()
+
+
+def _occluded(kind: str, seed: int) -> tuple[Trace, Occlusion, dict[str, float]]:
+    one = Participant(kind, "porh", seed)
+    (cuff,) = from_pressure(read(one, "cuff_pressure", 1000, 10.0), systolic=130.0)
+    return read(one, "flux", 1000, 20.0), cuff, one.truth()["porh"]
 
 
 def cuffs(kind: str, n: int) -> list[Row]:
@@ -169,9 +182,7 @@ def falls(kind: str, n: int) -> list[Row]:
         last: Counter[str] = Counter()
         ever = 0
         for seed in range(n):
-            calf = read(Participant(kind, "rest", seed), "tcpo2_calf", 2400, 2.0)
-            values = calf.values - slope * np.maximum(calf.time - 600.0, 0.0) / 60.0
-            judged = judge(Trace(calf.time, values, calf.quality), 0.0)
+            judged = _judged(kind, seed, slope)
             last[str(judged[-1].steadiness)] += 1
             ever += any(each.steadiness is Steadiness.STABLE for each in judged)
         rows.append({
@@ -179,6 +190,17 @@ def falls(kind: str, n: int) -> list[Row]:
             "said at 40 min": ", ".join(f"{word} {count}" for word, count in most(last)),
         })  # fmt: skip
     return rows
+
+
+def ever_stable(kind: str, seed: int, slope: float) -> bool:
+    """Whether an electrode that falls by `slope` mmHg/min is called stable at any time."""
+    return any(each.steadiness is Steadiness.STABLE for each in _judged(kind, seed, slope))
+
+
+def _judged(kind: str, seed: int, slope: float) -> list[Judgement]:
+    calf = read(Participant(kind, "rest", seed), "tcpo2_calf", 2400, 2.0)
+    values = calf.values - slope * np.maximum(calf.time - 600.0, 0.0) / 60.0
+    return judge(Trace(calf.time, values, calf.quality), 0.0)
 
 
 def walks(kind: str, n: int) -> list[Row]:
