@@ -112,7 +112,7 @@ class Mqtt(Table, frozen=True):
     format: Literal["json", "binary"] = "json"
     durable: bool = False
     flush: Annotated[float, Meta(ge=0.01, le=60)] = 1.0
-    settle: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    settle: Annotated[float, Meta(ge=0, le=600)] = 15.0
 
     @property
     def secret(self) -> bool:

@@ -49,30 +49,30 @@ def decode(payload):
 class Subscriber:
     """Keeps what comes; after a new connection it subscribes anew, as every durable client must."""
 
-    def __init__(self, port, *filters, name="reader", user=None, password=None, tls=None, expiry=3600):
+    def __init__(self, port, *filters, name="reader", user=None, password=None, expiry=3600):
         self.messages = []
         self.connected = threading.Event()
+        self._port, self._name, self._account, self._expiry = port, name, (user, password), expiry
         self._filters = [(each, paho.SubscribeOptions(qos=1)) for each in filters]
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
-        if user is not None:
-            self.client.username_pw_set(user, password)
-        if tls is not None:
-            self.client.tls_set_context(tls)
-        self.client.reconnect_delay_set(0.05, 0.1)
-        self.client.on_connect = self._on_connect
-        self.client.on_subscribe = lambda *_: self.connected.set()
-        self.client.on_disconnect = lambda *_: self.connected.clear()
-        self.client.on_message = lambda _, __, message: self.messages.append(Message(message))
-        kept = Properties(PacketTypes.CONNECT)
-        kept.SessionExpiryInterval = expiry
-        self.client.connect_async("127.0.0.1", port, 30, clean_start=False, properties=kept)
 
     def _on_connect(self, client, userdata, flags, reason, properties):
         assert reason == 0, reason
         client.subscribe(self._filters)
 
     def __enter__(self):
-        self.client.loop_start()
+        """Connect, also after having left: the broker then has kept what came meanwhile."""
+        self.client = client = paho.Client(paho.CallbackAPIVersion.VERSION2, self._name, protocol=paho.MQTTv5)
+        if self._account[0] is not None:
+            client.username_pw_set(*self._account)
+        client.reconnect_delay_set(0.05, 0.1)
+        client.on_connect = self._on_connect
+        client.on_subscribe = lambda *_: self.connected.set()
+        client.on_disconnect = lambda *_: self.connected.clear()
+        client.on_message = lambda _, __, message: self.messages.append(Message(message))
+        kept = Properties(PacketTypes.CONNECT)
+        kept.SessionExpiryInterval = self._expiry
+        client.connect_async("127.0.0.1", self._port, 30, clean_start=False, properties=kept)
+        client.loop_start()
         assert self.connected.wait(10)
         return self
 

@@ -32,28 +32,35 @@ def flow(writer, sources, seconds, rng):
 
 
 def kill_again_and_again(folder, kills, seed):
+    """Kill a broker that saves once a second, while its subscriber is there or away."""
     rng = random.Random(seed)
     sources = [Source(), Source(header("tcpo2", "po2", ("chest",), 1.0), seed=2)]
     record = folder / "record"
-    with Broker(folder / "broker") as own, Recording(record) as writer:  # noqa: SIM117
-        with (
-            Subscriber(own.port, *RECORD) as reader,
-            remote(own.port, writer, record, settle=1.5) as running,
-        ):
-            for number in range(kills):
-                flow(writer, sources, rng.uniform(0.1, 0.5), rng)
-                writer.put(event(T0 + number))
-                own.kill()
-                flow(writer, sources, rng.uniform(0.05, 0.2), rng)
-                own.start()
-            delivered(writer, running, record)
-            with Store(record) as store:
-                expected, last = recorded(store), store.head()[0]
-                until(lambda: Rebuilt(reader.on("/record")).rows.keys() == expected.keys(), "the streams")
-                until(lambda: sum(map(len, Rebuilt(reader.on("/record")).rows.values()))
-                      >= sum(map(len, expected.values())), "the last samples")  # fmt: skip
-                until(lambda: any(each.said["id"] >= last for each in reader.on("_record/events")), "the last event")
-                hashes = {e.id: e.hash for e in store.events()}
+    saves = f"allow_anonymous true\npersistence true\npersistence_location {folder}/broker/\nautosave_interval 1"
+    with (
+        Broker(folder / "broker", saves, persistent=False) as own,
+        Recording(record) as writer,
+        Subscriber(own.port, *RECORD) as reader,
+        remote(own.port, writer, record, settle=2.5) as running,
+    ):
+        for number in range(kills):
+            flow(writer, sources, rng.uniform(0.1, 0.5), rng)
+            away = number % 2 == 0
+            if away:
+                reader.__exit__()
+            flow(writer, sources, rng.uniform(0.1, 0.8), rng)
+            writer.put(event(T0 + number))
+            own.kill()
+            flow(writer, sources, rng.uniform(0.05, 0.2), rng)
+            own.start()
+            if away:
+                reader.__enter__()
+        delivered(writer, running, record)
+        with Store(record) as store:
+            expected, last = recorded(store), store.head()[0]
+            until(lambda: Rebuilt(reader.on("/record")).rows == expected, "all samples")
+            until(lambda: any(each.said["id"] >= last for each in reader.on("_record/events")), "the last event")
+            hashes = {e.id: e.hash for e in store.events()}
     rebuilt = Rebuilt(reader.on("/record"))
     assert rebuilt.rows == expected
     assert rebuilt.ordered()

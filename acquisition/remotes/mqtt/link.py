@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,7 +26,9 @@ REQUESTS = 16
 """Incoming messages that may wait; further ones are discarded."""
 
 NO_SUBSCRIBER = 0x10
-REFUSED = 0x80
+REFUSED = UNSPECIFIED = 0x80
+GONE = "the broker went away"
+NO_ANSWER = "no answer in time; where that goes on: a port for TLS without tls = true, or a refused certificate"
 _HELD = {
     0x84: "it does not speak MQTT 5",
     0x85: "it does not accept the client's identifier",
@@ -57,6 +61,32 @@ class Link(aiomqtt.Client):
         self.said = max(self.said, int(getattr(reason_code, "value", 0)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
+        """As in aiomqtt, but only while the socket is open: its number may be another link's by then."""
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def begin() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(begin)
+
+    async def publish(self, *args: Any, **kwargs: Any) -> None:
+        """Publish, as aiomqtt does."""
+        async with _in_time():
+            await super().publish(*args, **kwargs)
+
+    async def subscribe(self, *args: Any, **kwargs: Any) -> Any:
+        """Subscribe, as aiomqtt does."""
+        async with _in_time():
+            return await super().subscribe(*args, **kwargs)
+
     async def keep(self, topic: str, payload: bytes) -> None:
         """Publish a retained message; Denied where the broker refuses it."""
         self.said = 0
@@ -82,7 +112,7 @@ async def connect(account: Account, identifier: str, will: Will | None = None) -
         clean_start=True,
         will=will,
         keepalive=KEEPALIVE,
-        timeout=TIMEOUT,
+        timeout=math.inf,
         tls_context=account.context(),
         max_queued_incoming_messages=REQUESTS,
         max_inflight_messages=WINDOW,
@@ -90,9 +120,24 @@ async def connect(account: Account, identifier: str, will: Will | None = None) -
     )
     link.pending_calls_threshold = 10 * WINDOW
     link.hush()
-    async with link:
-        link.hush()  # it may have taken another future meanwhile
+    async with _in_time():
+        await link.__aenter__()
+    link.hush()  # it may have taken another future meanwhile
+    try:
         yield link
+    finally:
+        async with _in_time():
+            await link.__aexit__(None, None, None)
+
+
+@contextlib.asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Bound what aiomqtt waits for: its own bound, `asyncio.wait_for`, can swallow a cancellation in Python 3.11."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield
+    except TimeoutError:
+        raise aiomqtt.MqttError(NO_ANSWER) from None
 
 
 async def watch(link: Link) -> None:
@@ -107,14 +152,16 @@ def judge(error: BaseException) -> tuple[str, str]:
         return "held", str(error)
     if isinstance(error, aiomqtt.MqttCodeError):
         code = int(getattr(error.rc, "value", None) or (error.rc if isinstance(error.rc, int) else 0))
-        return ("held", _HELD[code]) if code in _HELD else ("unreachable", str(error))
+        if code != UNSPECIFIED:
+            return ("held", _HELD[code]) if code in _HELD else ("unreachable", str(error))
+        return "unreachable", GONE
     text = str(error) or type(error).__name__
+    if text == "Disconnected during message iteration":
+        return "unreachable", GONE
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "held", f"the broker's certificate is not trusted; check ca_file and host ({text})"
     if "[SSL" in text:
         return "held", f"no TLS with this broker; check port, tls and certificates ({text})"
-    if text == "Operation timed out":
-        text = "no answer in time; where it goes on: a port for TLS without tls = true, or a refused certificate"
     return "unreachable", text
 
 
@@ -125,8 +172,16 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return (coded or flat)[0]
 
 
+def quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what a callback of the loop raises: a socket that was closed before it was watched is nothing to tell."""
+    error = context.get("exception")
+    if not (isinstance(error, OSError) and error.errno == errno.EBADF):
+        loop.default_exception_handler(context)
+
+
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:
     """Wait; True where the service ends meanwhile."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
     return stopping.is_set()

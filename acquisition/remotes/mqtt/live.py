@@ -32,6 +32,11 @@ class LiveQueue:
         self._lost: dict[Key, int] = {}
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many chunks wait."""
+        return len(self._chunks)
+
     def put(self, chunk: Chunk) -> None:
         """Take one chunk; returns at once."""
         with self._lock:

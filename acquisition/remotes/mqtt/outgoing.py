@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from acquisition.remotes.mqtt.link import NO_SUBSCRIBER, REFUSED, Link
 
@@ -27,10 +28,22 @@ async def publish(link: Link, messages: Sequence[Outgoing], *, heard: bool) -> N
     `heard`: somebody must subscribe, or else an acknowledged message is gone (brokers of MQTT 5 say so).
     """
     link.said = 0
-    async with asyncio.TaskGroup() as group:
-        for message in messages:
-            group.create_task(link.publish(message.topic, message.payload, qos=1))
+    await _together(link.publish(each.topic, each.payload, qos=1) for each in messages)
     if link.said >= REFUSED:
         raise NotTaken(f"the broker refuses the record (reason code 0x{link.said:02x}); check its access list")
     if heard and link.said == NO_SUBSCRIBER:
         raise NotTaken("nobody subscribes to the record's feed; it waits for a subscriber")
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await all, or end all with the first that fails.
+
+    `asyncio.TaskGroup` of Python 3.11 leaves its task marked as cancelled where a child fails after the body has ended.
+    """
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -118,6 +118,7 @@ class MqttRemote:
 
     async def _sessions(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(link.quiet)
         self._ending = Ending(late=lambda: time.monotonic() >= self._deadline)
         self._ready.set()
         while not self._ending.stopping.is_set():

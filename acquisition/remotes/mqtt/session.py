@@ -42,7 +42,7 @@ class Station:
     how: Format = "json"
     durable: bool = False
     flush: float = 1.0
-    settle: float = 5.0
+    settle: float = 15.0
 
 
 @dataclass(slots=True)
