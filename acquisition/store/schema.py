@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -134,8 +134,7 @@ def open_writer(file: Path, *, create: bool = True, vfs: str = "") -> apsw.Conne
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", False)
         _upgrade(connection)
-        # An empty log to begin with: behind a break in it then stands nothing older.
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _empty_log(connection)
     except apsw.Error as error:
         _shut(connection)
         raise StoreError(
@@ -184,6 +183,14 @@ def telling(path: Path) -> Iterator[None]:
             "the file is damaged",
             f"`perfusion verify {path}` names the place; to record on, move the file aside",
         ) from error
+
+
+def _empty_log(connection: apsw.Connection) -> None:
+    """Begin with an empty log, behind a break in which nothing older stands; not while a reader or backup needs it."""
+    connection.set_busy_timeout(0)
+    with suppress(apsw.BusyError):
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    connection.set_busy_timeout(5000)
 
 
 def _upgrade(connection: apsw.Connection) -> None:

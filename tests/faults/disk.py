@@ -44,6 +44,10 @@ class Disk(apsw.VFS):
         if self.refuse is not None:
             self.refuse(what, path)
 
+    def begun(self, data):
+        """What of a write is done; a subclass may stop in the middle."""
+        return data
+
     def xOpen(self, name, flags):
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         path = None if path is None else Path(path).name
@@ -73,7 +77,7 @@ class File(apsw.VFSFile):
         others = sum(self.disk.sizes.values()) - self.disk.sizes[self.path]
         if self.disk.room is not None and size > self.disk.sizes[self.path] and others + size > self.disk.room:
             raise apsw.FullError("no space left")
-        super().xWrite(data, offset)
+        super().xWrite(self.disk.begun(data), offset)
         self.disk.sizes[self.path] = size
         self.disk.note("write", self.path, offset, bytes(data))
 

@@ -11,7 +11,7 @@ import apsw
 import numpy as np
 import pytest
 
-from acquisition.store import Store, check
+from acquisition.store import Store, check, schema
 from acquisition.store.compaction import Compactor
 from tests.faults.disk import Disk, Replay, failure
 from tests.store.records import Recording, Source, event
@@ -167,23 +167,26 @@ def test_a_commit_whose_sync_failed_is_safe_once_it_is_accepted(tmp_path, disk):
                 if k == 6:
                     fault = lambda: failure(apsw.SQLITE_IOERR_FSYNC)  # noqa: E731
                     refuse(disk, fault, "sync", path="record.db-wal", times=1 + round_ % 3)
-                reader = Store(directory, vfs=disk.name) if round_ % 2 else None
+                reader = schema.open_reader(directory / schema.FILE, vfs=disk.name) if round_ % 2 else None
+                if reader is not None:  # it needs the log: what stands there cannot be moved into the file
+                    reader.execute("BEGIN")
+                    list(reader.execute("SELECT count(*) FROM run"))
                 writer.put(source.chunk(8))
                 assert writer.flush(10)
                 if reader is not None:
                     reader.close()
-            place, log = len(disk.log), disk.log[:]
+            log = disk.log[:]
         assert told[0][1] is not None
-        replay = Replay()
-        for entry in log[:place]:
-            replay.play(entry)
-        image = tmp_path / f"image {round_}"
-        image.mkdir()
-        for name, content in replay.cut(rng).items():
-            (image / name).write_bytes(content)
-        with Store(image) as store:
-            assert len(store.read("ldf")) >= sum(n for at, n in accepted if at <= place) == 96
-        assert check(image).problems == ()
+        for cut, (place, _) in enumerate(accepted[6:]):
+            image, replay = directory / f"image {cut}", Replay()
+            for entry in log[:place]:
+                replay.play(entry)
+            image.mkdir()
+            for name, content in replay.cut(rng).items():
+                (image / name).write_bytes(content)
+            with Store(image) as store:
+                assert len(store.read("ldf")) >= sum(n for at, n in accepted if at <= place)
+            assert check(image).problems == ()
 
 
 def test_a_commit_that_the_file_had_after_all_is_not_written_twice(tmp_path, disk):

@@ -34,7 +34,7 @@ class Accepted:
             self.cursors.append((len(self.disk.log), store.cursors()))
 
 
-def session(directory, disk, accepted, writer_class=StoreWriter, rounds=40):
+def session(directory, disk, accepted, writer_class=StoreWriter, rounds=40, age=400):
     """Two runs of two streams with holes, events, cursors, compression and retention."""
     sources = [Source(), Source(header("tcpo2", "po2", ("chest",)), seed=2)]
     for run in (1, 2):
@@ -59,7 +59,7 @@ def session(directory, disk, accepted, writer_class=StoreWriter, rounds=40):
                 if k % 20 == 19:
                     Compactor(writer._file, writer.submit, samples=64, vfs=disk.name).run_once()
             if run == 2:
-                Expiry(writer._file, Retention(age=400 * STEP), writer.submit, vfs=disk.name).run_once()
+                Expiry(writer._file, Retention(age=age * STEP), writer.submit, vfs=disk.name).run_once()
 
 
 def reopen(directory):

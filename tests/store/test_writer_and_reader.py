@@ -112,6 +112,28 @@ def test_a_reader_does_not_free_the_record_for_a_second_writer(tmp_path):
             StoreWriter(tmp_path, clock=Clock()).open()
 
 
+def test_a_daemon_starts_at_once_while_a_backup_holds_the_record_as_it_was(tmp_path):
+    source = Source()
+    with Recording(tmp_path, compact=None) as writer:
+        writer.put(source.chunk(5))
+        assert writer.flush()
+        reader = schema.open_reader(tmp_path / "record.db")
+        reader.execute("BEGIN")
+        list(reader.execute("SELECT * FROM run"))
+        writer.put(source.chunk(5))
+        assert writer.flush()
+    began = time.monotonic()
+    with Recording(tmp_path, compact=None) as writer:
+        assert time.monotonic() - began < 3
+        writer.put(source.chunk(5))
+        assert writer.flush()
+        assert list(reader.execute("SELECT count(*) FROM chunk")) == [(1,)]
+        reader.close()
+    assert check(tmp_path).problems == ()
+    with Store(tmp_path) as store:
+        assert len(store.read("ldf")) == 15
+
+
 def test_a_foreign_database_is_left_as_it_is(tmp_path):
     file = tmp_path / schema.FILE
     connection = apsw.Connection(str(file))
