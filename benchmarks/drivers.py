@@ -44,10 +44,10 @@ Work = Callable[[], int]
 
 def measure() -> list[dict[str, Any]]:
     """Rows of the block decoders, then of the conversations."""
-    return [*_blocks(), *_conversations()]
+    return [*blocks(), *conversations()]
 
 
-def _blocks() -> Iterator[dict[str, Any]]:
+def blocks() -> Iterator[dict[str, Any]]:
     flux, backscatter = (wire(each) for each in usual(0, 1))
     n = 1 << 18
     rng = np.random.default_rng(1)
@@ -135,7 +135,7 @@ CONVERSATIONS: tuple[tuple[str, dict[str, Any], float, float, Parser], ...] = (
 """Driver, options beside its example's, simulated seconds, how many times as fast they go, the parser beside it."""
 
 
-def _conversations() -> Iterator[dict[str, Any]]:
+def conversations() -> Iterator[dict[str, Any]]:
     for name, options, seconds, patience, parser in CONVERSATIONS:
         calls = _recorded(name, options, seconds, patience)
         data = b"".join(call[1] for call in calls)

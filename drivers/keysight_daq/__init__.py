@@ -224,7 +224,7 @@ class KeysightDaq(Driver):
         return Sweeps(self._wired, base, self._interval, self._said, stamped=self._model.scans, broken_off=broken_off)
 
     def _switching(self) -> Talk[str | None]:
-        """What switches the channels, the slowest where cards differ; None for a single channel."""
+        """What switches the channels, the slowest where cards differ or are unknown; None for a single channel."""
         kinds = []
         for slot in self._slots:
             card = yield from self._ask(card_of(slot), lambda answer: answer.decode("ascii").split(",")[1].strip())

@@ -251,14 +251,15 @@ class KeysightDaqSimulator(Instrument):
         if self._model.scans and not listed:
             raise Complaint(-109)
         chosen = 10.0 if not values or values[0].upper() in ("AUTO", "DEF") else among(values[0], RANGES)
-        terminals = scan_list(listed[0]) if listed else self.scan.settings.terminals
+        settings = self.scan.settings
+        terminals = scan_list(listed[0]) if listed else settings.terminals
         self._rest()
-        self.scan.settings.range, self.scan.settings.nplc, self.scan.settings.autozero = chosen, 1.0, True
-        self.scan.settings.source, self.scan.settings.count = "IMM", 1.0
-        self.scan.settings.timer = 1.0 if self.plan.name == "34980a" else 0.0
+        settings.range, settings.nplc, settings.autozero = chosen, 1.0, True
+        settings.source, settings.count = "IMM", 1.0
+        settings.timer = 1.0 if self.plan.name == "34980a" else 0.0
         self._formats.fields = dict.fromkeys(Formats.FIELDS, False)
         if self.plan.name != "34980a":
-            self.scan.settings.terminals = terminals
+            settings.terminals = terminals
 
     def _set_scan(self, terminals: tuple[int, ...]) -> None:
         self._rest()
