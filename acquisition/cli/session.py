@@ -13,7 +13,7 @@ import click
 from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
 from acquisition.errors import Refused
-from acquisition.examination import desk
+from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.live import provisional
@@ -222,7 +222,9 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
     """Show the provisional numbers of a session: lamps, slopes, RPI, distance, DROP."""
     del by
     with Store(directory(path, data)) as store:
-        now = provisional(Evidence(store, chosen(replay(desk.events(store)), which)))
+        book = replay(desk.events(store))
+        found = chosen(book, which)
+        now = provisional(Evidence(store, found), heat.before(store, book, found))
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False, allow_nan=False))
         return 0

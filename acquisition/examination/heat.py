@@ -8,7 +8,9 @@ from dataclasses import replace
 from acquisition.examination.binding import Address
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import TEMPERATURE, Evidence
+from acquisition.examination.session import Book, Session
 from acquisition.signals.thermal_dose import Heated, doses
+from acquisition.store import Store
 
 
 def stays(evidence: Evidence) -> Iterator[Heated]:
@@ -27,6 +29,13 @@ def skin(evidence: Evidence, role: str, address: Address) -> str:
     limb = str(evidence.session.about.get("limb") or "")
     site = address.stream if role == "limb" else str(evidence.conditions(address)["site"] or address)
     return f"{limb} {site}".strip()
+
+
+def before(store: Store, book: Book, session: Session) -> list[Evidence]:
+    """The sessions of the same participant and visit that began earlier, in order."""
+    person = (session.about["subject"], session.about["visit"])
+    earlier = [each for each in book.sessions.values() if each.start <= session.start and each is not session]
+    return [Evidence(store, each) for each in earlier if (each.about["subject"], each.about["visit"]) == person]
 
 
 def summed(sessions: Iterable[Evidence], last: Evidence) -> list[Outcome]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from acquisition.examination import heat
 from acquisition.examination.binding import Address
 from acquisition.examination.evidence import TEMPERATURE, Evidence
 from acquisition.signals import drop as drops
@@ -16,14 +18,13 @@ from acquisition.signals.drop import DropMeter, DropSettings
 from acquisition.signals.live_tcpo2 import Electrode, LiveTcpo2, live_rpi
 from acquisition.signals.live_walking import WalkMeter
 from acquisition.signals.result import Trace
-from acquisition.signals.thermal_dose import ThermalDose
 
 
-def provisional(evidence: Evidence) -> dict[str, Any]:
+def provisional(evidence: Evidence, earlier: Sequence[Evidence] = ()) -> dict[str, Any]:
     """The present numbers of a session as plain values, from what is committed; after a crash the same as before.
 
-    No inclusion limit is among them: shown live, it would invite to try another place. Final values are
-    those of the outcomes.
+    `earlier` are the sessions of the visit before this one: skin remembers their heat. No inclusion limit is among
+    them: shown live, it would invite to try another place. Final values are those of the outcomes.
     """
     electrodes = _electrodes(evidence)
     chest = next((electrodes[a] for a in evidence.addresses("chest") if a in electrodes), None)
@@ -33,7 +34,7 @@ def provisional(evidence: Evidence) -> dict[str, Any]:
         "session": evidence.session.id,
         "phase": evidence.session.phase,
         "electrodes": [{"place": str(address), **_plain(asdict(shown))} for address, shown in electrodes.items()],
-        "heat": _heat(evidence),
+        "heat": _heat(evidence, earlier),
         "rpi": {str(address): ratio for address, ratio in ratios.items()},
         "walk": _walk(evidence),
         "drop": _drop(evidence),
@@ -53,17 +54,13 @@ def _electrodes(evidence: Evidence) -> dict[Address, LiveTcpo2]:
     return found
 
 
-def _heat(evidence: Evidence) -> list[dict[str, Any]]:
-    """Minutes of heat of each heated probe, and whether the maker's limit is reached: a numb foot does not say so."""
-    limit = evidence.settings.get("thermal_limit_minutes")
+def _heat(evidence: Evidence, earlier: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Minutes of heat of each site of skin, and whether the maker's limit is reached: a numb foot does not say so."""
     found = []
-    for role in ("chest", "limb", "heater"):
-        for address in evidence.addresses(role):
-            trace = evidence.trace(address) if role == "heater" else evidence.beside(address, TEMPERATURE)
-            if trace is not None:
-                dose = ThermalDose(str(address), None if limit is None else float(limit))
-                minutes = dose.feed(trace)
-                found.append({"place": str(address), "minutes": minutes, "limit": dose.limit, "alarm": dose.alarm})
+    for each in heat.summed([*earlier, evidence], evidence):
+        limit, minutes = each.result.settings["limit"], each.result.value or 0.0
+        alarm = limit is not None and minutes >= limit
+        found.append({"place": each.place, "minutes": minutes, "limit": limit, "alarm": alarm})
     return found
 
 

@@ -46,9 +46,7 @@ def outcomes(store: Store, book: Book, session: Session) -> Outcomes:
     """Compute every index of a session from the stored samples, its marks and its entries."""
     evidence = Evidence(store, session)
     visit = _visit(book, session)
-    until_now = [
-        evidence if each is session else Evidence(store, each) for each in visit if each.start <= session.start
-    ]
+    until_now = [*heat.before(store, book, session), evidence]
     heated = heat.summed(until_now, evidence)
     found = (*analyse(evidence, _known(visit, session)), *heated, *entries.entered(session))
     return Outcomes(session, found, None if session.open else _eligible(store, visit, session))

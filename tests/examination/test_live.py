@@ -14,6 +14,8 @@ from acquisition.store import Store
 from tests.examination.patients import REST, Study
 from tests.examination.test_outcomes import WALK, WALK_MARKS
 
+HEAT = (("heat", 600.0), ("maximum", 2400.0))
+
 
 def look(directory):
     with Store(directory) as store:
@@ -76,11 +78,20 @@ def test_a_walk_shows_the_distances_and_the_drop_of_its_outcomes(walking):
 
 def test_minutes_of_heat_are_counted_while_they_run(tmp_path):
     made = Study()
-    marks = (("heat", 600.0), ("maximum", 2400.0))
-    made.examine("diabetic", "heating", "local-heating", marks, 2700.0, devices=("ldf",), stop=False)
+    made.examine("diabetic", "heating", "local-heating", HEAT, 2700.0, devices=("ldf",), stop=False)
     now, _ = look(made.write(tmp_path))
     assert now["heat"][0]["minutes"] == pytest.approx(5.0, abs=0.5)
     assert (now["heat"][0]["limit"], now["heat"][0]["alarm"]) == (None, False)
+
+
+def test_skin_remembers_the_heat_of_the_sessions_before(tmp_path, capsys):
+    made = Study()
+    common = {"devices": ("ldf",), "site": "hallux", "settings": {"thermal_limit_minutes": 20.0}}
+    made.examine("diabetic", "heating", "local-heating", (*HEAT, ("off", 3300.0)), 3400.0, **common)
+    made.examine("diabetic", "heating", "local-heating", HEAT, 2760.0, stop=False, **common)
+    made.write(tmp_path)
+    assert perfusion.main(["session", "live", "--data", str(tmp_path)], standalone_mode=False) == 0
+    assert "heat left hallux: 21 of 20 min, LIMIT REACHED" in capsys.readouterr().out
 
 
 def test_before_its_start_a_walk_shows_nothing(tmp_path):
