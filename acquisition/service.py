@@ -90,7 +90,12 @@ class Service:
             anchor = max(started.utc, store.last_key + 1)
             run = store.begin_run(started, anchor, self._about_run())
             self._timeline = Timeline(run, started.monotonic, anchor)
-            board = Board(Recording(self._config.store, lambda: store.stats).describe, lambda: clerk.present())
+            remotes: list[Shipper | MqttRemote] = []
+            board = Board(
+                Recording(self._config.store, lambda: store.stats).describe,
+                lambda: clerk.present(),
+                lambda: [_standing(remote) for remote in remotes],
+            )
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
                 self._bus.subscribe(subscriber)
@@ -111,7 +116,7 @@ class Service:
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
                 clerk.resume()
-                remotes = self._ship(store, board, loop)
+                remotes += self._ship(store, board, loop)
                 if page is not None:
                     url = page.start()
                     stack.callback(page.stop)
@@ -258,6 +263,12 @@ class Service:
 
     def _say(self, kind: str, text: str, **details: Any) -> None:
         self._bus.publish(Event(kind, self._key_now(), "", text, details))
+
+
+def _standing(remote: Shipper | MqttRemote) -> dict[str, Any]:
+    """How a remote stands, as plain values: `pending` samples are not acknowledged yet."""
+    standing = remote.standing
+    return {"name": remote.name, "state": standing.word, "reason": standing.reason, "pending": remote.pending}
 
 
 def _committed(clerk: Clerk, store: StoreWriter) -> Answer:

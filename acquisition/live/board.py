@@ -55,10 +55,17 @@ class Board:
 
     `put` belongs to the acquisition loop; everything else may be called from any thread. Whether a value is
     stale is decided when it is read, against the clock handed in, so that no timer can fail to say so.
-    `record` describes the record, given both clocks and the speed; `session` the examination that goes on.
+    `record` describes the record, given both clocks and the speed; `session` the examination that goes on;
+    `remotes` how each remote stands.
     """
 
-    def __init__(self, record: Record | None = None, session: Callable[[], dict[str, Any]] = dict) -> None:
+    def __init__(
+        self,
+        record: Record | None = None,
+        session: Callable[[], dict[str, Any]] = dict,
+        remotes: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:
+        self.remotes = remotes
         self._record = record
         self._session = session
         self._devices: dict[str, DeviceView] = {}
@@ -100,6 +107,7 @@ class Board:
             "devices": [_device(device, now, key_now, speed) for device in self.devices],
             "record": self.snapshot_record(now, speed),
             "session": self._session(),
+            "remotes": self.remotes(),
         }
 
     def snapshot_record(self, now: Instant, speed: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
     """Every metric in the text format 0.0.4; `dropped` counts items that the page's own queue lost."""
     devices = board.devices
     streams = [(device.name, name, stream) for device in devices for name, stream in device.streams.items()]
-    record = board.snapshot_record(now, speed)
+    record, remotes = board.snapshot_record(now, speed), board.remotes()
     blocks = [
         _metric("build_info", "gauge", "What runs here.", [({"version": __version__}, 1)]),
         _metric(
@@ -63,13 +63,22 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
             "sink_backlog",
             "gauge",
             "Items that wait for a sink.",
-            [({"sink": "store"}, record["queued"])] if "queued" in record else [],
+            [
+                *([({"sink": "store"}, record["queued"])] if "queued" in record else []),
+                *(({"sink": remote["name"]}, remote["pending"]) for remote in remotes),
+            ],
         ),
         _metric(
             "sink_dropped_total",
             "counter",
             "Samples or items that a sink could not keep.",
             [({"sink": "page"}, dropped), *([({"sink": "store"}, record["dropped"])] if "dropped" in record else [])],
+        ),
+        _metric(
+            "remote_up",
+            "gauge",
+            "1 while the remote takes what is sent.",
+            [({"remote": remote["name"]}, remote["state"] == "delivering") for remote in remotes],
         ),
         _metric("page_viewers", "gauge", "Open live pages.", [({}, viewers)]),
     ]

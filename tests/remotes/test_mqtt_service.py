@@ -35,6 +35,8 @@ def test_a_subscriber_rebuilds_exactly_what_the_record_holds(tmp_path, how):
             until(lambda: [(reader.last(f"{ROOT}/{each}/status") or {}).get("state") for each in DEVICES]
                   == ["STREAMING"] * 3, "every device streaming")  # fmt: skip
             time.sleep(2.0)
+            (stands,) = daemon.until(bench.store, lambda seen: seen["remotes"][0]["state"] == "delivering")["remotes"]
+            assert (stands["name"], stands["reason"]) == ("mqtt", "")
             assert daemon.stop() == 0
             with Store(bench.store) as store:
                 expected = recorded(store)
@@ -78,7 +80,8 @@ def test_a_daemon_whose_broker_is_away_records_and_ends_in_time(tmp_path):
         bench.simulate("trackmaster")
         bench.write(extra=configured(1, durable="true"))
         daemon = bench.run()
-        daemon.until(bench.store, streaming)
+        seen = daemon.until(bench.store, lambda seen: streaming(seen) and seen["remotes"][0]["state"] == "unreachable")
+        assert "refused" in seen["remotes"][0]["reason"]
         began = time.monotonic()
         assert daemon.stop() == 0
         assert time.monotonic() - began < 5.0
