@@ -104,10 +104,14 @@ def decode(line: bytes) -> Heading | Row | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line stands among the others: `lost` lines before it, whether it is `late`, or why it has no place."""
+    """Where a line stands among the others: `lost` lines before it, or the `fault` for which it has no place.
+
+    `late`, and `crowded` where it shares its second with another line that is not the same: both make it doubtful.
+    """
 
     lost: int = 0
     late: bool = False
+    crowded: bool = False
     fault: str = ""
 
 
@@ -124,6 +128,7 @@ class LineClock:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
+        self._one_a_second = interval > 1.0 - self.DRIFT
         self._row: Row | None = None
         self._seconds = 0
         self._at = 0.0
@@ -140,15 +145,17 @@ class LineClock:
         if before is None:
             return self._follow(now, at)
         step = (now - self._seconds + DAY // 2) % DAY - DAY // 2
-        if step == 0 and row == before and self._interval > 1.0 - self.DRIFT:
+        if step == 0 and row == before and self._one_a_second:
             return Place(fault="a line that came twice")
         if -self.DISORDER < step < 0:
             return Place(fault="a line out of order")
         elapsed = at - self._at
+        if step == 0 and elapsed < self._interval / 2 and self._one_a_second:
+            return Place(crowded=True)
         if step < 0 or step > elapsed + self.DISORDER:
             self._quickest = None
             return self._follow(now, at)
-        missed = round(step / self._interval) - 1 if self._interval > 1.0 - self.DRIFT else 0
+        missed = round(step / self._interval) - 1 if self._one_a_second else 0
         return self._follow(now, at, max(missed, 0))
 
     def _follow(self, seconds: int, at: float, lost: int = 0) -> Place:
@@ -266,6 +273,8 @@ class Tosca500Csv(Driver):
         if place.fault:
             yield Notice("noise", place.fault, {"bytes": len(row.encode())})
         else:
+            if place.crowded:
+                yield Notice("warning", "two lines of one second: one of them may be another monitor's")
             yield from self._sample(row, place)
 
     def _sample(self, row: Row, place: Place) -> Iterator[Readings | Notice]:
@@ -283,7 +292,7 @@ class Tosca500Csv(Driver):
         values[0, 0] = math.nan if self._contradicted else values[0, 0] * self._factor
         good = {"M": Quality.GOOD, "C": Quality.CALIBRATING}.get(row.mode, Quality.QUESTIONABLE)
         quality = np.full(values.shape, int(good), np.uint8)
-        if place.late:
+        if place.late or place.crowded:
             quality |= np.uint8(Quality.QUESTIONABLE)
         quality[(values < self._low) | (values > self._high)] |= np.uint8(Quality.RANGE)
         quality[np.isnan(values)] = Quality.INVALID

@@ -194,11 +194,11 @@ def test_the_mode_marks_every_value(mode, quality):
 def test_alarms_are_told_when_they_change():
     built = streaming()
     said(built, ROW + b"\n")
-    alarm, _ = said(built, ROW.replace(b"087,N", b"087,A") + b"\n")
+    alarm, _ = said(built, ROW.replace(b"087,N", b"087,A").replace(b"12:00:00", b"12:00:01") + b"\n")
     assert (alarm.kind, alarm.details) == ("alarm", {"name": "PR", "letter": "A"})
-    again = ROW.replace(b"087,N", b"087,A").replace(b"12:00:00", b"12:00:01")
+    again = ROW.replace(b"087,N", b"087,A").replace(b"12:00:00", b"12:00:02")
     assert [type(item) for item in said(built, again + b"\n")] == [Readings]
-    over, _ = said(built, ROW.replace(b"12:00:00", b"12:00:02") + b"\n")
+    over, _ = said(built, ROW.replace(b"12:00:00", b"12:00:03") + b"\n")
     assert over.kind == "state"
 
 
@@ -278,3 +278,11 @@ def test_lines_that_were_held_back_are_questionable_until_they_are_in_time_again
 
 def test_a_clock_that_is_set_forward_or_back_is_followed():
     assert [reading.lost for reading in lines_at((10, 0.0), (50, 1.0), (51, 2.0), (5, 3.0), (6, 4.0))] == [0] * 5
+
+
+def test_another_line_of_the_same_second_is_questionable_and_told():
+    built = streaming()
+    said(built, ROW + b"\r\n")
+    warning, sample = said(built, ROW.replace(b"041,N", b"062,N") + b"\r\n")
+    assert (warning.kind, "another monitor's" in warning.text) == ("warning", True)
+    assert set(sample.quality[0].tolist()) == {int(Quality.QUESTIONABLE)}

@@ -124,7 +124,7 @@ _PARAGRAPHS = (
     "not come, it says so, and marks what comes next as QUESTIONABLE: it may be the answer to an earlier question. An "
     "inserted message that comes before the true one is thus recorded, and given away by the true one that follows. "
     "A digitiser that streams without numbers is checked by the clock: a step in the count of its samples that stays "
-    "is told, and lost samples are counted.",
+    "and is longer than 30 ms is told, and lost samples are counted.",
 )
 _INTRODUCTION = "# Errors of the link, driver by driver\n\n" + "".join(
     textwrap.fill(each, 118, subsequent_indent="  " * each.startswith("* "))
