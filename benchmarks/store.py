@@ -1,5 +1,6 @@
 """What the record costs: bytes per value, values committed per second, time to read an hour and a day, commits while
-old rows are compressed; beside it the plain table of a row per value (WAL, synchronous=NORMAL, which may lose commits).
+old rows are compressed; beside it the plain table of a row per value (WAL, synchronous=NORMAL, which may lose commits),
+and, where they are installed, Parquet and DuckDB.
 
 Values are a noisy flux at 40 Hz on a grid of 0.1. "live" commits every 0.1 s of data, "backlog" as fast as it goes.
 Sizes count the file without its free pages.
@@ -16,11 +17,13 @@ from typing import Any
 
 import apsw
 import numpy as np
+from scipy.signal import lfilter
 
 from acquisition.clock import Clock
-from acquisition.model import Channel, Chunk, Header, Instant, Stream
+from acquisition.model import Channel, Chunk, Floats, Header, Instant, Stream
 from acquisition.store import Store, StoreWriter
 from acquisition.store.compaction import Compactor
+from benchmarks.columnar import columnar
 
 RATE = 40
 SECOND = 1_000_000_000
@@ -30,7 +33,7 @@ HOUR, DAY = 3600, 86400
 
 def measure() -> list[dict[str, Any]]:
     """Every table."""
-    return [*_costs(), *_reading(), *_commits(), *_baseline()]
+    return [*_costs(), *_sizes(), *_reading(), *_commits(), *_baseline(), *_columns()]
 
 
 def _header(device: str, channels: int) -> Header:
@@ -41,8 +44,10 @@ def _header(device: str, channels: int) -> Header:
 class _Flux:
     """Chunks of one stream with the jitter and noise of a real one."""
 
-    def __init__(self, header: Header, seed: int) -> None:
+    def __init__(self, header: Header, seed: int, filtered: bool = False) -> None:
         self.header = header
+        self._filtered = filtered
+        self._level: Any = 0.0
         self._rng = np.random.default_rng(seed)
         self._next = 0
 
@@ -52,11 +57,22 @@ class _Flux:
         time = T0 + number * (SECOND // RATE) + self._rng.integers(-1, 2, n)
         second = number / RATE
         wave = 40.0 + 6.0 * np.sin(2 * np.pi * 1.1 * second) + 4.0 * np.sin(2 * np.pi * 0.1 * second)
-        values = np.round(wave[:, None] + self._rng.normal(0.0, 1.0, (n, len(self.header.stream.channels))), 1)
+        noise = self._rng.normal(0.0, 1.0, (n, len(self.header.stream.channels)))
+        if self._filtered:
+            noise = self._smooth(noise)
+        values = np.round(wave[:, None] + noise, 1)
         arrived = int(time[-1]) + int(self._rng.exponential(2e6))
         first, self._next = self._next, self._next + n
         instant = Instant(arrived - T0, arrived + int(self._rng.integers(0, 300)))
         return Chunk(self.header, 1, 1, first, instant, time, values, np.zeros(values.shape, np.uint8))
+
+    def _smooth(self, noise: Floats) -> Floats:
+        """What an instrument's time constant of 0.2 s leaves of the noise."""
+        keep = float(np.exp(-1 / RATE / 0.2))
+        smooth, state = lfilter([1 - keep], [1, -keep], noise, axis=0, zi=np.broadcast_to(self._level, noise[:1].shape))
+        self._level = state
+        result: Floats = smooth
+        return result
 
 
 def _writer(folder: Path, **more: Any) -> StoreWriter:
@@ -117,6 +133,29 @@ def _costs() -> Iterator[dict[str, Any]]:
                 "bytes/value, rows": round(before / total, 1),
                 "bytes/value, blocks": round(size / n / channels, 2),
                 "with the overview": round((size + drawn) / n / channels, 2),
+            }
+
+
+def _sizes() -> Iterator[dict[str, Any]]:
+    for filtered in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder)
+            source = _Flux(_header("ldf", 1), 1, filtered)
+            writer = _writer(path, ring=1 << 30)
+            for _ in range(6 * HOUR * RATE // 400):
+                writer.put(source.chunk(400))
+                writer.flush(60)
+            Compactor(path / "record.db", writer.submit).run_once()
+            writer.close()
+            connection = apsw.Connection(str(path / "record.db"))
+            blocks, n = next(iter(connection.execute("SELECT sum(length(body)), sum(n) FROM block")))
+            drawn = next(iter(connection.execute("SELECT sum(length(body)) FROM overview")))[0]
+            connection.close()
+            yield {
+                "one channel, 6 h": "after the instrument's filter of 0.2 s" if filtered else "noisy",
+                "bytes/value, blocks": round(blocks / n, 2),
+                "with the overview": round((blocks + drawn) / n, 2),
+                "all-in: the file": round(_used(path / "record.db") / n, 2),
             }
 
 
@@ -232,3 +271,12 @@ def _baseline() -> Iterator[dict[str, Any]]:
             "1000 points of it, ms": _best(lambda: list(connection.execute(bins)), 3),
         }
         connection.close()
+
+
+def _columns() -> list[dict[str, Any]]:
+    source = _Flux(_header("ldf", 10), 1)
+    chunks = [source.chunk(400) for _ in range(HOUR * RATE // 400)]
+    times = np.concatenate([chunk.time for chunk in chunks])
+    values = np.concatenate([chunk.values for chunk in chunks])
+    with tempfile.TemporaryDirectory() as folder:
+        return columnar(Path(folder), times, values, _best)

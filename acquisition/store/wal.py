@@ -21,16 +21,19 @@ def path(file: Path) -> Path:
 
 
 def write_anew(file: Path, vfs: str) -> None:
-    """Write the log's bytes over themselves and sync them, so that what can be read of it is on the disk.
+    """Write the log's last transaction over itself and sync it, so that what can be read of it is on the disk.
 
     After a failed fsync the kernel may hold pages that it takes for written and the disk never got;
-    asking for another fsync would then succeed without writing anything.
+    asking for another fsync would then succeed without writing anything. What stands before the last
+    transaction was synced in its time and is not touched: a power cut may spoil what is being written.
     """
     flags = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     log = apsw.VFSFile(vfs, str(path(file.absolute())), [flags, 0])
     try:
         size = log.xFileSize()
-        for offset in range(0, size, PIECE):
+        sector = max(log.xSectorSize(), 512)
+        start = -(-_last_transaction(path(file).read_bytes()) // sector) * sector
+        for offset in range(start, size, PIECE):
             log.xWrite(log.xRead(min(PIECE, size - offset), offset), offset)
         log.xSync(apsw.SQLITE_SYNC_FULL)
     finally:
@@ -49,29 +52,51 @@ def commits_behind_damage(file: Path) -> int:
         data = log.read_bytes()
     except OSError:
         return 0
-    if len(data) < HEADER.size:
-        return 0
-    magic, _, page, _, *salts, _, _ = HEADER.unpack_from(data)
-    size = FRAME.size + page
-    if magic not in (LITTLE, BIG) or not 512 <= page <= 65536:
-        return 0
-    words = "<" if magic == LITTLE else ">"
-    sums = _sums(data[:24], words, (0, 0))
-    frames = range(HEADER.size, len(data) - size + 1, size)
-    whole, behind, before = True, 0, False
-    for offset in frames:
-        _, truncate, *own, one, two = FRAME.unpack_from(data, offset)
-        if whole:
-            sums = _sums(data[offset : offset + 8], words, sums)
-            sums = _sums(data[offset + FRAME.size : offset + size], words, sums)
-            whole = own == salts and sums == (one, two)
+    behind, before = 0, False
+    for _, whole, commit in _frames(data):
         if not whole:
-            commit = own == salts and truncate != 0
             # A COMMIT that fills its sector repeats its last frame: neighbours count once.
             behind += commit and not before
             before = commit
     unchanged = log.exists() and _header(log) == data[: HEADER.size]
     return behind if unchanged else 0
+
+
+def _last_transaction(data: bytes) -> int:
+    """Where the last transaction begins that is whole, or one before it; 0 where it is the log's first.
+
+    The frame that fills up the sector of the COMMIT before counts to it, for it is synced no further than that sector.
+    """
+    begins, commits = [0], list[int]()
+    for offset, whole, commit in _frames(data):
+        if not whole:
+            break
+        if commit:
+            commits.append(offset)
+        elif commits:
+            begins.append(commits[1] if len(commits) > 1 else offset)
+            commits = []
+    # Where frames follow the last COMMIT, its own transaction may still be the one in doubt.
+    return begins[-1] if commits else begins[max(len(begins) - 2, 0)]
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, bool, bool]]:
+    """Offset of each frame, whether all up to it is whole, and whether it ends a transaction."""
+    if len(data) < HEADER.size:
+        return
+    magic, _, page, _, *salts, _, _ = HEADER.unpack_from(data)
+    size = FRAME.size + page
+    if magic not in (LITTLE, BIG) or not 512 <= page <= 65536:
+        return
+    words = "<" if magic == LITTLE else ">"
+    sums, whole = _sums(data[:24], words, (0, 0)), True
+    for offset in range(HEADER.size, len(data) - size + 1, size):
+        _, truncate, *own, one, two = FRAME.unpack_from(data, offset)
+        if whole:
+            sums = _sums(data[offset : offset + 8], words, sums)
+            sums = _sums(data[offset + FRAME.size : offset + size], words, sums)
+            whole = own == salts and sums == (one, two)
+        yield offset, whole, own == salts and truncate != 0
 
 
 def _header(log: Path) -> bytes:

@@ -287,8 +287,8 @@ class StoreWriter:
         except apsw.ConstraintError:
             raise  # two samples of one number: no disk's fault, and trying again does not help
         except apsw.Error as error:
-            self._disconnect()
             self._doubtful = True
+            self._disconnect()
             self._say_trouble(f"not written ({error}); samples wait in memory")
             return False
         finally:
@@ -331,8 +331,8 @@ class StoreWriter:
             self._connection.execute("COMMIT")
         except apsw.Error as error:
             log.warning("upkeep of the record failed (%s)", error)
-            self._disconnect()
             self._doubtful = True
+            self._disconnect()
             self._reconnect()
             step.finish(False)
         else:
@@ -365,6 +365,8 @@ class StoreWriter:
         connection, self._connection, self._journal = self._connection, None, None
         if connection is not None:
             try:
+                if self._doubtful:  # what the log holds may not be on the disk: it must not go into the file yet
+                    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 connection.close(True)
             except apsw.Error as error:
                 log.debug("closing a failed record: %s", error)

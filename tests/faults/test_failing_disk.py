@@ -189,6 +189,38 @@ def test_a_commit_whose_sync_failed_is_safe_once_it_is_accepted(tmp_path, disk):
             assert check(image).problems == ()
 
 
+def test_a_power_cut_while_a_failed_sync_is_made_good_spoils_nothing_older(tmp_path, disk):
+    rng = random.Random(6)
+    for round_ in range(12):
+        directory = tmp_path / str(round_)
+        disk.log.clear()
+        disk.sizes.clear()
+        source, accepted = Source(), []
+
+        def witness(rows, accepted=accepted):
+            accepted.append((len(disk.log), sum(n for *_, n in rows)))
+
+        with recording(directory, disk, Told(), witness=witness) as writer:
+            for k in range(9):
+                if k == 6:
+                    broken = len(disk.log)
+                    fault = lambda: failure(apsw.SQLITE_IOERR_FSYNC)  # noqa: E731
+                    refuse(disk, fault, "sync", path="record.db-wal", times=1 + round_ % 3)
+                writer.put(source.chunk(8))
+                assert writer.flush(10)
+            log = disk.log[:]
+        for cut in range(15):
+            place, image, replay = rng.randrange(broken, len(log)), directory / f"image {cut}", Replay()
+            for entry in log[:place]:
+                replay.play(entry)
+            image.mkdir()
+            for name, content in replay.cut(rng).items():
+                (image / name).write_bytes(content)
+            with Store(image) as store:
+                assert len(store.read("ldf")) >= sum(n for at, n in accepted if at <= place) >= 48
+            assert check(image).problems == ()
+
+
 def test_a_commit_that_the_file_had_after_all_is_not_written_twice(tmp_path, disk):
     source, told, rows = Source(), Told(), []
     with recording(tmp_path, disk, told, witness=rows.extend) as writer:

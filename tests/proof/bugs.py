@@ -106,7 +106,7 @@ def missing_gap():
     Journal._gap = lambda self, chunk, gap: None
 
 
-@bug("a new run begins with a number that a damaged row has used", "tests/faults/test_bit_rot.py", "tests/store")
+@bug("a new run begins with a number that is in use already", "tests/store/test_writer_and_reader.py")
 def sequence_used_again():
     def end(original, connection, device, stream):
         found = original(connection, device, stream)
@@ -123,7 +123,10 @@ def wall_clock_keys():
     StreamBook._times = times
 
 
-@bug("a second writer is let in", "tests/store/test_writer_and_reader.py")
+@bug(
+    "a second writer is let in",
+    "tests/store/test_writer_and_reader.py::test_a_second_writer_is_refused_with_the_pid_of_the_first",
+)
 def second_writer():
     Lock.take = lambda self: None
 
