@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import msgspec
 import numpy as np
 
 from acquisition.errors import StoreError
@@ -136,7 +135,7 @@ class Store:
                             (SELECT max(stop) FROM block b WHERE b.stream = s.id))
                    FROM stream s ORDER BY s.device, s.name"""
         for number, device, name, header, samples, first, last in list(self._connection.execute(query)):
-            parsed = msgspec.json.decode(header, type=Header)
+            parsed = tiers.parse_header(header)
             gaps = tuple(self.gaps(device, name))
             found.append(StreamInfo(device, name, parsed, samples, first, last, gaps, number))
         return found

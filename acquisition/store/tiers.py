@@ -18,6 +18,9 @@ PAGE = 64
 """Rows read at a time: no read transaction stays open while a slow consumer looks at them."""
 MANY = 2**62
 
+parse_header = msgspec.json.Decoder(Header).decode
+"""A header from its JSON. Made here, once: msgspec crashes where two threads meet a dataclass for the first time."""
+
 _PAGE = f"""
 SELECT 0 AS tier, id, {rows.COLUMNS} FROM chunk WHERE stream = ?1 AND first >= ?2
 UNION ALL
@@ -84,7 +87,7 @@ def number(connection: apsw.Connection, device: str, stream: str) -> int | None:
 def headers(connection: apsw.Connection, stream: int) -> dict[int, Header]:
     """The stream's header in each run."""
     found = connection.execute("SELECT run, header FROM header WHERE stream = ?", (stream,))
-    return {run: msgspec.json.decode(header, type=Header) for run, header in found}
+    return {run: parse_header(header) for run, header in found}
 
 
 def widths(known: dict[int, Header]) -> dict[int, int]:
