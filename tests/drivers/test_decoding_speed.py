@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks import drivers as benchmark
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture(scope="module")
 def rows():
@@ -17,7 +19,6 @@ def test_a_block_decoder_is_faster_than_a_parser_of_frames(rows, name):
     assert rows[name]["times_faster"] >= 2, rows[name]
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("name", ["di1100", "snuadc", "34465a, binary"])
 def test_a_block_decoder_makes_twenty_million_values_of_a_second(rows, name):
     assert rows[name]["million_values_per_s"] >= 20, rows[name]
