@@ -260,9 +260,16 @@ class _Cover:
                 return
             if row.samples is not None:
                 samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)
+                samples = rows.cut(samples, *np.searchsorted(samples.time, self.edges[[0, -1]]).tolist())
                 if len(samples):
                     order = {column: place for place, column in enumerate(held[samples.run])}
-                    yield self._take(single(samples), [order.get(column, -1) for column in self.columns[samples.run]])
+                    pick = [order.get(column, -1) for column in self.columns[samples.run]]
+                    yield self._take(merge(single(samples), self._heads(samples.time)), pick)
+
+    def _heads(self, time: Nanoseconds) -> Any:
+        """Where each bin that has samples begins: few numbers are then carried on, however many samples there are."""
+        inner = slice(*np.searchsorted(self.edges, time[[0, -1]], side="right").tolist())
+        return np.unique(np.concatenate(([0], np.searchsorted(time, self.edges[inner]))))
 
     def _take(self, buckets: Buckets, pick: list[int]) -> Buckets:
         keep = slice(*np.searchsorted(buckets.start, self.edges[[0, -1]]))
