@@ -109,12 +109,13 @@ def _costs() -> Iterator[dict[str, Any]]:
             live_rate = sum(c.values.size for c in live) / spent
             rest = [source.chunk(RATE // 10) for _ in range(seconds * 10 - 100) for source in sources]
             count = sum(c.values.size for c in rest)
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
             for k in range(0, len(rest), 50 * streams):
                 for chunk in rest[k : k + 50 * streams]:
                     writer.put(chunk)
                 writer.flush(60)
             backlog_rate = count / (time.perf_counter() - began)
+            busy = time.process_time() - busy
             before = _used(path / "record.db")
             began = time.perf_counter()
             Compactor(path / "record.db", writer.submit).run_once()
@@ -129,6 +130,7 @@ def _costs() -> Iterator[dict[str, Any]]:
                 "channels": streams * channels,
                 "live values/s": round(live_rate),
                 "backlog values/s": round(backlog_rate),
+                "values per CPU-second": round(count / busy),
                 "compressed values/s": round(n * channels / compressing),
                 "bytes/value, rows": round(before / total, 1),
                 "bytes/value, blocks": round(size / n / channels, 2),

@@ -1,6 +1,7 @@
 """A wall clock that jumps, within a run or between runs, loses no sample and gives no two the same time."""
 
 import random
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from acquisition.streambook import InstrumentClocks, Last, StreamBook
 from tests.store.records import SECOND, T0, header
 
 HOUR, DAY = 3600 * SECOND, 86400 * SECOND
-STEPS = (-DAY, -HOUR, -SECOND, 1, SECOND, HOUR, DAY)
+STEPS = (-400 * DAY, -DAY, -HOUR, -SECOND, 1, SECOND, HOUR, DAY, 400 * DAY)
 
 
 class Host:
@@ -88,6 +89,27 @@ def test_a_hundred_steps_lose_nothing_and_make_no_equal_keys(tmp_path, seed):
 @pytest.mark.parametrize("seed", range(10, 20))
 def test_a_thousand_steps(tmp_path, seed):
     steps_and_runs(tmp_path, seed, runs=20, samples=100, per_run=5)
+
+
+@pytest.mark.parametrize(("change", "step"), [("2026-03-29T01:00", HOUR), ("2026-10-25T01:00", -HOUR)])
+@pytest.mark.parametrize("between_runs", [False, True])
+def test_a_host_whose_clock_is_set_by_daylight_saving_keeps_every_sample_in_order(tmp_path, change, step, between_runs):
+    host = Host(1)
+    host.utc = int(datetime.fromisoformat(change + "Z").timestamp()) * SECOND - SECOND
+    host.step = lambda: setattr(host, "utc", host.utc + step)
+    if between_runs:
+        values = run_once(tmp_path, host, 40.0, 40, set())
+        host.step()
+        host.boot()
+        values += run_once(tmp_path, host, 40.0, 40, set())
+    else:
+        values = run_once(tmp_path, host, 40.0, 80, {40})
+    assert check(tmp_path).problems == ()
+    with Store(tmp_path) as store:
+        block = store.read("ldf")
+        assert block.values[:, 0].tolist() == values
+        assert (np.diff(block.time) > 0).all()
+        assert len(store.gaps()) == between_runs
 
 
 def test_a_step_within_a_run_does_not_show_in_the_times(tmp_path):
