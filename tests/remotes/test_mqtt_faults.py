@@ -7,10 +7,14 @@ import subprocess
 import time
 from pathlib import Path
 
+import aiomqtt
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from acquisition.remotes.mqtt import Account
 from acquisition.remotes.mqtt.durable import Cursor, Load
+from acquisition.remotes.mqtt.link import judge
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
 from tests.remotes.servers import Broker, binary, until
@@ -211,3 +215,12 @@ def test_by_the_access_list_that_we_ship_a_station_reaches_its_own_tree_alone(tm
             with remote(own.port, writer, record, account=account(own.port, "bed2")) as running:
                 until(lambda: running.standing.word == "held", "a station in another one's name being held")
                 assert "access list" in running.standing.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [(0x8E, "held"), (0x87, "held"), (0x80, "unreachable"), (0x8B, "unreachable")]
+)
+def test_what_a_broker_says_when_it_cuts_a_link_decides_whether_somebody_must_act(code, word):
+    ended = aiomqtt.MqttError("Disconnected during message iteration")
+    ended.__cause__ = aiomqtt.MqttCodeError(ReasonCode(PacketTypes.DISCONNECT, identifier=code))
+    assert judge(ended)[0] == word

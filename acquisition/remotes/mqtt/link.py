@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiomqtt
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from acquisition.errors import ConfigurationError
 from acquisition.remotes.mqtt.account import Account
@@ -55,9 +53,7 @@ class Link(aiomqtt.Client):
     said: int = 0
     """The worst reason code since it was last set to 0."""
 
-    def _on_publish(
-        self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
-    ) -> None:
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         self.said = max(self.said, int(getattr(reason_code, "value", 0)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
@@ -150,6 +146,8 @@ def judge(error: BaseException) -> tuple[str, str]:
     """The standing's word and reason for what ended a session: held where somebody must act."""
     if isinstance(error, ConfigurationError | Denied):
         return "held", str(error)
+    if isinstance(error.__cause__, aiomqtt.MqttCodeError):
+        error = error.__cause__  # aiomqtt's iterator of messages says only that it ended
     if isinstance(error, aiomqtt.MqttCodeError):
         code = int(getattr(error.rc, "value", None) or (error.rc if isinstance(error.rc, int) else 0))
         if code != UNSPECIFIED:
