@@ -89,7 +89,9 @@ class LiveBench:
                 self._next[header.key], self._last[header.key] = last.next, last.key
                 self._gap[header.key] = "the service was not running"
         self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers)
-        self.board = Board(Recording(self.directory, lambda: self.store.stats).describe, self.clerk.present)
+        self.remotes = []
+        recording = Recording(self.directory, lambda: self.store.stats)
+        self.board = Board(recording.describe, self.clerk.present, lambda: self.remotes)
         self.subscribers = [self.store.put, self.board.put]
         self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
         for header in self.headers:

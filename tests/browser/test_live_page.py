@@ -238,6 +238,22 @@ def test_the_theme_follows_the_system_until_one_is_chosen(bench, visit):
     page.wait_for_selector('html[data-theme="dark"]', timeout=2000)
 
 
+def test_a_remote_that_takes_nothing_is_named_with_its_reason(bench, visit):
+    page = ready(visit(bench.url))
+    badge = page.locator("#remotes")
+    assert not badge.is_visible()
+    bench.remotes = [
+        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 7},
+        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 0},
+    ]
+    page.wait_for_selector("#remotes.away:visible")
+    assert badge.inner_text() == "▲ influx held"
+    assert "HTTP 401: unauthorized" in badge.get_attribute("title")
+    bench.remotes = [{**each, "state": "delivering", "reason": ""} for each in bench.remotes]
+    page.wait_for_selector("#remotes:not(.away)")
+    assert badge.inner_text() == "● influx delivering · ● mqtt delivering"
+
+
 @pytest.mark.parametrize("simulated", [True, False])
 def test_simulated_data_are_marked_and_real_ones_are_not(benches, visit, simulated):
     bench = benches(past=1.0, simulated=simulated)

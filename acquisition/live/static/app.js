@@ -177,6 +177,17 @@ function takeState(state) {
   $("speed").hidden = state.speed === 1;
   say($("speed"), "× " + state.speed);
   takeRecording(state.record);
+  takeRemotes(state.remotes);
+}
+
+/** Where copies of the record go; while one takes nothing the record keeps it, so this is never an alarm of the bedside. */
+function takeRemotes(remotes) {
+  const badge = $("remotes"), away = remotes.filter((each) => each.state !== "delivering" && each.state !== "starting");
+  badge.hidden = !remotes.length;
+  badge.className = "badge" + (away.length ? " away" : "");
+  const what = (each) => (each.state === "delivering" ? "● " : each.state === "starting" ? "○ " : "▲ ") + each.name + " " + each.state;
+  say(badge, (away.length ? away : remotes).map(what).join(" · "));
+  badge.title = remotes.map((each) => what(each) + (each.reason ? ": " + each.reason : "")).join("\n");
 }
 
 function takeRecording(record) {
@@ -199,6 +210,7 @@ function disown() {
   $("recording").className = "badge unknown";
   say($("recording").querySelector("b"), "RECORDING UNKNOWN");
   say($("recording").querySelector("small"), "");
+  $("remotes").hidden = true;
 }
 
 function takeEvent(event) {
