@@ -37,7 +37,7 @@ lint: .venv/test
 	$(BIN)/lint-imports
 
 test: .venv/test .venv/system lint
-	$(BIN)/pytest -m "not proof and not soak"
+	$(BIN)/pytest -m "not proof and not soak" -n 2 --dist loadfile
 
 bench: .venv/test
 	$(BIN)/python -m benchmarks
