@@ -27,7 +27,7 @@ def replay(place, name, column, speed):
             flux = [c for d in seen["devices"] for c in d["channels"] if c["name"] == "flux"]
             return bool(flux) and sum(row["stream"] == "flux" for row in simulator.rows()) >= len(values)
 
-        daemon.until(bench.store, all_there, timeout=60)
+        daemon.until(bench.store, all_there, timeout=180)
         assert daemon.stop() == 0
     report = check(bench.store)
     assert report.ok, report.problems
@@ -35,25 +35,30 @@ def replay(place, name, column, speed):
         return store.read("ldf", ["flux"]), time, values, interval
 
 
-def compare(step, block, time, values, interval):
+def compare(step, speed, block, time, values, interval):
     stored = block.values[:, 0]
     assert len(stored) == len(values), "every row once"
     assert np.abs(stored - values).max() <= step, "in order, within the digitiser's resolution"
     assert not block.quality.any()
     # The sweeps are as regular as the recording; the scale is the recording's own.
     axis = (block.time - block.time[0]) / 1e9
-    assert np.abs(np.diff(axis) - interval).max() < 0.1 * interval + 0.002
+    off = np.abs(np.diff(axis) - interval)
+    assert np.quantile(off, 0.99) < 0.1 * interval + 0.002
+    # Where an answer comes earlier than any before it, the scale moves at once: by less than 1 ms on the wall.
+    assert off.max() < max(0.1 * interval + 0.002, 0.001 * speed)
     assert axis[-1] == pytest.approx((len(time) - 1) * interval, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", ["finger_pressure_008_j1_1"])
 def test_every_row_of_a_recording_is_stored_once(tmp_path, name):
-    compare(SLOW, *replay(tmp_path, name, "flux_pu", 150))
+    compare(SLOW, 150, *replay(tmp_path, name, "flux_pu", 150))
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    ("name", "column", "step"), [("finger_pressure_026_j1_1", "flux_pu", SLOW), ("forearm_baseline", "flux_au", QUICK)]
+    ("name", "column", "step", "speed"),
+    [("finger_pressure_026_j1_1", "flux_pu", SLOW, 100), ("forearm_baseline", "flux_au", QUICK, 25)],
 )
-def test_every_row_of_two_more(tmp_path, name, column, step):
-    compare(step, *replay(tmp_path, name, column, 100))
+@pytest.mark.timeout(300)
+def test_every_row_of_two_more(tmp_path, name, column, step, speed):
+    compare(step, speed, *replay(tmp_path, name, column, speed))
