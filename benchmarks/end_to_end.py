@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from acquisition.remotes.answer import Verdict
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.service import Service
 from benchmarks.line import entry_point
-from benchmarks.throughput import begin, bench_toml, cpu_of, report, senders
+from benchmarks.throughput import begin, bench_toml, cpu_of, report, run_while_sending, senders
 from tests.remotes.servers import InfluxGate, InfluxServer
 
 LOADS = ((100, 10, 40.0), (20, 8, 1000.0))
@@ -192,17 +191,7 @@ async def _run(path: Path, instruments: Any) -> tuple[list[float], list[float]]:
     try:
         service = Service(load(path), clock, witness=witnessed)
         service.subscribe(heard)
-        loop = asyncio.get_running_loop()
-
-        def conduct() -> None:
-            begin(instruments)
-            report(instruments)
-            loop.call_soon_threadsafe(service.stop)
-
-        thread = threading.Timer(3.0, conduct)
-        thread.start()
-        await service.run()
-        thread.join()
+        await run_while_sending(service, instruments)
     finally:
         InfluxWriter.send = send  # type: ignore[method-assign]
     stamp = re.compile(r" c0=([0-9.]+),")

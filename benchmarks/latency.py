@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from acquisition.config import load
 from acquisition.model import Chunk, Event
 from acquisition.service import Service
 from benchmarks.line import entry_point
-from benchmarks.throughput import begin, bench_toml, report, senders
+from benchmarks.throughput import bench_toml, run_while_sending, senders
 
 PORTS, CHANNELS, RATE = 100, 10, 40.0
 
@@ -57,17 +56,7 @@ async def _run(path: Path, instruments: Any) -> tuple[list[float], list[float]]:
 
     service = Service(load(path), clock, witness=witnessed)
     service.subscribe(heard)
-    loop = asyncio.get_running_loop()
-
-    def conduct() -> None:
-        begin(instruments)
-        report(instruments)
-        loop.call_soon_threadsafe(service.stop)
-
-    thread = threading.Timer(3.0, conduct)
-    thread.start()
-    await service.run()
-    thread.join()
+    await run_while_sending(service, instruments)
     return live, committed
 
 

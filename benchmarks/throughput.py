@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from acquisition.service import Service
 from acquisition.store import Store, check
 from benchmarks.line import entry_point
 
@@ -62,6 +65,21 @@ def report(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """What the senders say when all is sent."""
     answer: dict[str, Any] = json.loads(_out(process).readline())
     return answer
+
+
+async def run_while_sending(service: Service, instruments: subprocess.Popen[bytes]) -> None:
+    """Run a service in this process until the instruments have sent all."""
+    loop = asyncio.get_running_loop()
+
+    def conduct() -> None:
+        begin(instruments)
+        report(instruments)
+        loop.call_soon_threadsafe(service.stop)
+
+    thread = threading.Timer(3.0, conduct)
+    thread.start()
+    await service.run()
+    thread.join()
 
 
 def bench_toml(folder: Path, links: Path, ports: int, channels: int, rate: float) -> Path:
