@@ -24,6 +24,7 @@ from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
+from acquisition.remotes import known
 from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer, mqtt_account, mqtt_station
 from acquisition.remotes.mqtt import MqttRemote
 from acquisition.remotes.shipper import Shipper
@@ -108,7 +109,7 @@ class Service:
             control = ControlSocket(
                 self._config.store,
                 lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
-                {**dict.fromkeys(REQUESTS, order), **conductor.answers},
+                {**dict.fromkeys(REQUESTS, order), **conductor.answers, known.REQUEST: self._forgetting(store)},
             )
             with contextlib.ExitStack() as stack:
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,6 +117,7 @@ class Service:
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
                 clerk.resume()
+                self._tell_left_behind()
                 remotes += self._ship(store, board, loop)
                 if page is not None:
                     url = page.start()
@@ -249,6 +251,28 @@ class Service:
         for remote in remotes:
             remote.start()
         return remotes
+
+    def _tell_left_behind(self) -> None:
+        """Say loudly which remotes hold back retention though the configuration no longer has them."""
+        with Store(self._config.store) as store:
+            left = known.left_behind(store, known.configured(self._config))
+        for each in left:
+            text = f"{each.name}: not in the configuration, but retention still waits for it ({each.behind} samples)"
+            remedy = f"perfusion remotes {self._config.store} --forget {each.name} --reason WHY"
+            log.warning("%s; configure it again, or let it go: %s", text, remedy)
+            self._say("remote", text, remote=each.name, status="not configured")
+
+    def _forgetting(self, store: StoreWriter) -> Answer:
+        """Answer a request to let go of a remote."""
+
+        async def answer(request: dict[str, Any]) -> Any:
+            name, reason, by = (str(request.get(key, "")) for key in ("name", "reason", "by"))
+            present = known.configured(self._config)
+            return await asyncio.to_thread(
+                known.forget, self._config.store, store, name, self._key_now(), reason, by, present
+            )
+
+        return answer
 
     def _witnessed(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
         assert self._witness is not None

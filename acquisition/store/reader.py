@@ -186,9 +186,9 @@ class Store:
         """How far every remote has acknowledged."""
         found: dict[str, Cursor] = {}
         for name, stream, following, crc in self._connection.execute("SELECT * FROM cursor ORDER BY name, stream"):
+            cursor = found.setdefault(name, Cursor(name, {}, 0))
             if cursor_checksum(name, stream, following) != crc:
                 continue  # a damaged position counts as none: delivering again is harmless
-            cursor = found.setdefault(name, Cursor(name, {}, 0))
             if stream == EVENTS:
                 found[name] = replace(cursor, event=following - 1)
             else:

@@ -1,8 +1,8 @@
 """MQTT as a remote: what is live for whoever watches, and a durable feed of the record for whoever keeps."""
 
 from acquisition.remotes.mqtt.account import Account
-from acquisition.remotes.mqtt.remote import MqttRemote
+from acquisition.remotes.mqtt.remote import NAME, MqttRemote
 from acquisition.remotes.mqtt.session import Station
 from acquisition.remotes.mqtt.topics import Topics
 
-__all__ = ["Account", "MqttRemote", "Station", "Topics"]
+__all__ = ["NAME", "Account", "MqttRemote", "Station", "Topics"]

@@ -1,0 +1,110 @@
+"""`perfusion remotes`: how far each remote of a record is, and letting go of one that is gone for good."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acquisition.cli.tables import show_table
+from acquisition.config import load
+from acquisition.control import NoDaemon, ask
+from acquisition.remotes import known
+from acquisition.remotes.known import Known
+from acquisition.store import Store
+from acquisition.store.schema import locate
+
+
+@click.command()
+@click.argument("path", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "-c", "--config", "config", type=click.Path(path_type=Path), help="The bench, as TOML: what is configured."
+)
+@click.option("--forget", metavar="NAME", help="Let retention wait for this remote no longer; needs --reason.")
+@click.option("--reason", help="Why, for the record.")
+@click.option("--by", help="Who does this (default: this account).")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def remotes(
+    path: Path | None, config: Path | None, forget: str | None, reason: str | None, by: str | None, as_json: bool
+) -> int:
+    """Show what each remote of a record has acknowledged, or let go of one that is gone for good."""
+    if path is None and config is None:
+        raise click.UsageError("name the record by its folder, or by -c FILE")
+    bench = None if config is None else load(config)
+    present = None if bench is None else known.configured(bench)
+    directory = locate(path or (bench.store if bench else Path())).parent
+    if forget is not None:
+        return _forget(directory, forget, reason, by, present or (), as_json)
+    if reason is not None:
+        raise click.UsageError("--reason needs --forget")
+    with Store(directory) as store:
+        held = known.known(store)
+    _show(held, present, _states(directory), as_json)
+    return 0
+
+
+def _forget(
+    directory: Path, name: str, reason: str | None, by: str | None, present: Collection[str], as_json: bool
+) -> int:
+    if not reason:
+        raise click.UsageError("--forget needs --reason: what is not acknowledged may then be removed from the record")
+    gone = known.let_go(directory, name, reason, getpass.getuser() if by is None else by, present)
+    if as_json:
+        click.echo(json.dumps(gone))
+    else:
+        click.echo(f"{name}: retention no longer waits for it; {gone['not_acknowledged']} samples not acknowledged")
+    return 0
+
+
+def _show(held: list[Known], present: Collection[str] | None, states: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            asdict(each)
+            | {
+                "waiting_since": _time(each.waiting_since),
+                "configured": None if present is None else each.name in present,
+                "state": states.get(each.name),
+            }
+            for each in held
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    show_table(
+        ("remote", "acknowledged", "behind", "waiting since", "events", "behind", "configured", "state"),
+        [
+            (
+                each.name,
+                str(each.acknowledged),
+                str(each.behind),
+                _time(each.waiting_since) or "",
+                str(each.events),
+                str(each.events_behind),
+                "?" if present is None else "yes" if each.name in present else "NO",
+                states.get(each.name, ""),
+            )
+            for each in held
+        ],
+        "the record knows no remote",
+    )
+    if present is not None:
+        for each in held:
+            if each.name not in present:
+                click.echo(f"{each.name} is not configured, but holds back retention: --forget {each.name}", err=True)
+
+
+def _states(directory: Path) -> dict[str, Any]:
+    """How each remote stands by the daemon's word, where one runs."""
+    try:
+        return {each["name"]: each["state"] for each in ask(directory, {"do": "snapshot"})["remotes"]}
+    except NoDaemon:
+        return {}
+
+
+def _time(key: int | None) -> str | None:
+    return None if key is None else datetime.fromtimestamp(key // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
