@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def main(n: int = PARTICIPANTS) -> None:
         section("Curves with known levels, times and areas", _CURVES, curves()),
         section("The transform", _TRANSFORM, transform()),
         *simulated,
-        section("Participants through the whole service", _WHOLE_WAY.format(n=WHOLE_WAY), _whole_way()),
+        section(
+            "Participants through the whole service", _WHOLE_WAY.format(n=WHOLE_WAY), whole_way.participants(WHOLE_WAY)
+        ),
         *_real(),
     ]
     PAGE.write_text("\n".join([_HEAD, *parts]), "utf-8")
@@ -68,12 +70,6 @@ def _simulated(pool: Executor, n: int) -> Iterator[str]:
     ]
     for title, text, rows in begun:
         yield section(title, text.format(n=n), rows())
-
-
-def _whole_way() -> list[Row]:
-    # They wait more than they compute; more at once would make the simulated seconds too short.
-    with ThreadPoolExecutor(2) as pool:
-        return list(chain.from_iterable(pool.map(whole_way.participants, participants.KINDS, repeat(WHOLE_WAY))))
 
 
 def _real() -> Iterator[str]:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from acquisition.examination.outcomes import outcomes
 from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.result import Result
 from acquisition.store import Store, StoreWriter
-from benchmarks.participants import put_in
+from benchmarks.participants import KINDS, put_in
 from benchmarks.rows import Row, against_truth, alone, rounded
 from simulators.flowmotion import BANDS
 from simulators.phenotypes import PHENOTYPES
@@ -43,7 +44,11 @@ ABI = {"healthy": 1.1, "diabetic": 1.0, "claudicant": 0.65, "cli": 0.4}
 """Of the left leg, entered as pressures; it decides how long a peak is searched."""
 TIME_CONSTANT = 0.2
 """s, of the simulated laser Doppler monitor."""
+AT_ONCE = 3
+"""Participants whose instruments and daemon run at the same time, on two processors."""
 Mark = tuple[str, float] | tuple[str, float, str]
+Ran = tuple[dict[str, Any], dict[tuple[str, str], Result]]
+"""The truth of a participant, and what was found, by place and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def _walk(walk: Mapping[str, Any]) -> Way:
     return Way(("intellivue", "trackmaster"), "walking-constant", tuple(marks), walk["stop"] + 420.0, 25.0)
 
 
-def results(kind: str, scenario: str, seed: int) -> tuple[dict[str, Any], dict[tuple[str, str], Result]]:
+def results(kind: str, scenario: str, seed: int) -> Ran:
     """Run one participant through the service; answers the truth, and the results by place and name."""
     told = "rest" if scenario == "flowmotion" else scenario
     truth = Participant(kind, told, seed).truth()
@@ -180,33 +185,44 @@ INDICES = {
 """Where the results of a scenario stand, where their truth does, and which index belongs to which truth."""
 
 
-def participants(kind: str, n: int) -> list[Row]:
-    """Every index of the first `n` participants of a class against its truth."""
+def participants(n: int) -> list[Row]:
+    """Every index of the first `n` participants of each class against its truth."""
+    jobs = [(kind, scenario, seed) for scenario in (*INDICES, "flowmotion") for kind in KINDS for seed in range(n)]
+    # They wait more than they compute; more at once would make the simulated seconds too short.
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ran = dict(zip(jobs, pool.map(lambda job: results(*job), jobs), strict=True))
     rows = []
-    for scenario, (place, part, pairs) in INDICES.items():
-        ran = [results(kind, scenario, seed) for seed in range(n)]
-        for index, key in pairs:
-            # What was not reached is not in the truth, and in the results it is a bound.
-            true = [truth[part][key] if truth[part][key] is not None else truth[part]["distance"] for truth, _ in ran]
-            rows.append(against_truth(kind, index, true, [found[place, index] for _, found in ran]))
-        if scenario == "porh":
-            yes = sum(found[place, "hyperaemia"].value or 0.0 for _, found in ran)
-            rows.insert(0, alone(kind, "hyperaemia", f"{rounded(yes)} of {n}"))
-        if scenario == "walk-constant":
-            found = [one["tcpo2/calf/tcpo2", "drop_min"] for _, one in ran]
-            rows.append(against_truth(kind, "drop_min", [truth[part]["DROP"] for truth, _ in ran], found))
-    return rows + _rhythms(kind, n)
+    for kind in KINDS:
+        for scenario in INDICES:
+            rows += _indices(kind, scenario, [ran[kind, scenario, seed] for seed in range(n)])
+        rows += _rhythms(kind, [found for _, found in (ran[kind, "flowmotion", seed] for seed in range(n))])
+    return rows
 
 
-def _rhythms(kind: str, n: int) -> list[Row]:
+def _indices(kind: str, scenario: str, ran: Sequence[Ran]) -> list[Row]:
+    place, part, pairs = INDICES[scenario]
+    rows = []
+    if scenario == "porh":
+        yes = sum(found[place, "hyperaemia"].value or 0.0 for _, found in ran)
+        rows.append(alone(kind, "hyperaemia", f"{rounded(yes)} of {len(ran)}"))
+    for index, key in pairs:
+        # What was not reached is not in the truth, and in the results it is a bound.
+        true = [truth[part][key] if truth[part][key] is not None else truth[part]["distance"] for truth, _ in ran]
+        rows.append(against_truth(kind, index, true, [found[place, index] for _, found in ran]))
+    if scenario == "walk-constant":
+        drops = [found["tcpo2/calf/tcpo2", "drop_min"] for _, found in ran]
+        rows.append(against_truth(kind, "drop_min", [truth[part]["DROP"] for truth, _ in ran], drops))
+    return rows
+
+
+def _rhythms(kind: str, ran: Sequence[Mapping[tuple[str, str], Result]]) -> list[Row]:
     """What was put in, on the biological zero and through the instrument's time constant."""
     flow = PHENOTYPES[kind].flow
-    ran = [results(kind, "flowmotion", seed)[1] for seed in range(n)]
     rows = []
     for band, tone, energy in zip(STEFANOVSKA.bands, BANDS, put_in(kind), strict=True):
         passed = (1.0 - flow.bz / flow.rf) ** 2 / (1.0 + (2.0 * math.pi * tone[0] * TIME_CONSTANT) ** 2)
         name = f"{band.name}_energy"
-        rows.append(against_truth(kind, name, [energy * passed] * n, [one["ldf/flux/flux", name] for one in ran]))
+        rows.append(against_truth(kind, name, [energy * passed] * len(ran), [f["ldf/flux/flux", name] for f in ran]))
     return rows
 
 
