@@ -12,6 +12,7 @@ from acquisition.registry import drivers
 from drivers.ascii.profile import Grammar
 from tests.contract.pairs import DISTINCT
 from tests.faults.link import DELAY, ERRORS, trial, undisturbed
+from tests.proof.pages import SECTIONS, put
 
 PAGE = Path(__file__).parents[2] / "docs" / "link_errors.md"
 FEW, MANY = 3, 60
@@ -30,7 +31,7 @@ def outcomes(name, error, count, clean):
 def on_the_page(name):
     """Error -> share that slipped through by the page, for the errors that the page has of this driver."""
     found, section = {}, ""
-    for line in PAGE.read_text("utf-8").splitlines() if PAGE.exists() else ():
+    for line in PAGE.read_text("utf-8").splitlines():
         if line.startswith("## "):
             section = line.removeprefix("## ").strip("`")
         cells = [cell.strip() for cell in line.split("|")]
@@ -59,16 +60,13 @@ def test_the_judge_sees_what_a_driver_without_checks_lets_through(error, monkeyp
 
 
 @pytest.mark.proof
-def test_the_page_of_link_errors_is_measured_anew():
-    sections = []
-    for name in DISTINCT:
-        clean = undisturbed(name)
-        rows = [_row(error, outcomes(name, error, MANY, clean)) for error in ERRORS]
-        assert name not in CHECKED or rows[0].endswith("| 0 % |")
-        sections.append(
-            f"## `{name}`\n\n{drivers()[name].about.names[name]}\n\n{_HEAD}" + "".join(f"{r}\n" for r in rows)
-        )
-    PAGE.write_text(_INTRODUCTION + "\n".join(sections), "utf-8")
+@pytest.mark.parametrize("name", DISTINCT)
+def test_the_page_of_link_errors_is_measured_anew(name):
+    clean = undisturbed(name)
+    rows = [_row(error, outcomes(name, error, MANY, clean)) for error in ERRORS]
+    text = f"## `{name}`\n\n{drivers()[name].about.names[name]}\n\n{_HEAD}" + "".join(f"{r}\n" for r in rows)
+    put(PAGE, _INTRODUCTION, SECTIONS, DISTINCT, name, text)
+    assert name not in CHECKED or rows[0].endswith("| 0 % |")
 
 
 def _row(error, verdicts):
