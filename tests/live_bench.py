@@ -53,7 +53,18 @@ class LiveBench:
     """
 
     def __init__(
-        self, directory, *, port=0, past=0.0, simulated=True, which=None, copies=1, ahead=0.0, values=wave, marks=True
+        self,
+        directory,
+        *,
+        port=0,
+        past=0.0,
+        simulated=True,
+        which=None,
+        copies=1,
+        ahead=0.0,
+        values=wave,
+        marks=True,
+        vfs="",
     ):
         self.clock = Clock()
         which = which or ("ldf", "tcpo2", "treadmill")
@@ -66,6 +77,7 @@ class LiveBench:
         self.marks = marks
         self.directory = directory
         self._port = port
+        self._vfs = vfs
         self._past = past
         self._ahead = ahead
         self._stack = ExitStack()
@@ -76,7 +88,7 @@ class LiveBench:
         self._lock = threading.Lock()
 
     def __enter__(self):
-        self.store = StoreWriter(self.directory, clock=self.clock)
+        self.store = StoreWriter(self.directory, clock=self.clock, vfs=self._vfs)
         self.store.open()
         self._stack.callback(self.store.close)
         started = self.clock.now()

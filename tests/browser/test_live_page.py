@@ -3,11 +3,13 @@
 import time
 from pathlib import Path
 
+import apsw
 import pytest
 
 from acquisition.live import server
 from acquisition.model import Quality
 from tests.browser.looks import CHANNELS, COLUMNS, FLUX, digits, ready, row, snapshot, trace, word
+from tests.faults.disk import Disk
 from tests.live_bench import LiveBench, wait_for
 
 
@@ -61,6 +63,26 @@ def test_what_is_known_against_a_value_is_told_in_the_words_of_the_api(bench, vi
     text = row(page, FLUX).locator(".state").inner_text()
     assert text[0] in "▲◆"
     assert text[2:] == said
+
+
+def test_a_failing_disk_is_a_banner_within_five_seconds_until_it_is_well(tmp_path, visit):
+    with Disk("disk of the page") as disk, LiveBench(tmp_path, which=("ldf",), vfs=disk.name) as bench:
+        page = ready(visit(bench.url))
+        badge = page.locator("#recording")
+        assert badge.locator("b").inner_text() == "RECORDING"
+
+        def refuse(what, path):
+            if what == "write":
+                raise apsw.FullError("no space left")
+
+        disk.refuse = refuse
+        page.wait_for_selector("#recording.off", timeout=5000)
+        assert badge.locator("b").inner_text() == "NOT RECORDING"
+        assert "wait in memory" in badge.locator("small").inner_text()
+        assert word(page) == "live", "the instruments go on"
+        disk.refuse = None
+        page.wait_for_selector("#recording:not(.off)", timeout=5000)
+        assert badge.locator("b").inner_text() == "RECORDING"
 
 
 def test_a_stopped_feed_is_marked_stale_within_three_seconds(bench, visit):

@@ -108,14 +108,14 @@ class Simulator:
 
 
 class Daemon:
-    """`perfusion run`, with what it witnessed and said."""
+    """`perfusion run`, with what it witnessed and said; `command` is what to call instead of `perfusion`."""
 
-    def __init__(self, config, folder, *arguments):
+    def __init__(self, config, folder, *arguments, command=PERFUSION):
         self.witness = folder / "witness"
         self.log = folder / "daemon.log"
         with self.witness.open("ab") as witness, self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*PERFUSION, "-v", "run", "-c", str(config), "--witness", str(witness.fileno()), *map(str, arguments)],
+                [*command, "-v", "run", "-c", str(config), "--witness", str(witness.fileno()), *map(str, arguments)],
                 pass_fds=(witness.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -199,8 +199,8 @@ class Bench:
         ]
         self.config.write_text('[store]\npath = "record"\n[page]\nport = 0\n' + "".join(texts) + extra)
 
-    def run(self, *arguments):
-        daemon = Daemon(self.config, self.folder, *arguments)
+    def run(self, *arguments, command=PERFUSION):
+        daemon = Daemon(self.config, self.folder, *arguments, command=command)
         self.daemons.append(daemon)
         return daemon
 
