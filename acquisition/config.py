@@ -400,6 +400,18 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
         raise strict.fault(
             path, f"{key}.resource", f"{table.driver} is no VISA instrument", "port instead of resource", table.resource
         )
+    else:
+        _check_resource(path, key, table.resource)
+
+
+def _check_resource(path: Path, key: str, resource: str | None) -> None:
+    from pyvisa import rname  # a fifth of a second, which a bench without VISA need not wait
+
+    try:
+        rname.ResourceName.from_string(resource or "")
+    except rname.InvalidResourceName as error:
+        forms = "TCPIP0::host::hislip0::INSTR, TCPIP0::host::port::SOCKET, GPIB0::9::INSTR or the like"
+        raise strict.fault(path, f"{key}.resource", f"no VISA resource: {error}", forms, resource) from None
 
 
 def _input(path: Path, key: str, table: ChannelTable) -> Input:

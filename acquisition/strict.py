@@ -15,7 +15,7 @@ from acquisition.errors import ConfigurationError
 T = TypeVar("T")
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"]+)\s*\]\]?")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*=")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_.\-\"]+)\s*=")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -61,13 +61,16 @@ _NONE = object()
 def fault(path: Path, key: str, what: str, allowed: str = "", value: Any = _NONE) -> ConfigurationError:
     """An error at one key of a file."""
     shown = "" if value is _NONE else f" (value {value!r})"
-    line = lines(path).get(key)
+    line = line_of(key, lines(path))
     where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
     return ConfigurationError(f"{what}{shown}", where, remedy=f"allowed: {allowed}" if allowed else "")
 
 
 def lines(path: Path) -> dict[str, int]:
-    """Where each plain key of a TOML file stands: path of the key -> line number; tables count too."""
+    """Where the keys of a TOML file stand: path of the key -> line number; tables count too.
+
+    Keys of a table within braces are not among them: `line_of` answers the line of the table.
+    """
     found: dict[str, int] = {}
     counts: dict[str, int] = {}
     table = "$"
@@ -89,8 +92,24 @@ def lines(path: Path) -> dict[str, int]:
                 table += f"[{counts[table]}]"
             found.setdefault(table, number)
         elif key := _KEY.match(line):
-            found.setdefault(f"{table}.{key[1]}", number)
+            plain = key[1].replace('"', "")
+            found.setdefault(f"{table}.{plain}", number)
     return found
+
+
+def line_of(key: str, known: dict[str, int]) -> int | None:
+    """The line of a key among those of `lines`, or of what it stands in; None where no such line is known."""
+    while key not in known:
+        parent = key[: max(key.rfind("."), key.rfind("["))]
+        if parent in ("", "$") or parent == key:
+            return None
+        key = parent
+    return known[key]
+
+
+def holds(raw: Any, key: str) -> bool:
+    """Whether raw values say something at a key such as `$.device[0].options.unit`."""
+    return _value(raw, _steps(key)) is not _NONE
 
 
 def _steps(path: str) -> list[str | int]:
@@ -143,7 +162,9 @@ def _describe(kind: inspect.Type) -> str:
         case inspect.StructType():
             return "a table of " + (", ".join(f.encode_name for f in kind.fields) or "nothing")
         case inspect.ListType() | inspect.VarTupleType():
-            return "a list"
+            return (
+                "a list of tables, each under [[...]]" if isinstance(kind.item_type, inspect.StructType) else "a list"
+            )
         case inspect.DictType():
             return "a table"
         case inspect.StrType():

@@ -88,7 +88,7 @@ def simulate(name: str | None, **given: Any) -> int:
     It ends when its stdin, if that is a pipe, ends, or on SIGTERM. A line on stdin is a fault whose start counts
     from then: `unplug@0s:5s`.
 
-    Example: python -m simulators intellivue --pty --link /tmp/tcpo2 --scenario porh --fault unplug@60s:5s --seed 7
+    Example: perfusion simulate intellivue --pty --link /tmp/tcpo2 --scenario porh --fault unplug@60s:5s --seed 7
     """
     if given["listed"]:
         click.echo(json.dumps(describe(), indent=2, ensure_ascii=False))
@@ -150,7 +150,7 @@ def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
     if instrument.serial is None:
         raise click.UsageError(f"{instrument.plan.name} has no serial line: --tcp, --hislip or --vxi11 is wanted")
     if given["link"] is None and any(parse(spec).family == "link" for spec in given["faults"]):
-        raise click.UsageError("an unplugged pseudo-terminal comes back under another number: give it a name by --link")
+        click.echo("an unplugged pseudo-terminal comes back under another number: give it a name by --link", err=True)
     return PtyCable(given["link"], instrument.serial, given["speed"], not given["unpaced"], given["seed"])
 
 
@@ -204,14 +204,14 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, runner: R
             try:
                 runner.strike(parse(line.decode("utf-8", "replace")))
             except ConfigurationError as error:
-                click.echo(f"simulators: {error}", err=True)
+                click.echo(f"perfusion simulate: {error}", err=True)
 
     loop.add_reader(0, readable)
 
 
 def main() -> None:
     """Run the command and exit with its code: 0, 1 unexpected, 2 usage, 3 configuration."""
-    ending.run(simulate, "simulators", "python -m simulators")
+    ending.run(simulate, "perfusion simulate", "perfusion simulate")
 
 
 if __name__ == "__main__":

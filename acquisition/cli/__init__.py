@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 
 import click
 
 from acquisition import __version__, ending
-from acquisition.cli import (
-    belt,
-    bench,
-    configuration,
-    daemon,
-    instruments,
-    observe,
-    outcomes,
-    reconciliation,
-    record,
-    remotes,
-    replay,
-    session,
-    watching,
-)
+
+COMMANDS = {
+    "backup": "record:backup",
+    "belt": "belt:belt",
+    "config": "configuration:config",
+    "demo": "bench:demo",
+    "devices": "instruments:devices",
+    "observe": "observe:observe",
+    "outcomes": "outcomes:show_outcomes",
+    "query": "record:query",
+    "reconcile": "reconciliation:reconcile",
+    "remotes": "remotes:remotes",
+    "replay": "replay:replay",
+    "run": "daemon:run",
+    "session": "session:session",
+    "simulate": "bench:simulate",
+    "verify": "record:verify",
+    "watch": "watching:watch",
+}
+"""Where each command stands: module of this package, and name in it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Imports a command when it is wanted, so that none waits for the libraries of the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, None where there is none of this name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"acquisition.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="perfusion")
 @click.option("-v", "--verbose", count=True, help="More messages; twice for debugging.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
@@ -37,29 +61,6 @@ def perfusion(verbose: int, quiet: bool) -> None:
     """
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", force=True)
-    if verbose < 2:
-        logging.getLogger("pyvisa").setLevel(logging.ERROR)
-
-
-for command in (
-    belt.belt,
-    bench.demo,
-    bench.simulate,
-    configuration.config,
-    daemon.run,
-    instruments.devices,
-    observe.observe,
-    outcomes.show_outcomes,
-    reconciliation.reconcile,
-    record.backup,
-    record.query,
-    record.verify,
-    remotes.remotes,
-    replay.replay,
-    session.session,
-    watching.watch,
-):
-    perfusion.add_command(command)
 
 
 def main() -> None:

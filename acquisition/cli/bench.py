@@ -18,21 +18,19 @@ from pathlib import Path
 import click
 
 from acquisition import assets
-from acquisition.cli.daemon import serve
-from acquisition.config import load
 from acquisition.errors import PerfusionError
 
-START = 20.0
 END = 5.0
+SIMULATORS = (sys.executable, "-P", "-m", "simulators")
+"""The command of a simulator; what lies in the working directory is not taken for a module of it."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def simulate(arguments: tuple[str, ...]) -> int:
+def simulate(arguments: tuple[str, ...]) -> None:
     """Simulate an instrument on a pseudo-terminal, TCP or HiSLIP; `perfusion simulate --help` lists the options."""
-    with contextlib.suppress(KeyboardInterrupt):
-        return subprocess.call([sys.executable, "-m", "simulators", *arguments])
-    return 130
+    # The process becomes the simulator: whoever ends it leaves no other behind.
+    os.execv(sys.executable, [*SIMULATORS, *arguments])
 
 
 @click.command()
@@ -68,13 +66,19 @@ def demo(
     with contextlib.ExitStack() as stack:
         folder = _folder(stack, data)
         links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfusion-links-")))
-        ldf = stack.enter_context(_simulator("daq970a", ["--hislip", "127.0.0.1:0", *common]))
-        ports = {name: str(links / name) for name in ("tcpo2", "treadmill")}
-        stack.enter_context(_simulator("intellivue", ["--pty", "--link", ports["tcpo2"], *common]))
-        stack.enter_context(_simulator("trackmaster", ["--pty", "--link", ports["treadmill"], *common]))
+        cables = {
+            "ldf": ("daq970a", "--hislip", "127.0.0.1:0"),
+            "tcpo2": ("intellivue", "--pty", "--link", str(links / "tcpo2")),
+            "treadmill": ("trackmaster", "--pty", "--link", str(links / "treadmill")),
+        }
+        started = {name: stack.enter_context(_simulator(*cable, *common)) for name, cable in cables.items()}
+        # What the service needs is loaded while they start.
+        from acquisition.cli.daemon import serve
+        from acquisition.config import load
+
         text = (assets.shipped() / "demo.toml").read_text("utf-8")
-        values = {"ldf": ldf, **ports, "page": str(_page_port(port))}
-        for name, value in values.items():
+        values = {name: _address(name, process) for name, process in started.items()}
+        for name, value in {**values, "page": str(_page_port(port))}.items():
             text = text.replace(f"@{name}@", value)
         (folder / "demo.toml").write_text(text, "utf-8")
         config = load(folder / "demo.toml")
@@ -104,26 +108,15 @@ def _page_port(port: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _simulator(name: str, arguments: list[str]) -> Iterator[str]:
-    """Run a simulator until the block ends; yields its address. It ends with the pipe to its stdin."""
+def _simulator(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a simulator until the block ends. It ends with the pipe to its stdin."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "simulators", name, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
+        [*SIMULATORS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
-        if not line:
-            raise PerfusionError(
-                f"the simulator {name} did not start",
-                cause="its message stands above",
-                remedy="mend that and try again",
-            )
-        listen = json.loads(line)["listen"]
-        yield str(listen.get("resource") or listen.get("path") or listen.get("url"))
+        yield process
     finally:
         process.stdin.close()
         try:
@@ -132,3 +125,15 @@ def _simulator(name: str, arguments: list[str]) -> Iterator[str]:
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+def _address(name: str, process: subprocess.Popen[bytes]) -> str:
+    """Where a simulator listens, once it does."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise PerfusionError(
+            f"the simulator of {name} did not start", cause="its message stands above", remedy="mend that and try again"
+        )
+    listen = json.loads(line)["listen"]
+    return str(listen.get("resource") or listen.get("path") or listen.get("url"))

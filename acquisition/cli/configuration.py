@@ -35,9 +35,15 @@ def check(path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def show(path: Path, origin: bool, as_json: bool) -> None:
     """Show the configuration as the service sees it, defaults included."""
-    tables = msgspec.to_builtins(load(path).tables)
-    where = strict.lines(path)
-    rows = [(key, value, f"{path}:{where[key]}" if key in where else "default") for key, value in _leaves("$", tables)]
+    loaded = load(path)
+    tables = msgspec.to_builtins(loaded.tables)
+    for table, device in zip(tables["device"], loaded.devices, strict=True):
+        table["options"] = msgspec.to_builtins(device.options)
+    said, known = strict.read(path), strict.lines(path)
+    rows = [
+        (key, value, f"{path}:{strict.line_of(key, known)}" if strict.holds(said, key) else "default")
+        for key, value in _leaves("$", tables)
+    ]
     if as_json:
         document: Any = [{"key": k, "value": v, "origin": o} for k, v, o in rows] if origin else tables
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -18,8 +18,6 @@ from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.live import provisional
 from acquisition.examination.session import Book, Session, replay
-from acquisition.examination.suggestions import describe as describe_suggestion
-from acquisition.examination.suggestions import suggestions
 from acquisition.store import Store
 
 LIMBS = ("left", "right", "both", "none")
@@ -256,6 +254,10 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
 @options
 def suggest(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show the moments that the trace itself shows, and how to confirm each; nothing is marked by this."""
+    # They load filters for a second, for which no mark should wait.
+    from acquisition.examination.suggestions import describe as describe_suggestion
+    from acquisition.examination.suggestions import suggestions
+
     del by
     with Store(directory(path, data)) as store:
         evidence = Evidence(store, chosen(replay(desk.events(store)), which))

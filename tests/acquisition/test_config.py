@@ -98,6 +98,19 @@ def test_lines_of_keys(tmp_path):
     assert found["$.device[1].driver"] == 10
 
 
+def test_what_stands_in_braces_has_the_line_of_its_table(tmp_path):
+    path = write(tmp_path, "a = { b = 1 }\n[[device]]\noptions = { c = [\n  { d = 2 },\n] }\ne.f = 3\n")
+    known = strict.lines(path)
+    assert known["$.device[0].e.f"] == 6
+    assert strict.line_of("$.device[0].options.c[0].d", known) == 3
+    assert strict.line_of("$.device[0].missing", known) == 2
+    assert strict.line_of("$.a.b", known) == 1
+    assert strict.line_of("$.z", known) is None
+    said = strict.read(path)
+    assert strict.holds(said, "$.device[0].options.c[0].d")
+    assert not strict.holds(said, "$.device[0].options.c[1].d")
+
+
 def test_the_schema_is_json():
     assert json.loads(json.dumps(schema()))["$defs"]["DeviceTable"]["additionalProperties"] is False
 

@@ -52,6 +52,7 @@ def write(tmp_path, port, old="", new=""):
         ('"trackmaster"', '"threadmill"', ("$.device[0].driver", "'threadmill'", "trackmaster")),
         ('unit = "mph"', "", ("$.device[0].options.unit", "missing", "'mph'")),
         ('unit = "mph"', 'unit = "knots"', ("$.device[0].options.unit", "'knots'", "'kmh'")),
+        ('port = "PORT"', 'resource = "hello"', ("$.device[0].resource", "no VISA instrument")),
         ("[store]", TWIN + "[store]", ("$.device[1].name", "'treadmill'", "taken by $.device[0]")),
     ],
 )  # fmt: skip
@@ -64,6 +65,15 @@ def test_a_fault_ends_with_3_and_names_its_place(tmp_path, port, old, new, words
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
     assert not (tmp_path / "record").exists()
+
+
+def test_a_misspelt_resource_is_found_before_the_start(tmp_path, port):
+    path = write(tmp_path, port, 'port = "PORT"', 'resource = "TCPIP0:10.0.0.5::INSTR"')
+    path.write_text(path.read_text().replace('"trackmaster"', '"daq970a"').replace('unit = "mph"', "interval = 0.05"))
+    ended = perfusion("config", "check", path)
+    assert ended.returncode == 3, ended.stderr
+    for word in (":7: $.device[0].resource", "no VISA resource", "'TCPIP0:10.0.0.5::INSTR'", "TCPIP0::host"):
+        assert word in ended.stderr
 
 
 def test_no_port_is_opened_before_the_check_passed(tmp_path, port):
@@ -98,6 +108,8 @@ def test_show_says_where_each_value_comes_from(tmp_path, port):
     ended = perfusion("config", "show", path, "--origin")
     assert ended.returncode == 0, ended.stderr
     assert f'$.device[0].driver = "trackmaster"   # {path}:6' in ended.stdout
+    assert f'$.device[0].options.unit = "mph"   # {path}:9' in ended.stdout
+    assert "$.device[0].options.interval = 0.25   # default" in ended.stdout
     assert "$.page.port = 8080   # default" in ended.stdout
 
 

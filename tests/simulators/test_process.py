@@ -147,7 +147,6 @@ def test_the_ledger_survives_a_kill(tmp_path):
         ([NAME, "--tcp", "127.0.0.1"], 2, "HOST:PORT"),
         ([NAME, "--tcp", "127.0.0.1:0", "--pty"], 2, "one link at a time"),
         ([NAME, "--tcp", "127.0.0.1:0", "--link", "x"], 2, "--link goes with --pty"),
-        ([NAME, "--fault", "unplug@1s:1s"], 2, "give it a name by --link"),
         ([NAME, "--fault", "unplug@1s"], 3, "--fault unplug@1s: unplug needs a duration"),
         ([NAME, "--fault", "detached@1s:1s"], 3, "has no fault 'detached'"),
         ([NAME, "--scenario", "nap"], 3, "unknown scenario 'nap'"),
@@ -163,6 +162,13 @@ def test_a_wrong_command_says_what_is_wrong_and_what_is_allowed(run, arguments, 
     assert re.search(says, err), err
     assert ended == code
     assert out == ""
+
+
+def test_an_unplugged_line_without_a_name_is_warned_of(run):
+    code, out, err = run(NAME, "--pty", "--fault", "unplug@60s:5s", "--for", "0")
+    assert code == 0
+    assert json.loads(out)["listen"]["path"].startswith("/dev/pts/")
+    assert "give it a name by --link" in err
 
 
 def test_the_help_lists_instruments_scenarios_and_faults(run):
