@@ -208,7 +208,8 @@ class Endpoint(Table, frozen=True):
 class Study(Table, frozen=True):
     """The study: what a participant's code looks like (a regular expression), and its visits; without them, any.
 
-    `windows` are days after the `baseline` visit, from and to; `index_limb` says by participant which limb counts.
+    `windows` are days after the `baseline` visit, from and to; `index_limb` says by participant which limb counts;
+    `wifi` by what the ischaemia of WIfI is graded: by the toe before all, or by the worst of what was measured.
     """
 
     participant: str | None = None
@@ -216,6 +217,7 @@ class Study(Table, frozen=True):
     baseline: Name = "baseline"
     windows: dict[Name, tuple[float, float]] = {}
     index_limb: dict[str, Literal["left", "right"]] = {}
+    wifi: Literal["toe_first", "worst"] = "toe_first"
     endpoint: tuple[Endpoint, ...] = (
         Endpoint("reactivity", "peak_percent_increase", "porh"),
         Endpoint("oxygen", "tcpo2_rest", "tcpo2-rest"),

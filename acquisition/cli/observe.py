@@ -13,6 +13,7 @@ from acquisition.cli.desk import ask, directory, options
 from acquisition.errors import PerfusionError
 from acquisition.examination import desk
 from acquisition.examination.observation import INTERCURRENT
+from acquisition.signals.staging import Symptoms
 
 
 class Extent(click.ParamType[float]):
@@ -51,6 +52,8 @@ def observe() -> None:
     default="now",
     show_default=True,
 )  # fmt: skip
+@click.option("--context", type=click.Choice(["rest", "walking", "dressing"]), help="What the question was about.")
+@click.option("--recall", metavar="NOW|24h|7d", help="Over how long the participant looked back.")
 @click.option("--scale", type=click.Choice(["paper", "screen", "spoken"]), default="paper", show_default=True)
 @click.option("--side", type=click.Choice(["left", "right"]))
 @SESSION
@@ -68,7 +71,10 @@ def vas(which: str | None, **fields: Any) -> int:
 @click.option("--ulcer", "--id", default="index", show_default=True, help="The same word at every visit.")
 @click.option("--length", type=EXTENT, help="Longest extent, such as 32mm; millimetres unless told.")
 @click.option("--width", type=EXTENT, help="Longest extent across the length.")
-@click.option("--method", type=click.Choice(["ellipse", "rectangle", "kundin"]), default="ellipse", show_default=True)
+@click.option(
+    "--method", type=click.Choice(["ellipse", "rectangle", "kundin", "trace"]),
+    help="Of the area: by length and width an ellipse unless told, or a trace with --outline.",
+)  # fmt: skip
 @click.option("--outline", type=click.Path(path_type=Path), help="A traced outline: CSV of x,y in pixels.")
 @click.option("--mm-per-pixel", type=float, multiple=True, help="Scale of the picture; twice for two rulers.")
 @click.option("--epithelialised-days", type=float, help="For how long it has been closed.")
@@ -80,8 +86,13 @@ def vas(which: str | None, **fields: Any) -> int:
 @SUBJECT
 @VISIT
 @options
-def ulcer(which: str | None, outline: Path | None, debrided: str | None, **fields: Any) -> int:
+def ulcer(which: str | None, outline: Path | None, debrided: str | None, method: str | None, **fields: Any) -> int:
     """Enter an ulcer by length and width, or by a traced outline."""
+    if outline is not None and method not in (None, "trace"):
+        raise click.UsageError(f"an outline is traced: --method trace, not {method}")
+    if outline is None and method == "trace":
+        raise click.UsageError("a trace needs its --outline FILE and --mm-per-pixel")
+    fields["method"] = None if method == "trace" else method
     if debrided is not None:
         fields["debrided"] = debrided == "yes"
     if outline is not None:
@@ -124,6 +135,67 @@ def abi(which: str | None, **fields: Any) -> int:
 def pressure(which: str | None, **fields: Any) -> int:
     """Enter the blood pressure of an arm, mmHg."""
     return _enter("pressure", which, fields)
+
+
+@observe.command("map")
+@click.argument("mean", type=float)
+@click.option("--arm", type=click.Choice(["left", "right"]), default="left", show_default=True)
+@POSITION
+@SESSION
+@SUBJECT
+@VISIT
+@options
+def mean_pressure(which: str | None, **fields: Any) -> int:
+    """Enter the mean arterial pressure that a monitor shows, mmHg."""
+    return _enter("map", which, fields)
+
+
+@observe.command()
+@SIDE
+@click.option("--wound", type=click.IntRange(0, 3), help="Grade of the wound, 0 to 3.")
+@click.option("--infection", type=click.IntRange(0, 3), help="Grade of the foot infection, 0 to 3.")
+@click.option("--rater", help="Who graded it.")
+@SESSION
+@SUBJECT
+@VISIT
+@options
+def wifi(which: str | None, **fields: Any) -> int:
+    """Enter the grades of wound and foot infection of WIfI; the ischaemia grade follows from the pressures."""
+    return _enter("wifi", which, fields)
+
+
+@observe.command()
+@SIDE
+@click.option("--grade", "infection", type=click.IntRange(0, 3), required=True, help="0 to 3, as WIfI grades it.")
+@click.option("--rater", help="Who graded it.")
+@SESSION
+@SUBJECT
+@VISIT
+@options
+def infection(which: str | None, **fields: Any) -> int:
+    """Enter the grade of a foot infection alone; an infection as something that happened is an `event`."""
+    return _enter("wifi", which, fields)
+
+
+@observe.command()
+@SIDE
+@click.option("--symptoms", type=click.Choice([s.replace("_", "-") for s in Symptoms]), help="What a clinician finds.")
+@click.option("--rutherford", type=click.IntRange(0, 6), help="The same as a category: 0 none to 6 major tissue loss.")
+@click.option("--fontaine", type=click.Choice(["I", "IIa", "IIb", "III", "IV"]), help="Where a clinician says so.")
+@click.option("--rater", help="Who says so.")
+@SESSION
+@SUBJECT
+@VISIT
+@options
+def stage(which: str | None, symptoms: str | None, rutherford: int | None, **fields: Any) -> int:
+    """Enter the stage of a leg's arterial disease: symptoms or Rutherford category, Fontaine stage, or both."""
+    named = None if symptoms is None else Symptoms(symptoms.replace("-", "_"))
+    if rutherford is not None:
+        category = list(Symptoms)[rutherford]
+        if named not in (None, category):
+            raise click.UsageError(f"--rutherford {rutherford} is {category.replace('_', '-')}, not {symptoms}")
+        named = category
+    return _enter("stage", which, {**fields, "symptoms": named})
 
 
 @observe.command("not-done")

@@ -51,18 +51,19 @@ def show_outcomes(
     """
     if as_json and as_csv:
         raise click.UsageError("either --json or --csv")
+    plan = load(path).tables.study if path else Study()
     if whole or attempts:
-        made = _attempts([Path(each) for each in which] or [directory(path, data)])
+        made = _attempts([Path(each) for each in which] or [directory(path, data)], plan)
         if attempts:
             _table(study.rows(made), study.ROWS, as_json, as_csv)
         else:
-            _table(trial.rows(made, load(path).tables.study if path else Study()), trial.COLUMNS, as_json, as_csv)
+            _table(trial.rows(made, plan), trial.COLUMNS, as_json, as_csv)
         return 0
     if len(which) > 1:
         raise click.UsageError("one session; several folders go with --study")
     with Store(directory(path, data)) as store:
         book = replay(events(store))
-        found = outcomes(store, book, chosen(book, which[0] if which else None))
+        found = outcomes(store, book, chosen(book, which[0] if which else None), plan.wifi)
     if as_json:
         click.echo(json.dumps(found.as_dict(curves), indent=2, ensure_ascii=False, allow_nan=False))
     elif as_csv:
@@ -72,10 +73,10 @@ def show_outcomes(
     return 0
 
 
-def _attempts(folders: Sequence[Path]) -> list[study.Attempt]:
+def _attempts(folders: Sequence[Path], plan: Study) -> list[study.Attempt]:
     with contextlib.ExitStack() as stack:
         opened = [(folder.name, stack.enter_context(Store(folder))) for folder in folders]
-        return study.attempts([(name, store, replay(events(store))) for name, store in opened])
+        return study.attempts([(name, store, replay(events(store))) for name, store in opened], plan.wifi)
 
 
 _ROWS = tuple(name for name in study.ROWS if name not in ("record", "attempt", "counts"))
@@ -101,7 +102,7 @@ def _tell(found: Outcomes) -> None:
     click.echo(f"{plain['session']} {plain['protocol']} {plain['subject']} {plain['visit']} {plain['limb']}{marks}")
     rows = [
         (
-            each["place"], each["name"], _cell(each["value"], 4), _unit(each["unit"]),
+            each["place"], each["name"], each["reads"] or _cell(each["value"], 4), _unit(each["unit"]),
             _cell(each["uncertainty"], 2), each["status"], each["reason"],
         )
         for each in plain["outcomes"]

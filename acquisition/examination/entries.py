@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acquisition.examination import observation
-from acquisition.examination.observation import Abi, ArmPressure, Ulcer, Vas
+from acquisition.examination.observation import Abi, ArmPressure, MeanPressure, Ulcer, Vas
 from acquisition.examination.session import Item, Session
-from acquisition.signals.clinical import abi, pain, tbi
-from acquisition.signals.comparison import PAIN, PRESSURE, ULCER
+from acquisition.signals.clinical import abi, pain, post_exercise, tbi
+from acquisition.signals.comparison import PAIN, PRESSURE, ULCER, UNSAID
+from acquisition.signals.eligibility import first_valid
 from acquisition.signals.result import Result
 from acquisition.signals.units import mean_arterial_pressure
 from acquisition.signals.wound import healed
@@ -20,13 +21,24 @@ from acquisition.signals.wound import healed
 class Outcome:
     """One index of a session: `place` says of what (a channel, a leg, an ulcer).
 
-    `conditions` and the `fields` of them that must agree say with what it may be compared.
+    `conditions` and the `fields` of them that must agree say with what it may be compared. What a person `entered` is
+    of a visit, whichever session took it; `limb` is its leg where it is of one.
     """
 
     place: str
     result: Result
     conditions: dict[str, Any] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    limb: str = ""
+    entered: bool = False
+
+    @property
+    def reads(self) -> str:
+        """How a stage reads in words, such as IIa; empty for what is a number anyway."""
+        return str(self.result.settings.get("reads", ""))
+
+
+MMHG = "mm[Hg]"
 
 
 def entered(session: Session) -> list[Outcome]:
@@ -44,13 +56,38 @@ def pressures(sessions: Iterable[Session], side: str) -> list[Result]:
 
 def arm_pressure(sessions: Iterable[Session]) -> tuple[float | None, float | None]:
     """The latest mean and systolic pressure of an arm, mmHg; None where none was entered."""
-    found = [entry for entry in _entries(sessions) if isinstance(entry, ArmPressure)]
-    if not found:
-        return None, None
-    last = found[-1]
-    return (
-        last.mean if last.mean is not None else mean_arterial_pressure(last.systolic, last.diastolic)
-    ), last.systolic
+    mean, systolic = None, None
+    for entry in _entries(sessions):
+        match entry:
+            case ArmPressure():
+                computed = mean_arterial_pressure(entry.systolic, entry.diastolic)
+                mean, systolic = (entry.mean if entry.mean is not None else computed), entry.systolic
+            case MeanPressure():
+                mean = entry.mean
+    return mean, systolic
+
+
+def falls(session: Session, visit: Iterable[Session]) -> list[Outcome]:
+    """What a walk did to the pressures of a leg, entered after it: against the first valid ones at rest."""
+    rest = [entry for entry in _entries(visit) if isinstance(entry, Abi) and entry.moment == "rest"]
+    found = []
+    for after in _entries([session]):
+        if not isinstance(after, Abi) or after.moment == "rest" or not _has_ankle(after):
+            continue
+        before = [entry for entry in rest if entry.side == after.side and _has_ankle(entry)]
+        chosen = first_valid(index(entry) for entry in before)
+        entry = next((e for e in before if index(e) == chosen), None)
+        at_rest = Result.missing("abi", "1", "not_measured_at_rest") if chosen is None else chosen
+        results = post_exercise(at_rest, index(after), None if entry is None else ankle(entry), ankle(after))
+        conditions = {"method": after.method, "position": after.position}
+        place = f"leg {after.side} {after.moment}"
+        found += [Outcome(place, result, conditions, PRESSURE, after.side, True) for result in results]
+    return found
+
+
+def ankle(entry: Abi) -> float | None:
+    """The higher systolic pressure of both ankle arteries, mmHg."""
+    return max((p for p in (entry.dorsalis_pedis, entry.posterior_tibial) if p is not None), default=None)
 
 
 def index(entry: Abi) -> Result:
@@ -66,16 +103,16 @@ def _of(item: Item) -> list[Outcome]:
     entry = observation.parse(item.fields)
     match entry:
         case Vas():
-            place = f"pain {entry.question}" + (f" {entry.side}" if entry.side else "")
-            return [
-                Outcome(place, pain(entry.mark, entry.line), {"scale": entry.scale, "question": entry.question}, PAIN)
-            ]
+            place = " ".join(filter(None, ("pain", entry.context or entry.question, entry.recall, entry.side)))
+            said = {"scale": entry.scale, "question": entry.question, "context": entry.context, "recall": entry.recall}
+            return [Outcome(place, pain(entry.mark, entry.line), said, PAIN, entry.side or "", True)]
         case Ulcer():
             method = "planimetry" if entry.outline else entry.method
-            conditions = {"ulcer": entry.ulcer, "method": method, "debrided": entry.debrided, "rater": entry.rater}
+            debrided = {True: "yes", False: "no", None: UNSAID}[entry.debrided]
+            conditions = {"ulcer": entry.ulcer, "method": method, "debrided": debrided, "rater": entry.rater}
             place, area = f"ulcer {entry.ulcer} {entry.side} {entry.site}", entry.area()
-            closed = healed(area, entry.epithelialised_days)
-            return [Outcome(place, area, conditions, ULCER), Outcome(place, closed, conditions, ULCER)]
+            results = [area, healed(area, entry.epithelialised_days), *entry.perimeters()]
+            return [Outcome(place, result, conditions, ULCER, entry.side, True) for result in results]
         case Abi():
             return _indices(entry)
     return []
@@ -84,10 +121,13 @@ def _of(item: Item) -> list[Outcome]:
 def _indices(entry: Abi) -> list[Outcome]:
     conditions = {"method": entry.method, "position": entry.position}
     place = f"leg {entry.side}" + ("" if entry.moment == "rest" else f" {entry.moment}")
-    found = [Outcome(place, index(entry), conditions, PRESSURE)] if _has_ankle(entry) else []
+    results = [index(entry)] if _has_ankle(entry) else []
     if entry.toe is not None:
-        found.append(Outcome(place, tbi(entry.toe, entry.brachial_left, entry.brachial_right), conditions, PRESSURE))
-    return found
+        results += [
+            tbi(entry.toe, entry.brachial_left, entry.brachial_right),
+            Result.of("toe_pressure", entry.toe, MMHG),
+        ]
+    return [Outcome(place, result, conditions, PRESSURE, entry.side, True) for result in results]
 
 
 def _has_ankle(entry: Abi) -> bool:

@@ -11,13 +11,15 @@ from msgspec import Meta
 from acquisition.examination.participant import check_text
 from acquisition.signals.clinical import LINE
 from acquisition.signals.result import Result
+from acquisition.signals.staging import CLAUDICATION, FONTAINE_BY_RUTHERFORD, RUTHERFORD, Symptoms
 from acquisition.signals.wound import area_by_outline, area_by_ruler
 
 Side = Literal["left", "right"]
 Posture = Literal["supine", "sitting", "standing"]
 Pressure = Annotated[float, Meta(ge=0, le=350)]
 Millimetres = Annotated[float, Meta(ge=0, le=500)]
-Code = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Grade = Annotated[int, Meta(ge=0, le=3)]
+Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
 INTERCURRENT = ("amputation", "revascularisation", "infection", "vasoactive", "death")
 """Happenings that change an outcome whatever the treatment does."""
 OF_A_LIMB = ("amputation", "revascularisation")
@@ -35,11 +37,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class Vas(Entry, frozen=True, tag="vas"):
-    """Pain on a visual analogue scale: `mark` along a line of `line` mm, and what was asked."""
+    """Pain on a visual analogue scale: `mark` along a line of `line` mm, and what was asked.
+
+    `context` is what the participant was asked to think of, `recall` over how long, such as 24h; empty is now.
+    """
 
     mark: Annotated[float, Meta(ge=0)]
     line: Annotated[float, Meta(gt=0)] = LINE
     question: Literal["now", "rest", "worst-24h", "mean-24h", "walking", "dressing"] = "now"
+    context: Literal["", "rest", "walking", "dressing"] = ""
+    recall: Annotated[str, Meta(pattern=r"^(now|[0-9]{1,3}(h|d|w))?$")] = ""
     scale: Literal["paper", "screen", "spoken"] = "paper"
     side: Side | None = None
 
@@ -88,9 +95,9 @@ class Ulcer(Entry, frozen=True, tag="ulcer"):
             return area_by_outline(self.outline, self.mm_per_pixel)[0]
         return area_by_ruler(self.length or 0.0, self.width or 0.0, self.method)
 
-    def perimeter(self) -> float | None:
-        """The perimeter in cm where an outline was traced, None else."""
-        return area_by_outline(self.outline, self.mm_per_pixel)[1].value if self.outline else None
+    def perimeters(self) -> list[Result]:
+        """The perimeter in cm where an outline was traced; a ruler gives none."""
+        return area_by_outline(self.outline, self.mm_per_pixel)[1:] if self.outline else []
 
 
 class Abi(Entry, frozen=True, tag="abi"):
@@ -109,9 +116,11 @@ class Abi(Entry, frozen=True, tag="abi"):
     def check(self) -> None:
         """Refuse an entry that gives no index."""
         Entry.check(self)
-        if self.dorsalis_pedis is None and self.posterior_tibial is None and self.toe is None:
+        ankle = self.dorsalis_pedis is not None or self.posterior_tibial is not None
+        if not ankle and self.toe is None:
             raise ValueError("no pressure of the leg: dorsalis_pedis, posterior_tibial or toe")
-        if not self.brachial_left and not self.brachial_right:
+        # A toe pressure says something by itself, a pressure of the ankle does not.
+        if ankle and not self.brachial_left and not self.brachial_right:
             raise ValueError("no pressure of an arm: brachial_left or brachial_right")
 
 
@@ -131,6 +140,52 @@ class ArmPressure(Entry, frozen=True, tag="pressure"):
             raise ValueError(f"a diastolic of {self.diastolic:g} is not below a systolic of {self.systolic:g}")
         if self.mean is not None and not self.diastolic <= self.mean <= self.systolic:
             raise ValueError("the mean lies between diastolic and systolic")
+
+
+class MeanPressure(Entry, frozen=True, tag="map"):
+    """Mean arterial pressure as a monitor shows it, mmHg."""
+
+    mean: Annotated[float, Meta(gt=0, le=350)]
+    arm: Side = "left"
+    position: Posture = "supine"
+
+
+class Wifi(Entry, frozen=True, tag="wifi"):
+    """Wound and foot infection of a leg as WIfI grades them, 0 to 3; the ischaemia grade follows from pressures."""
+
+    side: Side
+    wound: Grade | None = None
+    infection: Grade | None = None
+    rater: str = ""
+
+    def check(self) -> None:
+        """Refuse an entry that grades nothing."""
+        Entry.check(self)
+        if self.wound is None and self.infection is None:
+            raise ValueError("no grade: wound or infection, each 0 to 3")
+
+
+class Stage(Entry, frozen=True, tag="stage"):
+    """What a clinician says of a leg: its symptoms, and the Fontaine stage where that is more."""
+
+    side: Side
+    symptoms: Symptoms | None = None
+    fontaine: Literal["I", "IIa", "IIb", "III", "IV"] | None = None
+    rater: str = ""
+
+    def check(self) -> None:
+        """Refuse an entry that says nothing, and a stage that the symptoms contradict."""
+        Entry.check(self)
+        if self.symptoms is None and self.fontaine is None:
+            raise ValueError("neither symptoms nor a Fontaine stage")
+        if self.symptoms is None or self.fontaine is None:
+            return
+        claudicates = self.symptoms in CLAUDICATION
+        fits = self.fontaine in ("IIa", "IIb") if claudicates else (
+            FONTAINE_BY_RUTHERFORD[RUTHERFORD[self.symptoms]] == self.fontaine
+        )  # fmt: skip
+        if not fits:
+            raise ValueError(f"{self.symptoms} is not Fontaine {self.fontaine}")
 
 
 class NotDone(Entry, frozen=True, tag="not-done"):
@@ -161,8 +216,11 @@ class Happening(Entry, frozen=True, tag="event"):
             raise ValueError(f"{self.kind} needs its limb")
 
 
-Observation = Vas | Ulcer | Abi | ArmPressure | NotDone | Happening
-KINDS = {kind.__struct_config__.tag: kind for kind in (Vas, Ulcer, Abi, ArmPressure, NotDone, Happening)}
+Observation = Vas | Ulcer | Abi | ArmPressure | MeanPressure | Wifi | Stage | NotDone | Happening
+KINDS = {
+    kind.__struct_config__.tag: kind
+    for kind in (Vas, Ulcer, Abi, ArmPressure, MeanPressure, Wifi, Stage, NotDone, Happening)
+}
 """Each kind by its word."""
 
 

@@ -16,8 +16,10 @@ from acquisition.examination.description import summarise
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import Evidence
 from acquisition.examination.session import Book, Session
+from acquisition.examination.staging import Found, staged
 from acquisition.signals.eligibility import Eligibility, Provenance, by_abi, by_tcpo2, eligibility, first_valid
 from acquisition.signals.result import Result
+from acquisition.signals.staging import Rule
 from acquisition.store import Store
 
 UNCONFIRMED = "unconfirmed scale"
@@ -42,13 +44,18 @@ class Outcomes:
         }
 
 
-def outcomes(store: Store, book: Book, session: Session) -> Outcomes:
-    """Compute every index of a session from the stored samples, its marks and its entries."""
+def outcomes(store: Store, book: Book, session: Session, rule: Rule = "toe_first") -> Outcomes:
+    """Compute every index of a session from the stored samples, its marks and its entries.
+
+    `rule` says which pressure grades the ischaemia of WIfI.
+    """
     evidence = Evidence(store, session)
     visit = _visit(book, session)
     until_now = [*heat.before(store, book, session), evidence]
     heated = heat.summed(until_now, evidence)
-    found = (*analyse(evidence, _known(visit, session)), *heated, *entries.entered(session))
+    measured = Found(lambda side: _oxygen(store, visit, side), lambda: _farthest(store, visit))
+    said = (*entries.entered(session), *entries.falls(session, visit), *staged(session, visit, measured, rule))
+    found = (*analyse(evidence, _known(visit, session)), *heated, *said)
     return Outcomes(session, found, None if session.open else _eligible(store, visit, session))
 
 
@@ -57,7 +64,7 @@ def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
     plain = outcome.result.as_dict()
     if not curves:
         del plain["curves"]
-    return {"place": outcome.place, **plain, "method": method(outcome)}
+    return {"place": outcome.place, **plain, "method": method(outcome), "reads": outcome.reads}
 
 
 def method(outcome: Outcome) -> str:
@@ -89,6 +96,11 @@ def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibili
     """The limits for this session's limb, from every closed session of the visit: the first valid attempt counts."""
     side = _side(session)
     closed = [each for each in visit if not each.open]
+    return eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(_rests(store, closed, side)))
+
+
+def _rests(store: Store, closed: list[Session], side: str) -> list[tuple[Result, Provenance]]:
+    """TcPO2 at rest of a limb at every attempt, with what its number is worth."""
     attempts: list[tuple[Result, Provenance]] = []
     for each in closed:
         evidence = Evidence(store, each)
@@ -101,7 +113,23 @@ def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibili
             for outcome in analyse(evidence, Known())
             if outcome.result.name == "tcpo2_rest" and outcome.place == str(address)
         ]
-    return eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(attempts))
+    return attempts
+
+
+def _oxygen(store: Store, visit: list[Session], side: str) -> Result | None:
+    """The resting TcPO2 of a limb that can be held against a limit, None where there is none."""
+    attempts = _rests(store, [each for each in visit if not each.open], side)
+    return first_valid(result for result, provenance in attempts if not provenance.objection())
+
+
+def _farthest(store: Store, visit: list[Session]) -> Result | None:
+    """The maximal distance of the first valid walk of a visit."""
+    walks = [Evidence(store, each) for each in visit if not each.open]
+    return first_valid(
+        outcome.result
+        for evidence in walks if evidence.protocol.measures == "walking"
+        for outcome in analyse(evidence, Known()) if outcome.result.name == "acd_distance"
+    )  # fmt: skip
 
 
 def _provenance(evidence: Evidence, address: Address) -> Provenance:

@@ -10,6 +10,7 @@ from acquisition.examination.entries import Outcome
 from acquisition.examination.outcomes import Outcomes, method, outcomes
 from acquisition.examination.session import Book, Session
 from acquisition.signals.result import Status
+from acquisition.signals.staging import Rule
 from acquisition.store import Store
 
 DECISIVE = {
@@ -25,7 +26,7 @@ TRUE = (Status.OK, Status.CENSORED)
 ROWS = (
     "record", "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index",
     "value", "unit", "status", "reason", "uncertainty", "window_start_s", "window_stop_s", "n_valid", "pct_artefact",
-    "version", "method",
+    "version", "method", "reads",
 )  # fmt: skip
 """The columns of the table of outcomes, one row an index."""
 
@@ -40,8 +41,8 @@ class Attempt:
     record: str = ""
 
 
-def attempts(records: Iterable[tuple[str, Store, Book]]) -> list[Attempt]:
-    """Every closed session of some records (by name) with its outcomes.
+def attempts(records: Iterable[tuple[str, Store, Book]], rule: Rule = "toe_first") -> list[Attempt]:
+    """Every closed session of some records (by name) with its outcomes; `rule` grades the ischaemia of WIfI.
 
     The first technically valid attempt of an occasion counts, whichever record it is in; every one is kept.
     """
@@ -49,7 +50,7 @@ def attempts(records: Iterable[tuple[str, Store, Book]]) -> list[Attempt]:
     for record, store, book in records:
         for session in book.sessions.values():
             if not session.open:
-                groups.setdefault(_occasion(session), []).append((record, outcomes(store, book, session)))
+                groups.setdefault(_occasion(session), []).append((record, outcomes(store, book, session, rule)))
     made = []
     for group in groups.values():
         group.sort(key=lambda each: each[1].session.start)
@@ -85,6 +86,7 @@ def _index(outcome: Outcome) -> dict[str, Any]:
         "window_stop_s": stop,
         **{key: result[key] for key in ("n_valid", "pct_artefact", "version")},
         "method": method(outcome),
+        "reads": outcome.reads,
     }
 
 

@@ -10,23 +10,40 @@ from typing import Any
 from acquisition.config import Endpoint, Study
 from acquisition.examination import observation
 from acquisition.examination.entries import Outcome
+from acquisition.examination.healing import AREA, healing
 from acquisition.examination.observation import INTERCURRENT, Happening, NotDone
 from acquisition.examination.outcomes import Outcomes
 from acquisition.examination.session import Session
 from acquisition.examination.study import Attempt
 from acquisition.signals.comparison import change
+from acquisition.signals.eligibility import first_valid
 
 DAY = 86_400 * 1_000_000_000
+WORDS = {
+    "peak_percent_increase": ("porh", "ldf", "laser-doppler", "reactivity"),
+    "tcpo2_rest": ("tcpo2", "oxygen"),
+    "acd_distance": ("treadmill", "walking", "walk"),
+    "ulcer_area": ("ulcer", "wound"),
+    "pain_vas": ("vas", "pain"),
+}
+"""What people call a measurement, by its index."""
 COLUMNS = (
     "subject", "visit", "limb", "index_limb", "protocol", "place", "index", "endpoint", "value", "unit", "status",
     "reason", "baseline", "difference", "percent", "change_status", "change_reason", "meaning", "eligibility",
-    "intercurrent", "day", "window", "record", "session", "attempt", "simulated",
+    "intercurrent", "day", "window", "record", "session", "attempt", "simulated", "reads",
 )  # fmt: skip
-"""`status` is the index's own; `missing`, `not_done` or `intercurrent` where a visit has no value of an endpoint."""
+"""`status` is the index's own; `missing`, `not_done` or `intercurrent` where a visit has no value of an endpoint.
+
+`reads` is the word of a stage or grade.
+"""
 
 
 def rows(made: Sequence[Attempt], study: Study) -> list[dict[str, Any]]:
-    """Every index of the attempts that count, then every endpoint that a visit lacks, in the order of participants."""
+    """Every index of the attempts that count and every entry, then what endpoints a visit lacks, by participant.
+
+    What a person entered is of the visit: it counts whatever became of the session that took it, and the first valid
+    entry of an index does.
+    """
     people: dict[str, _Person] = {}
     for attempt in made:
         subject = str(attempt.found.session.about["subject"])
@@ -42,31 +59,67 @@ class _Person:
     subject: str
     study: Study
     attempts: list[Attempt] = field(default_factory=list)
+    entries: list[tuple[Attempt, Outcome]] = field(default_factory=list)
     happened: list[tuple[date, Happening]] = field(default_factory=list)
     not_done: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, attempt: Attempt) -> None:
         if attempt.counts:
             self.attempts.append(attempt)
+        self.entries += [(attempt, outcome) for outcome in attempt.found.results if outcome.entered]
         session = attempt.found.session
         for item in session.observations():
             match observation.parse(item.fields):
                 case Happening() as happening if happening.kind in INTERCURRENT:
                     self.happened.append((happening.on or _day(item.at), happening))
                 case NotDone() as entry:
-                    self.not_done[str(session.about["visit"]), entry.measurement] = entry.reason
+                    self.not_done[str(session.about["visit"]), entry.measurement.lower()] = entry.reason
 
     def rows(self, visits: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for visit in dict.fromkeys((*visits, *(_visit(a.found) for a in self.attempts))):
-            here = [a for a in self.attempts if _visit(a.found) == visit]
-            found = [self._row(attempt, outcome) for attempt in here for outcome in attempt.found.results]
+        seen = (_visit(a.found) for a in (*self.attempts, *(attempt for attempt, _ in self.entries)))
+        for visit in dict.fromkeys((*visits, *seen)):
+            found = [self._row(attempt, outcome) for attempt, outcome in (*self._of(visit), *self._healed(visit))]
             yield from found
             named = {row["endpoint"] for row in found if row["value"] is not None}
             yield from (self._lacking(visit, e) for e in self.study.endpoint if e.outcome not in named)
+            known = {row["index"] for row in found} | {name for e in self.study.endpoint for name in _names(e)}
+            for (when, name), reason in sorted(self.not_done.items()):
+                if when == visit and name not in known:
+                    yield self._blank(visit) | {"index": name, "status": "not_done", "reason": reason}
+
+    def _of(self, visit: str) -> list[tuple[Attempt, Outcome]]:
+        """What counts of a visit: the indices of its attempts that count, then of each entry the first valid one."""
+        measured = [
+            (attempt, outcome)
+            for attempt in self.attempts if _visit(attempt.found) == visit
+            for outcome in attempt.found.results if not outcome.entered
+        ]  # fmt: skip
+        entered: dict[tuple[str, str], list[tuple[Attempt, Outcome]]] = {}
+        for attempt, outcome in self.entries:
+            if _visit(attempt.found) == visit:
+                entered.setdefault((outcome.place, outcome.result.name), []).append((attempt, outcome))
+        for made in entered.values():
+            best = first_valid(outcome.result for _, outcome in made)
+            measured += [each for each in made if each[1].result is best][:1]
+        return measured
+
+    def _healed(self, visit: str) -> list[tuple[Attempt, Outcome]]:
+        """How the ulcers of a visit healed since baseline."""
+        if visit == self.study.baseline:
+            return []
+        before, after = self._of(self.study.baseline), self._of(visit)
+        found = []
+        for attempt, outcome in after:
+            same = [(a, o) for a, o in before if o.place == outcome.place and outcome.result.name == AREA]
+            if same:
+                weeks = (attempt.found.session.start - same[0][0].found.session.start) / (7 * DAY)
+                places = ([o for _, o in same], [o for _, o in after if o.place == outcome.place])
+                found += [(attempt, healing_of) for healing_of in healing(*places, weeks)]
+        return found
 
     def _row(self, attempt: Attempt, outcome: Outcome) -> dict[str, Any]:
         session, result = attempt.found.session, outcome.result
-        limb = str(session.about.get("limb") or "")
+        limb = outcome.limb if outcome.entered else str(session.about.get("limb") or "")
         counted = self._of_index_limb(limb, outcome.place)
         eligible = attempt.found.eligibility
         return self._blank(_visit(attempt.found)) | {
@@ -75,7 +128,7 @@ class _Person:
             "protocol": session.about["protocol"],
             "place": outcome.place,
             "index": result.name,
-            "endpoint": self._endpoint(session, result.name) if counted else "",
+            "endpoint": self._endpoint(session, outcome) if counted else "",
             "value": result.value,
             "unit": result.unit,
             "status": str(result.status),
@@ -88,15 +141,17 @@ class _Person:
             "session": session.id,
             "attempt": attempt.number,
             "simulated": bool(session.about.get("simulated")),
+            "reads": outcome.reads,
         }
 
     def _lacking(self, visit: str, endpoint: Endpoint) -> dict[str, Any]:
         """An endpoint without a value: what happened before, why it was not done, or that nobody knows."""
-        last = max((_day(a.found.session.start) for a in self.attempts if _visit(a.found) == visit), default=date.max)
+        made = (*self.attempts, *(attempt for attempt, _ in self.entries))
+        last = max((_day(a.found.session.start) for a in made if _visit(a.found) == visit), default=date.max)
         limb = self.study.index_limb.get(self.subject, "")
         barred = [h for on, h in self.happened if on <= last and _bars(h, limb)]
-        names = (endpoint.outcome, endpoint.index, endpoint.protocol)
-        reason = next((self.not_done[visit, name] for name in names if (visit, name) in self.not_done), None)
+        said = sorted(name for name in _names(endpoint) if (visit, name) in self.not_done)
+        reason = self.not_done[visit, said[0]] if said else None
         status = "intercurrent" if barred else "missing" if reason is None else "not_done"
         return self._blank(visit) | {
             "limb": limb,
@@ -132,18 +187,31 @@ class _Person:
         }
 
     def _at_baseline(self, session: Session, outcome: Outcome) -> Outcome | None:
+        """The same index of the same place at baseline: of the same limb and protocol, or entered in any session."""
         same = (session.about.get("limb"), session.about["protocol"])
-        for each in self.attempts:
-            about = each.found.session.about
-            if about["visit"] == self.study.baseline and (about.get("limb"), about["protocol"]) == same:
-                for before in each.found.results:
-                    if (before.place, before.result.name) == (outcome.place, outcome.result.name):
-                        return before
+        for attempt, before in self._of(self.study.baseline):
+            about = attempt.found.session.about
+            alike = outcome.entered or (about.get("limb"), about["protocol"]) == same
+            if alike and (before.place, before.result.name) == (outcome.place, outcome.result.name):
+                return before
         return None
 
-    def _endpoint(self, session: Session, index: str) -> str:
-        protocol = session.about["protocol"]
+    def _endpoint(self, session: Session, outcome: Outcome) -> str:
+        index, protocol = outcome.result.name, session.about["protocol"]
+        if index.startswith("ulcer_") and self._index_ulcer() not in ("", outcome.place):
+            return ""
+        if outcome.place in _others(session):
+            return ""
         return next((e.outcome for e in self.study.endpoint if e.index == index and e.protocol in ("", protocol)), "")
+
+    def _index_ulcer(self) -> str:
+        """The place of the largest ulcer at baseline, of the limb that counts; it stays the one at every visit."""
+        found = [
+            (outcome.result.value or 0.0, outcome.place)
+            for _, outcome in self._of(self.study.baseline)
+            if outcome.result.name == "ulcer_area" and self._of_index_limb(outcome.limb, outcome.place)
+        ]
+        return max(found, key=lambda each: each[0])[1] if found else ""
 
     def _of_index_limb(self, limb: str, place: str) -> bool:
         chosen = self.study.index_limb.get(self.subject)
@@ -153,7 +221,8 @@ class _Person:
 
     def _day(self, session: Session) -> dict[str, Any]:
         """Days since the first session of the baseline visit, and how they stand to the visit's window."""
-        first = [a.found.session.start for a in self.attempts if _visit(a.found) == self.study.baseline]
+        made = (*self.attempts, *(attempt for attempt, _ in self.entries))
+        first = [a.found.session.start for a in made if _visit(a.found) == self.study.baseline]
         if not first:
             return {}
         day = round((session.start - min(first)) / DAY, 2)
@@ -165,6 +234,17 @@ class _Person:
     def _intercurrent(self, until: date) -> str:
         ordered = sorted((on.isoformat(), h.kind, h.limb or "") for on, h in self.happened if on <= until)
         return "; ".join(" ".join(filter(None, (kind, limb, on))) for on, kind, limb in ordered)
+
+
+def _others(session: Session) -> list[str]:
+    """The electrodes beside the one that an endpoint and the inclusion limit are about: the first of the limb."""
+    bound = session.about.get("bindings", {})
+    return [*bound.get("chest", ()), *bound.get("limb", ())[1:]]
+
+
+def _names(endpoint: Endpoint) -> set[str]:
+    """The words by which somebody may say that an endpoint was not measured."""
+    return {endpoint.outcome, endpoint.index, endpoint.protocol, *WORDS.get(endpoint.index, ())} - {""}
 
 
 def _bars(happening: Happening, limb: str) -> bool:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from acquisition.signals.result import Result, Status
+from acquisition.signals.units import FLUX as FLUX_UNIT
+from acquisition.signals.wound import LEAST as LEAST_ULCER
 
 Conditions = Mapping[str, Any]
 """Under what a value was taken: field -> value, None or absent where it is not known."""
@@ -17,8 +19,17 @@ FLUX = ("model", "probe", "time_constant", "calibration", "sensor_temperature", 
 TCPO2 = ("model", "probe", "calibration", "sensor_temperature", "site", "position", "protocol")
 WALKING = ("model", "protocol", "handrail")
 PRESSURE = ("method", "position")
-ULCER = ("ulcer", "method")
-PAIN = ("scale", "question")
+ULCER = ("ulcer", "method", "debrided")
+PAIN = ("scale", "question", "context", "recall")
+STAGES = ("rule", "measure")
+UNSAID = "not said"
+"""A condition that nobody states as a rule: on both sides it leaves a doubt, against a known one it is a difference."""
+TEMPERATURE, CLOSE = "sensor_temperature", 0.2
+"""Two readings of a temperature that are closer are one set point, Cel."""
+LOW_FLUX = 2.0
+"""PU: below it a change has no per cent."""
+ORDINAL = frozenset({"fontaine", "rutherford", "wifi_ischaemia", "wifi_wound", "wifi_infection", "wifi_stage"})
+"""Stages and grades: an order without distances, whose change has no per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ SDC95 = {
     "tcpo2_rest": Detectable(15.0, False, "repeat within 24-48 h: 80 % of differences within -11 to +9 mmHg"),
     "acd_distance": Detectable(36.0, True, "CV 13 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
     "icd_distance": Detectable(42.0, True, "CV 15 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
+    "abi": Detectable(0.15, False, "a difference of 0.15 counts as one (Aboyans 2012)"),
     "peak_flow": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
 }
 """Of other populations than yours: replace them with your own reliability as soon as you have it."""
@@ -75,9 +87,23 @@ def incomparable(before: Conditions, after: Conditions, fields: tuple[str, ...])
     """Return the first of `fields` that differs or is not known on both sides, None where all agree."""
     for field in fields:
         left, right = before.get(field), after.get(field)
-        if left is None or right is None or left != right:
+        if left is None or right is None or not _same(field, left, right):
             return field
     return None
+
+
+def _same(field: str, left: Any, right: Any) -> bool:
+    if field == TEMPERATURE and isinstance(left, int | float) and isinstance(right, int | float):
+        return abs(left - right) < CLOSE + 1e-9
+    return bool(left == right)
+
+
+def _doubts(conditions: tuple[Conditions, Conditions], fields: tuple[str, ...]) -> list[str]:
+    """What may stand between two visits and does not part them: something never said, another rater."""
+    before, after = conditions
+    found = [f"{field}_not_said" for field in fields if before.get(field) == UNSAID]
+    raters = (before.get("rater"), after.get("rater"))
+    return [*found, "another_rater"] if all(raters) and raters[0] != raters[1] else found
 
 
 def change(
@@ -97,16 +123,19 @@ def change(
         nothing = [Result.missing(f"{before.name}_{n}", u, reason, settings=settings) for n, u in names]
         return Change(nothing[0], nothing[1], nothing[2], Meaning.UNKNOWN, reason)
     difference = after.value - before.value
-    percent = 100.0 * difference / before.value if before.value > 0.0 else math.nan
+    no_ratio = _no_ratio(before, before.value)
+    base = math.nan if no_ratio else before.value
+    percent = 100.0 * difference / base
     errors = [each.uncertainty for each in (before, after) if each.uncertainty is not None]
     error = math.hypot(*errors) if len(errors) == 2 else None
     found = [
         Result.of(f"{before.name}_difference", difference, before.unit, uncertainty=error,
                   uncertainty_of=("both visits",) if error is not None else (), settings=settings),
-        Result.of(f"{before.name}_percent", percent, "%", unless="no_value_above_0_before", settings=settings),
-        Result.of(f"{before.name}_ratio", after.value / before.value if before.value > 0.0 else math.nan, "1",
-                  unless="no_value_above_0_before", settings=settings),
+        Result.of(f"{before.name}_percent", percent, "%", unless=no_ratio, settings=settings),
+        Result.of(f"{before.name}_ratio", after.value / base, "1", unless=no_ratio, settings=settings),
     ]  # fmt: skip
+    for doubt in _doubts(conditions, fields):
+        found = [r.flagged(doubt) if r.value is not None else r for r in found]
     for word, each in (("before", before), ("after", after)):
         if each.status is not Status.OK:
             found = [r.flagged(f"{word}: {each.reason}", each.status) if r.value is not None else r for r in found]
@@ -132,6 +161,19 @@ def _obstacle(before: Result, after: Result, conditions: tuple[Conditions, Condi
     for word, each in (("before", before), ("after", after)):
         if each.value is None:
             return f"{word}_missing ({each.reason})"
+    return ""
+
+
+def _no_ratio(before: Result, value: float) -> str:
+    """Return why a first value bears no per cent, "" where it does."""
+    if before.name in ORDINAL:
+        return "stages_have_no_ratio"
+    if not value > 0.0:
+        return "no_value_above_0_before"
+    if before.unit == FLUX_UNIT and value < LOW_FLUX:
+        return "low_baseline"
+    if before.name == "ulcer_area" and value < LEAST_ULCER:
+        return "ulcer_too_small_at_baseline"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Stages of arterial disease: Fontaine, Rutherford, and the ischaemia grade of WIfI."""
+"""Stages of arterial disease: Fontaine, Rutherford and WIfI."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from acquisition.signals.clinical import STIFF
-from acquisition.signals.result import Result
+from acquisition.signals.result import Result, Status
 
 
 class Symptoms(StrEnum):
@@ -25,6 +25,8 @@ class Symptoms(StrEnum):
 RUTHERFORD = {symptoms: category for category, symptoms in enumerate(Symptoms)}
 """Category 0 to 6 (Rutherford 1997)."""
 FONTAINE_BY_RUTHERFORD = {0: "I", 4: "III", 5: "IV", 6: "IV"}
+FONTAINE = {"I": 1.0, "IIa": 2.1, "IIb": 2.2, "III": 3.0, "IV": 4.0}
+"""Stages as numbers in their order."""
 CLAUDICATION = frozenset((Symptoms.MILD_CLAUDICATION, Symptoms.MODERATE_CLAUDICATION, Symptoms.SEVERE_CLAUDICATION))
 FAR = 200.0
 """Metres of maximal walking that part Fontaine IIa from IIb."""
@@ -53,6 +55,36 @@ def fontaine(symptoms: Symptoms, walking: Result | None = None) -> Fontaine:
 def rutherford(symptoms: Symptoms) -> int:
     """Return the Rutherford category, 0 to 6."""
     return RUTHERFORD[symptoms]
+
+
+def fontaine_stage(symptoms: Symptoms | None, stated: str | None = None, walking: Result | None = None) -> Result:
+    """Return the Fontaine stage as a number of `FONTAINE`; its word is the setting `reads`.
+
+    `stated` by a clinician goes before all. What a treadmill suggests of IIa and IIb is low_quality; without one,
+    claudication alone gives neither.
+    """
+    name = "fontaine"
+    said = {"symptoms": None if symptoms is None else str(symptoms), "stated": stated,
+            "walking_m": None if walking is None else walking.value}  # fmt: skip
+    if stated is None and symptoms is None:
+        return Result.missing(name, "1", "symptoms_not_stated", settings=said)
+    found = Fontaine(stated) if stated is not None else fontaine(Symptoms(symptoms or ""), walking)
+    if found.stage not in FONTAINE:
+        reason = "no_walking_distance" if walking is None or walking.value is None else "walk_ended_for_another_reason"
+        return Result.missing(name, "1", f"IIa_or_IIb_not_stated; {reason}", settings=said)
+    result = Result.of(name, FONTAINE[found.stage], "1", settings={**said, "reads": found.stage})
+    return result.flagged("suggested_by_walking_distance") if found.suggested else result
+
+
+def rutherford_category(symptoms: Symptoms | None, fontaine_stated: str | None = None) -> Result:
+    """Return the Rutherford category 0 to 6; a Fontaine stage alone gives it only for I (0) and III (4)."""
+    name = "rutherford"
+    said = {"symptoms": None if symptoms is None else str(symptoms), "fontaine": fontaine_stated}
+    if symptoms is not None:
+        return Result.of(name, float(rutherford(symptoms)), "1", settings={**said, "reads": str(symptoms)})
+    if fontaine_stated in ("I", "III"):
+        return Result.of(name, 0.0 if fontaine_stated == "I" else 4.0, "1", settings=said)
+    return Result.missing(name, "1", "symptoms_not_stated", settings=said)
 
 
 Rule = Literal["toe_first", "worst"]
@@ -104,6 +136,37 @@ def wifi_code(wound: int | None, ischaemia: Result, infection: int | None) -> st
     if not (0 <= wound <= 3 and 0 <= infection <= 3):
         raise ValueError(f"WIfI grades are 0 to 3, not W{wound} fI{infection}")
     return f"W{wound} I{round(ischaemia.value)} fI{infection}"
+
+
+RISK = ("very low", "low", "moderate", "high")
+"""Of amputation within a year, by stage 1 to 4."""
+_STAGES = (
+    ("1123", "1123", "2234", "3344"),
+    ("1234", "1234", "3344", "4444"),
+    ("2234", "2344", "3444", "4444"),
+    ("2334", "3344", "4444", "4444"),
+)
+"""Stage by ischaemia, wound and infection grade (Mills 2014, table of amputation risk)."""
+
+
+def wifi_stage(wound: int | None, ischaemia: Result, infection: int | None) -> Result:
+    """Return the clinical stage 1 to 4 of WIfI (Mills 2014), which needs all three grades, each 0 to 3.
+
+    Stage 5, a limb that cannot be saved, is a surgeon's judgement and never computed.
+    """
+    name = "wifi_stage"
+    said = {"wound": wound, "ischaemia": ischaemia.value, "infection": infection}
+    lacking = [word for word, grade in (("wound_grade_missing", wound), ("infection_grade_missing", infection))
+               if grade is None]  # fmt: skip
+    if ischaemia.value is None:
+        lacking.append(f"ischaemia_grade_missing ({ischaemia.reason})")
+    code = wifi_code(wound, ischaemia, infection)
+    if lacking or code is None or wound is None or infection is None or ischaemia.value is None:
+        return Result.missing(name, "1", "; ".join(lacking), settings=said)
+    stage = int(_STAGES[round(ischaemia.value)][wound][infection])
+    settings = {**said, "reads": code, "risk": RISK[stage - 1], "rule": ischaemia.settings.get("rule")}
+    result = Result.of(name, float(stage), "1", settings=settings)
+    return result if ischaemia.status is Status.OK else result.flagged(ischaemia.reason, ischaemia.status)
 
 
 def _grade(word: str, value: float) -> int:

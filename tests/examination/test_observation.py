@@ -9,7 +9,7 @@ from acquisition.examination.observation import KINDS, parse
 
 
 def test_there_is_an_entry_for_each_thing_that_people_measure():
-    assert set(KINDS) == {"vas", "ulcer", "abi", "pressure", "not-done", "event"}
+    assert set(KINDS) == {"vas", "ulcer", "abi", "pressure", "map", "wifi", "stage", "not-done", "event"}
 
 
 GOOD = {
@@ -17,6 +17,9 @@ GOOD = {
     "ulcer": {"side": "left", "site": "hallux", "length": 32, "width": 18},
     "abi": {"side": "left", "dorsalis_pedis": 80, "brachial_left": 125},
     "pressure": {"systolic": 130, "diastolic": 80},
+    "map": {"mean": 93},
+    "wifi": {"side": "left", "wound": 2, "infection": 0},
+    "stage": {"side": "left", "symptoms": "rest_pain", "fontaine": "III"},
     "not-done": {"measurement": "tcpo2", "reason": "electrode broken"},
     "event": {"kind": "adverse", "text": "dizzy on the belt"},
 }
@@ -43,6 +46,12 @@ def test_an_entry_is_taken_with_its_defaults(what):
         ("abi", {"dorsalis_pedis": 400}, "<= 350"),
         ("pressure", {"diastolic": 140}, "not below"),
         ("pressure", {"mean": 70}, "between"),
+        ("map", {"mean": 0}, "> 0"),
+        ("wifi", {"wound": 4}, "<= 3"),
+        ("wifi", {"wound": None, "infection": None}, "no grade"),
+        ("stage", {"symptoms": None, "fontaine": None}, "neither"),
+        ("stage", {"fontaine": "IV"}, "rest_pain is not Fontaine IV"),
+        ("stage", {"symptoms": "mild_claudication"}, "is not Fontaine III"),
         ("not-done", {"reason": "x"}, "length >= 3"),
         ("event", {"kind": "gossip"}, "Invalid enum value"),
         ("event", {"kind": "adverse", "text": ""}, "say what happened"),
@@ -70,7 +79,11 @@ def test_no_text_identifies_a_person():
 def test_an_ulcer_gives_its_area_by_ruler_or_outline():
     ruler = parse({"what": "ulcer", **GOOD["ulcer"]})
     assert ruler.area().value == pytest.approx(math.pi / 4 * 5.76)
-    assert ruler.perimeter() is None
+    assert ruler.perimeters() == []
     traced = {"side": "left", "site": "heel", "outline": [[0, 0], [100, 0], [100, 50], [0, 50]], "mm_per_pixel": [0.1]}
     outline = parse({"what": "ulcer", **traced})
-    assert (outline.area().value, outline.perimeter()) == (pytest.approx(0.5), pytest.approx(3.0))
+    assert (outline.area().value, outline.perimeters()[0].value) == (pytest.approx(0.5), pytest.approx(3.0))
+
+
+def test_a_toe_pressure_is_taken_without_an_arm():
+    assert parse({"what": "abi", "side": "left", "toe": 35}).toe == 35.0

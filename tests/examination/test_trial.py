@@ -150,6 +150,129 @@ def test_only_the_index_limb_has_endpoints(lost):
     assert row(trial.rows(lost, plan), "03-117", "baseline", "tcpo2_rest", "")["status"] == "missing"
 
 
+def test_the_chest_is_no_endpoint(table):
+    rests = [r for r in table if r["index"] == "tcpo2_rest" and r["subject"] == "03-117" and r["value"] is not None]
+    assert {r["place"]: r["endpoint"] for r in rests} == {CALF: "oxygen", "tcpo2/chest/tcpo2": ""}
+
+
+def test_what_was_not_done_stands_in_the_table_by_whatever_people_call_it(entered):
+    said = [{"what": "not-done", "measurement": name, "reason": "toe bandaged"} for name in ("Ulcer", "TBI")]
+    table = entered([ulcer()], said)
+    found = {r["index"]: r["status"] for r in table if r["visit"] == "month-3"}
+    assert found == {"ulcer_area": "not_done", "tbi": "not_done"}
+
+
+def test_pain_of_another_context_or_recall_is_another_pain(entered):
+    pain = {"what": "vas", "mark": 60, "context": "walking", "recall": "24h"}
+    table = entered([pain], [{**pain, "mark": 30}, {**pain, "recall": "7d"}])
+    assert later(table, "pain_vas", "pain walking 24h")["difference"] == -30.0
+    assert later(table, "pain_vas", "pain walking 7d")["change_reason"] == "no_baseline"
+
+
+def ulcer(length=30, width=20, name="U1", **more):
+    return {"what": "ulcer", "side": "left", "site": "heel", "ulcer": name, "length": length, "width": width, **more}
+
+
+def outline(size, name="U1"):
+    square = [[0, 0], [size, 0], [size, size], [0, size]]
+    return {"what": "ulcer", "side": "left", "site": "heel", "ulcer": name, "outline": square, "mm_per_pixel": [1.0]}
+
+
+PAIR = Plan(visits=PLAN.visits, endpoint=(Endpoint("ulcer", "ulcer_area"),))
+
+
+@pytest.fixture
+def entered(tmp_path_factory):
+    """The rows of entries at two visits, each in a session that was broken off."""
+
+    def run(before, after, weeks=12):
+        made = Study()
+        for visit, entries in (("baseline", before), ("month-3", after)):
+            made.examine("cli", "rest", "tcpo2-rest", REST[:1], 5.0, entries=entries, stop="a test",
+                         **{**COMMON, "visit": visit})  # fmt: skip
+            made.start += weeks * 7 * DAY
+        return trial.rows(attempts(made.write(tmp_path_factory.mktemp("entered"))), PAIR)
+
+    return run
+
+
+def later(table, index, place=None):
+    return row(table, "03-117", "month-3", index, place)
+
+
+def test_what_a_person_entered_counts_whatever_became_of_the_session(entered):
+    found = later(entered([ulcer(debrided=True)], [ulcer(15, 10, debrided=True)]), "ulcer_area")
+    assert (found["percent"], found["change_status"], found["limb"]) == (pytest.approx(-75.0), "ok", "left")
+    assert found["endpoint"] == "ulcer"
+
+
+def test_an_entry_has_its_baseline_in_whatever_examination_took_it(tmp_path):
+    made = Study()
+    made.examine("cli", "rest", "tcpo2-rest", REST[:1], 5.0, entries=[ulcer(debrided=True)], stop="a test", **COMMON)
+    more = {"site": "hallux", "visit": "month-3", "devices": ("ldf",), "limb": ""}
+    made.examine("cli", "rest", "flowmotion", (), 5.0, entries=[ulcer(15, 10, debrided=True)], stop="a test", **more)
+    assert later(trial.rows(attempts(made.write(tmp_path)), PAIR), "ulcer_area")["percent"] == pytest.approx(-75.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        ({"debrided": True}, {"debrided": False}, "debrided"),
+        ({"debrided": True}, {}, "debrided"),
+        ({"method": "rectangle"}, {"method": "ellipse"}, "method"),
+    ],
+)
+def test_ulcers_that_were_measured_in_another_way_have_no_change(entered, before, after, field):
+    table = entered([ulcer(**before)], [ulcer(15, 10, **after)])
+    area, reduction = later(table, "ulcer_area"), later(table, "ulcer_area_reduction")
+    assert (area["difference"], area["change_reason"]) == (None, f"not_comparable({field})")
+    assert (reduction["value"], reduction["reason"]) == (None, f"not_comparable({field})")
+
+
+def test_a_debridement_of_which_nobody_speaks_and_another_rater_leave_a_doubt(entered):
+    found = later(entered([ulcer(rater="R1")], [ulcer(15, 10, rater="R2")]), "ulcer_area")
+    assert (found["percent"], found["change_status"]) == (pytest.approx(-75.0), "low_quality")
+    assert found["change_reason"] == "debrided_not_said; another_rater"
+
+
+def test_an_ulcer_that_was_hardly_there_has_no_per_cent(entered):
+    table = entered([ulcer(4, 3, debrided=True)], [ulcer(2, 1, debrided=True)])
+    found = later(table, "ulcer_area")
+    assert found["difference"] is not None
+    assert found["percent"] is None
+    assert later(table, "ulcer_area_reduction")["reason"] == "ulcer_too_small_at_baseline"
+
+
+def test_the_index_ulcer_is_the_largest_at_baseline_and_stays_it(entered):
+    table = entered([ulcer(10, 5, "U1"), ulcer(30, 20, "U2")], [ulcer(20, 10, "U1"), ulcer(5, 4, "U2")])
+    areas = {r["place"]: r["endpoint"] for r in table if r["index"] == "ulcer_area" and r["visit"] == "month-3"}
+    assert areas == {"ulcer U1 left heel": "", "ulcer U2 left heel": "ulcer"}
+
+
+def test_the_edge_of_a_traced_ulcer_advances(entered):
+    found = later(entered([outline(40)], [outline(20)], weeks=10), "ulcer_healing_advance")
+    # (16 - 4) cm2 over (16 + 8) / 2 cm in ten weeks and an hour.
+    assert found["value"] == pytest.approx(0.1, rel=2e-3)
+    assert later(entered([ulcer()], [ulcer(15, 10)]), "ulcer_healing_advance")["reason"] == "perimeter_missing"
+
+
+def test_of_two_entries_the_first_valid_one_counts(entered):
+    first = {"what": "abi", "side": "left", "dorsalis_pedis": 90, "brachial_left": 120}
+    both = {**first, "posterior_tibial": 80, "brachial_right": 125}
+    table = entered([first, both, {**both, "dorsalis_pedis": 60}], [both])
+    assert row(table, "03-117", "baseline", "abi")["value"] == pytest.approx(0.72)
+    assert later(table, "abi")["meaning"] == "below_smallest_detectable_change"
+
+
+def test_stages_stand_in_the_table_by_their_words(entered):
+    pressures = {"what": "abi", "side": "left", "toe": 35, "brachial_left": 120, "brachial_right": 120}
+    grades = {"what": "wifi", "side": "left", "wound": 1, "infection": 0}
+    table = entered([pressures, grades], [{**pressures, "toe": 65}, grades])
+    assert row(table, "03-117", "baseline", "wifi_stage")["reads"] == "W1 I2 fI0"
+    found = later(table, "wifi_ischaemia")
+    assert (found["value"], found["difference"], found["percent"]) == (0.0, -2.0, None)
+
+
 @pytest.fixture
 def call(capsys):
     def run(*arguments):

@@ -27,7 +27,7 @@ from acquisition.signals.eligibility import (
     first_valid,
 )
 from acquisition.signals.result import Result, Status, Trace
-from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, rutherford, wifi_code
+from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, rutherford, wifi_code, wifi_stage
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
 from tests.signals.oxygen import pieces
 
@@ -136,6 +136,24 @@ def test_wifi_needs_all_three_letters():
     assert wifi_code(1, ischaemia_grade(toe=35.0), 0) == "W1 I2 fI0"
     assert wifi_code(None, ischaemia_grade(toe=35.0), 0) is None
     assert wifi_code(1, ischaemia_grade(), 0) is None
+
+
+GRADES = range(4)
+
+
+def wifi(wound, ischaemia, infection):
+    return wifi_stage(wound, Result.of("wifi_ischaemia", float(ischaemia), "1"), infection).value
+
+
+def test_the_stage_of_wifi_never_falls_with_a_grade_and_has_the_published_corners():
+    table = np.array([[[wifi(w, i, f) for f in GRADES] for w in GRADES] for i in GRADES])
+    assert all(np.all(np.diff(table, axis=axis) >= 0) for axis in range(3))
+    # How often the published table says very low, low, moderate and high.
+    assert [int((table == stage).sum()) for stage in (1, 2, 3, 4)] == [6, 10, 16, 32]
+    # Ischaemia, wound, infection: a row of each table that tells its neighbours apart.
+    assert [table[k].tolist() for k in ((0, 2), (1, 1), (2, 1), (3, 0), (3, 1))] == [
+        [2, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4, 4], [2, 3, 3, 4], [3, 3, 4, 4],
+    ]  # fmt: skip
 
 
 def heat(seconds=3600.0, hot=(600.0, 2400.0), at=44.0):
