@@ -1,8 +1,8 @@
 """Moving a patient's belt: from orders and what the treadmill answers to the next command, and when to stop.
 
-A pure state machine; it owns no line and no clock, and knows commands by what they do. A belt is only ever started so
-that it stops by itself when the host falls silent. The red button at the treadmill is the emergency stop; what is done
-here only comes before it.
+A pure state machine; it owns no line and no clock, and knows commands by what they do. A belt is started so that it
+stops by itself when the host falls silent, wherever the treadmill has a start that does so (a watch). The red button at
+the treadmill is the emergency stop; what is done here only comes before it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Phase(StrEnum):
 class Do(StrEnum):
     """What a command does."""
 
-    START = "start, watched"
+    START = "start"
     STOP = "stop"
     AUTO_STOP = "stop, speed and grade to zero"
     SPEED = "set the speed"
@@ -57,8 +57,8 @@ class Motion(StrEnum):
     """What the treadmill says of its belt."""
 
     STANDS = "stands"
-    WATCHED = "runs, and stops by itself when the host falls silent"
-    UNWATCHED = "runs, whatever the host does"
+    ORDERED = "runs as the start that a host orders makes it run: watched, where the treadmill has a watch"
+    OTHERWISE = "runs in any other way"
 
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -86,7 +86,8 @@ class Limits:
     """What the belt may do: speeds in km/h, grade in %, `stop_within` s of standing.
 
     `kmh` for one unit of speed; `grade_step`: tenths of a per cent by which a grade can be set; `watch` s after which
-    the treadmill stops the belt of a silent host.
+    the treadmill stops the belt of a silent host, None where it never does; `start_within` s: how long after the start
+    the belt may take to be seen running.
     """
 
     kmh: float
@@ -95,11 +96,20 @@ class Limits:
     max_grade: float
     max_step: float
     stop_within: float
-    watch: float
+    watch: float | None
     grade_step: int = 1
+    start_within: float = 1.0
 
     @classmethod
-    def of(cls, options: BeltOptions, unit: str, kmh: float, watch: float, grade_step: int = 1) -> Limits:
+    def of(
+        cls,
+        options: BeltOptions,
+        unit: str,
+        kmh: float,
+        watch: float | None,
+        grade_step: int = 1,
+        start_within: float = 1.0,
+    ) -> Limits:
         """The limits of a belt under control; ConfigurationError where one is missing or the unit is doubtful."""
         found: dict[str, float] = {}
         for name in ("unit_check", "max_speed", "max_grade", "max_step"):
@@ -131,6 +141,7 @@ class Limits:
             options.stop_within,
             watch,
             grade_step,
+            start_within,
         )
 
 
@@ -139,8 +150,8 @@ class Control:
 
     The driver asks for `command()` whenever its line is free, at once where `urgent`; it reports each answer,
     refusal and time-out, and sends nothing while `muted`. Every trigger ends in the same stop: STOP up to three
-    times, then AUTO_STOP; where nothing is acknowledged the host falls silent, so that the belt stops by itself,
-    and calls for the red button.
+    times, then AUTO_STOP. Where nothing is acknowledged it calls for the red button; a watched belt is left to its
+    watch, by silence, and one without is sent the stop again each `AGAIN` seconds until it is seen standing.
     """
 
     ANSWER_WITHIN = 0.1
@@ -148,7 +159,7 @@ class Control:
     SILENCE = 1.0
     SPARE = 0.1
     """Seconds of silence more than the treadmill's watch needs."""
-    VERIFY = 1.0
+    AGAIN = 1.0
     READY_FOR = 120.0
     RUNAWAY = 1.6
     """Kilometres per hour between set and actual speed that are borne for `RUNAWAY_FOR` seconds (1 mph)."""
@@ -176,11 +187,12 @@ class Control:
         self._stand_by: float | None = None
         self._ready_until: float | None = None
         self._verify_by: float | None = None
+        self._again_at: float | None = None
 
     @property
     def urgent(self) -> bool:
         """Whether the next command must not wait for the answer to another request."""
-        return self.phase is Phase.STOPPING and self.waiting
+        return self.phase in (Phase.STOPPING, Phase.LATCHED) and self.waiting
 
     @property
     def waiting(self) -> bool:
@@ -194,13 +206,14 @@ class Control:
 
     @property
     def quiet(self) -> float:
-        """Seconds of silence after which a watched belt has begun to stop."""
-        return (self._limits.watch + self.SPARE) * self._patience
+        """Seconds of silence after which a watched belt has begun to stop; 0 where silence stops none."""
+        watch = self._limits.watch
+        return 0.0 if watch is None else (watch + self.SPARE) * self._patience
 
     @property
     def moving(self) -> bool:
-        """Whether a walk is under way that must be ended before the host leaves."""
-        return self.phase not in (Phase.IDLE, Phase.LATCHED)
+        """Whether a belt may be moving that must be stopped before the host leaves."""
+        return self.phase not in (Phase.IDLE, Phase.LATCHED) or self._again_at is not None
 
     @property
     def started(self) -> bool:
@@ -217,7 +230,7 @@ class Control:
 
     def deadline(self) -> float | None:
         """When `tick` is wanted at the latest."""
-        due = [self._mute_until, self._stand_by, self._ready_until, self._verify_by]
+        due = [self._mute_until, self._stand_by, self._ready_until, self._verify_by, self._again_at]
         if self._listening:
             due.append(self._heard + self.SILENCE * self._patience)
         return min((each for each in due if each is not None), default=None)
@@ -238,9 +251,13 @@ class Control:
             else:
                 self._emergency(what, at)
         elif self._verify_by is not None and at >= self._verify_by:
-            self._emergency("the belt does not report that it runs watched", at)
+            self._emergency("the belt does not report that it runs as it was started", at)
         elif self._ready_until is not None and at >= self._ready_until:
             self._enter(Phase.IDLE, "the start was not confirmed in time; prepare it again")
+        elif self._again_at is not None and at >= self._again_at:
+            self._again_at = at + self.AGAIN * self._patience
+            if self._sent is None:
+                self._commands = deque([Command(Do.STOP)])
 
     def order(self, order: Order, at: float) -> None:
         """Follow an order; Refused where the phase or the limits forbid it, with nothing changed."""
@@ -276,7 +293,7 @@ class Control:
         """Take the acknowledgement of the command on its way."""
         sent, self._sent, self._tries = self._sent, None, 0
         self._heard = at
-        if sent is None:
+        if sent is None or self.phase is Phase.LATCHED:
             return
         if sent.do in (Do.STOP, Do.AUTO_STOP):
             if self.phase is Phase.STOPPING:
@@ -285,7 +302,7 @@ class Control:
             self._stand_by = at + self._limits.stop_within
         elif sent.do is Do.START:
             self._status = None
-            self._verify_by = at + self.VERIFY * self._patience
+            self._verify_by = at + self._limits.start_within * self._patience
         elif self.phase is Phase.PREPARING and sent.do is Do.GRADE:
             self._ready_until = at + self.READY_FOR
             self._enter(Phase.READY, "ready to start: the patient stands on the belt, then confirm", keep=True)
@@ -306,17 +323,18 @@ class Control:
         self._heard = at
 
     def observe_motion(self, status: Motion, at: float) -> None:
-        """Take what the treadmill says of its belt; UNWATCHED where it says what no document explains."""
+        """Take what the treadmill says of its belt; OTHERWISE where it says what no document explains."""
         self._status = status
         self._look(at)
 
-    def observe_speed(self, speed: float | None, at: float) -> None:
-        """Take the actual speed, km/h; None for the 999.9 of a fault."""
-        if speed is None:
-            self._speed = None
-            if self.moving and self.phase is not Phase.STOPPING:
-                self._emergency("the treadmill reports the speed 999.9", at)
-            return
+    def observe_fault(self, cause: str, at: float) -> None:
+        """Take note that the treadmill tells no speed that could be trusted, and why."""
+        self._speed = None
+        if self.moving and self.phase not in (Phase.STOPPING, Phase.LATCHED):
+            self._emergency(cause, at)
+
+    def observe_speed(self, speed: float, at: float) -> None:
+        """Take the actual speed, km/h."""
         self._speed = speed
         self._watch_speed(speed, at)
         self._look(at)
@@ -328,7 +346,9 @@ class Control:
 
     @property
     def _listening(self) -> bool:
-        return self.moving and not self.muted and (self.phase is not Phase.STOPPING or self._stand_by is not None)
+        if self.muted or self.phase in (Phase.IDLE, Phase.LATCHED):
+            return False
+        return self.phase is not Phase.STOPPING or self._stand_by is not None
 
     def _require(self, order: Order, *phases: Phase) -> None:
         if self.phase not in phases:
@@ -362,23 +382,24 @@ class Control:
 
     def _look(self, at: float) -> None:
         """Compare what the belt does with what it ought to do."""
-        status = self._status
-        if self.phase is Phase.IDLE and status is Motion.WATCHED:
+        status, watched = self._status, self._limits.watch is not None
+        if self.phase is Phase.IDLE and status is Motion.ORDERED:
             self._emergency("the belt runs as if the host had started it, and no walk is under way", at)
         elif self.phase is Phase.READY and (status not in (None, Motion.STANDS) or self._speed):
             self._emergency("the belt moves before the start was confirmed", at)
         elif self.phase is Phase.STARTING and self._verify_by is not None and status not in (None, Motion.STANDS):
-            if status is not Motion.WATCHED:
-                self._emergency("the belt runs without its stop on loss of communication", at)
-                return
-            self._enter(Phase.WALKING, "the belt runs and is watched")
-        elif self.phase is Phase.WALKING and status is not Motion.WATCHED:
+            if status is Motion.ORDERED:
+                self._enter(Phase.WALKING, "the belt runs" + (" and is watched" if watched else ""))
+            else:
+                how = "without its stop on loss of communication" if watched else "in another way than it was started"
+                self._emergency(f"the belt runs {how}", at)
+        elif self.phase is Phase.WALKING and status is not Motion.ORDERED:
             self._emergency("the belt stopped by itself, or at the console", at)
-        elif self._stand_by is not None and self._stands:
+        elif (self._stand_by is not None or self._again_at is not None) and self._stands:
             self._stood()
 
     def _stood(self) -> None:
-        self._stand_by = None
+        self._stand_by = self._again_at = None
         if self.phase is Phase.PREPARING:
             self._set_speed, self._set_grade = self._least, 0
             self._target_speed, self._target_grade = self._least, 0
@@ -424,6 +445,8 @@ class Control:
         text = f"command to {sent.do}: {why}"
         if self.phase is Phase.IDLE:
             self._say(Notice("warning", text))
+        elif self.phase is Phase.LATCHED:
+            pass  # the red button was called for already
         elif self.phase is not Phase.STOPPING:
             self._emergency(text, at)
         elif sent.do is Do.STOP:
@@ -440,19 +463,22 @@ class Control:
 
     def _halt(self, text: str, at: float) -> None:
         self._enter(Phase.STOPPING, text)
-        self._heard = at
+        self._heard, self._again_at = at, None
         self._sent, self._tries, self._mute_until = None, 0, None
         self._commands = deque([Command(Do.STOP)])
 
     def _give_up(self, why: str, at: float) -> None:
-        """Fall silent, so that a watched belt stops by itself, and call for a person."""
+        """Call for a person; fall silent, so that a watched belt stops by itself, or go on saying stop."""
         self._cause = self._cause or why
         text = f"{why}: press the red button at the treadmill"
         self._say(Notice("alarm", text, {"cause": self._cause, "red_button": True}))
         self._enter(Phase.LATCHED, f"emergency stop: {self._cause}")
         self._commands.clear()
         self._sent, self._status, self._speed = None, None, None
-        self._mute_until = at + self.quiet
+        if self._limits.watch is None:
+            self._again_at = at + self.AGAIN * self._patience
+        else:
+            self._mute_until = at + self.quiet
 
     def _enter(self, phase: Phase, text: str, keep: bool = False) -> None:
         self.phase = phase

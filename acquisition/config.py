@@ -181,7 +181,7 @@ class ChannelTable(Table, frozen=True):
 
 
 class DeviceTable(Table, frozen=True):
-    """One instrument."""
+    """One instrument; `control` lets the service move it, "force" where the driver asks the site to answer for that."""
 
     name: Name
     driver: str
@@ -189,7 +189,7 @@ class DeviceTable(Table, frozen=True):
     resource: str | None = None
     simulated: bool = False
     tape: bool = False
-    control: bool = False
+    control: bool | Literal["force"] = False
     silence: Positive | None = None
     identity: Identity = Identity()
     placement: Placement = Placement()
@@ -258,7 +258,7 @@ class DeviceConfig:
             self.options,
             self.inputs,
             patience,
-            self.table.control,
+            self.table.control is not False,
             datagrams,
             self.documents,
             **more,
@@ -338,7 +338,12 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
         raise strict.fault(path, f"{key}.driver", "unknown driver", ", ".join(known), table.driver)
     _check_link(path, key, table, driver)
     if table.control and not driver.commands:
-        raise strict.fault(path, f"{key}.control", "this driver only reads", "false", True)
+        raise strict.fault(path, f"{key}.control", "this driver only reads", "false", table.control)
+    if table.control is True and driver.force:
+        allowed = 'false, which reads it, or "force", by which the site answers for that'
+        raise strict.fault(path, f"{key}.control", f"this instrument is only {driver.force}", allowed, True)
+    if table.control == "force" and not driver.force:
+        raise strict.fault(path, f"{key}.control", "nothing has to be forced here", "true or false", "force")
     options = strict.convert(table.options, driver.Options, path, f"{key}.options")
     inputs = tuple(_input(path, f"{key}.channel[{i}]", channel) for i, channel in enumerate(table.channel))
     _check_names(path, key, inputs)

@@ -148,6 +148,9 @@ class Driver(Peer, ABC):
     counted: ClassVar[bool] = True
     """False where the protocol has nothing by which the number of missing samples could be told."""
 
+    force: ClassVar[str] = ""
+    """What a site must accept, by control = "force", before this driver may write its commands; "" for nothing."""
+
     announced_on: ClassVar[tuple[int, str] | None] = None
     """UDP port and multicast group (empty for none) where such instruments make themselves known unasked."""
 

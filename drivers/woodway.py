@@ -160,7 +160,9 @@ class Woodway(Driver):
             limits = _limits(options)
             self._control = Control(limits, setup.patience, self.say)
             self._interval = min(options.interval, self.HEARTBEAT)
-            self.silence = 5.0 + 2.0 * limits.watch  # longer than an emergency stop takes: the link outlives it
+            self.silence = 5.0 + 2.0 * (
+                options.watch or 0.0
+            )  # longer than an emergency stop takes: the link outlives it
         self._cutter = Cutter(cut, LONGEST)
         self._left: list[int] = []
         self._asked: int | None = None
@@ -319,7 +321,7 @@ class Woodway(Driver):
             return
         control.heard(at)
         if asked == SPEED and answer.mph is not None:
-            moving = Motion.WATCHED if control.started else Motion.UNWATCHED
+            moving = Motion.ORDERED if control.started else Motion.OTHERWISE
             control.observe_motion(moving if answer.mph else Motion.STANDS, at)
             control.observe_speed(answer.mph * MPH, at)
 

@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from drivers.csafe import (
+from drivers.csafe.frames import (
     BEGIN,
     END,
     EXTENDED,
     FIRST_SHORT,
     GET_STATUS,
+    GO_IN_USE,
     GRADE,
     HORIZONTAL,
     KMH,
@@ -21,6 +22,8 @@ from drivers.csafe import (
     METRES,
     PERCENT,
     SERIAL,
+    SET_GRADE,
+    SET_SPEED,
     SPEED,
     TIME,
     VERSION,
@@ -52,6 +55,9 @@ CONFIGURE = frozenset({0x10, 0x11, 0x12, 0x13})
 PRESETS = frozenset({*range(0x20, 0x2E), 0x30, 0x33, 0x35, 0x36, *range(0x40, 0x45)})
 
 
+Positive = Annotated[float, Meta(gt=0)]
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What differs between consoles.
 
@@ -62,6 +68,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `status_block`: GETSTATUS is answered by a block too. `wrong_count`: every reply ends with a block that
     has a byte more than it says (Life Fitness D2). `local`: a walk of the bench is Offline and not In Use.
     `not_ready_every`: each so-manieth frame is answered with Not Ready. `delay` s before a reply.
+
+    A belt that a host moves: `obeys`: speeds and grades are taken In Use too (no public source shows that). `countdown`
+    s from In Use to the belt's first movement; `ramp` km/h/s, `grade_ramp` %/s; what is above `max_speed` km/h or
+    `max_grade` % is rejected.
     """
 
     speed_unit: Literal[16, 17, 18, 19, 48, 49, 50, 51, 82] = 49
@@ -79,13 +89,21 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_ready_every: Annotated[int, Meta(ge=0)] = 0
     delay: Annotated[float, Meta(ge=0)] = 0.003
     serial: str = "SIM000001"
+    obeys: bool = False
+    countdown: Annotated[float, Meta(ge=0)] = 0.0
+    ramp: Positive = 0.8
+    grade_ramp: Positive = 0.5
+    max_speed: Positive = 20.0
+    max_grade: Positive = 15.0
 
 
 class Csafe(Instrument):
-    """The belt follows the bench's `belt_speed` (km/h) and `belt_grade` (%); no host can move it.
+    """The belt follows the bench's `belt_speed` (km/h) and `belt_grade` (%) until a host starts it.
 
     A walk puts the console In Use, its end Paused and then Finished; a host's state commands act by the
-    table in any other state. The console counts distance and time of the walk. The ledger gets a row
+    table in any other state. A host that has set a speed before GoInUse moves the belt from then on, until the power is
+    lost: at the speed and grade that were set while the console is In Use, down to 0 when it is not. What becomes of
+    the host is nothing to it. The console counts distance and time of the walk. The ledger gets a row
     for each reply with a speed (stream `belt`: speed km/h, grade, running) and for each with a distance
     (stream `console`: odometer m, elapsed s), as sent, None for what was left out.
     """
@@ -94,6 +112,8 @@ class Csafe(Instrument):
     Options = Options
     not_modelled = (
         "programs, goals and the list of workouts: their commands are accepted and forgotten",
+        "what a console makes of a speed in a unit that is not its own: here it converts it",
+        "whether going Idle or Ready forgets a speed that was set (here not), and whether a belt that stops is lowered",
         "the time-out from Have ID to Idle, and the console's keys",
         "extended frames with addresses",
     )
@@ -111,6 +131,20 @@ class Csafe(Instrument):
         self._at = 0.0
         self._speed = self._grade = self._metres = self._seconds = 0.0
         self._paused_at: float | None = None
+        self._host = False
+        self._begun_at = 0.0
+        self._set_speed: float | None = None
+        self._set_grade = 0.0
+
+    @property
+    def speed(self) -> float:
+        """The belt's speed, km/h."""
+        return self._speed
+
+    @property
+    def grade(self) -> float:
+        """The belt's grade, %."""
+        return self._grade
 
     @property
     def state(self) -> State:
@@ -158,6 +192,7 @@ class Csafe(Instrument):
         """Lose power and come back Ready."""
         self._incoming, self._pending = b"", None
         self._state, self._toggle, self._metres, self._seconds = State.READY, False, 0.0, 0.0
+        self._host, self._set_speed, self._set_grade, self._speed = False, None, 0.0, 0.0
         self.connect(at)
 
     def _frame(self, frame: bytes, at: float) -> None:
@@ -178,11 +213,11 @@ class Csafe(Instrument):
             return
         blocks: dict[int, bytes] = {}
         verdict = Previous.OK
-        for code in commands:
-            verdict = max(verdict, self._obey(code, blocks))
+        for code, data in commands:
+            verdict = max(verdict, self._obey(code, data, blocks))
         self._answer(verdict, blocks, at)
 
-    def _obey(self, code: int, blocks: dict[int, bytes]) -> Previous:
+    def _obey(self, code: int, data: bytes, blocks: dict[int, bytes]) -> Previous:
         if code in self._options.unsupported:
             return Previous.REJECTED if self._options.reject_unsupported else Previous.OK
         if code in MOVES:
@@ -193,17 +228,35 @@ class Csafe(Instrument):
                 self._toggle = False
             if leads_to in (State.READY, State.IDLE):
                 self._metres = self._seconds = 0.0
+            if code == GO_IN_USE and self._state is not State.IN_USE and self._set_speed is not None:
+                self._host, self._begun_at = True, self._at
             self._state = leads_to or self._state
             return Previous.OK
         if code in CONFIGURE:
             return Previous.OK if self._state is State.READY else Previous.REJECTED
         if code in PRESETS:
-            fits = self._state in (State.READY, State.IDLE, State.HAVE_ID)
-            return Previous.OK if fits else Previous.REJECTED
-        data = self._data(code)
-        if data is not None:
-            blocks[code] = data
+            return Previous.OK if self._preset(code, data) else Previous.REJECTED
+        block = self._data(code)
+        if block is not None:
+            blocks[code] = block
         return Previous.OK
+
+    def _preset(self, code: int, data: bytes) -> bool:
+        """Take a goal, a speed or a grade; whether the state and its own limits allow it."""
+        moving = self._state is State.IN_USE and self._options.obeys and code in (SET_SPEED, SET_GRADE)
+        if not moving and self._state not in (State.READY, State.IDLE, State.HAVE_ID):
+            return False
+        if code not in (SET_SPEED, SET_GRADE):
+            return True
+        units, highest = (KMH, self._options.max_speed) if code == SET_SPEED else (PERCENT, self._options.max_grade)
+        value = Reply(0, {code: data}).quantity(code, units)
+        if value is None or value > highest:
+            return False
+        if code == SET_SPEED:
+            self._set_speed = value
+        else:
+            self._set_grade = value
+        return True
 
     def _data(self, code: int) -> bytes | None:
         options = self._options
@@ -239,10 +292,17 @@ class Csafe(Instrument):
         seconds = max(at - self._at, 0.0)
         self._at = max(at, self._at)
         before, now = self._speed, np.array([self._at])
-        self._speed = float(self.plan.bench.values("belt_speed", now)[0])
-        self._grade = float(self.plan.bench.values("belt_grade", now)[0])
         state = self._state
-        if self._speed > 0.0:
+        if self._host:
+            self._move(seconds)
+        else:
+            self._speed = float(self.plan.bench.values("belt_speed", now)[0])
+            self._grade = float(self.plan.bench.values("belt_grade", now)[0])
+        if self._host:
+            if self._state is State.IN_USE:
+                self._metres += (before + self._speed) / 2 * seconds / 3.6
+                self._seconds += seconds
+        elif self._speed > 0.0:
             if state in (State.READY, State.IDLE, State.HAVE_ID, State.FINISHED):
                 self._metres = self._seconds = 0.0
             self._metres += (before + self._speed) / 2 * seconds / 3.6
@@ -257,6 +317,14 @@ class Csafe(Instrument):
         if self._state is not state and self._options.unsolicited:
             self.send(encode(Reply(self._status_byte(Previous.OK), {}).contents()))
 
+    def _move(self, seconds: float) -> None:
+        """Let so many seconds pass for a belt that a host has started."""
+        in_use = self._state is State.IN_USE
+        running = min(seconds, max(self._at - self._begun_at - self._options.countdown, 0.0)) if in_use else seconds
+        speed, grade = (self._set_speed or 0.0, self._set_grade) if in_use else (0.0, 0.0)
+        self._speed = _towards(self._speed, speed, self._options.ramp * running)
+        self._grade = _towards(self._grade, grade, self._options.grade_ramp * running)
+
     def _enter_in_ledger(self, reply: Reply, at: float) -> None:
         if SPEED in reply.blocks:
             speed, grade = reply.quantity(SPEED, KMH), reply.quantity(GRADE, PERCENT)
@@ -269,20 +337,23 @@ class Csafe(Instrument):
             self.plan.ledger({"stream": "console", "device_time": at, "values": [metres, elapsed]})
 
 
-def _commands(contents: bytes) -> list[int] | None:
-    """The codes of a request's commands; None where one is cut short."""
-    found: list[int] = []
+def _commands(contents: bytes) -> list[tuple[int, bytes]] | None:
+    """The codes of a request's commands with their data; None where one is cut short."""
+    found: list[tuple[int, bytes]] = []
     position = 0
     while position < len(contents):
-        code = contents[position]
-        found.append(code)
-        if code >= FIRST_SHORT:
-            position += 1
-        elif position + 1 < len(contents):
-            position += 2 + contents[position + 1]
-        else:
-            return None
+        code, end = contents[position], position + 1
+        if code < FIRST_SHORT:
+            if end == len(contents):
+                return None
+            position, end = end + 1, end + 1 + contents[end]
+        found.append((code, contents[position:end] if code < FIRST_SHORT else b""))
+        position = end
     return found if position == len(contents) else None
+
+
+def _towards(value: float, target: float, step: float) -> float:
+    return value + min(max(target - value, -step), step)
 
 
 def _number(value: float, unit: int) -> bytes:

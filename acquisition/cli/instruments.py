@@ -79,6 +79,7 @@ def _describe(name: str, driver: type[Driver], simulator: Mapping[str, Any] | No
         "links": list(about.links),
         "channels": channels,
         "channels_by": given_by,
+        "control": "force" if driver.force else bool(driver.commands),
         "options": list(driver.Options.__struct_fields__),
         "confidence": about.confidence,
         "source": about.source,
@@ -136,12 +137,20 @@ def _show(several: Sequence[Mapping[str, Any]]) -> None:
             ("kind", [each["kind"]]),
             ("links", [", ".join(each["links"])]),
             ("channels", [channels]),
+            ("control", [_CONTROL[each["control"]]]),
             ("confidence", [each["confidence"]]),
             ("source", [each["source"]]),
             ("unconfirmed", each["unconfirmed"]),
             ("not simulated" if simulator else "simulator", left_out),
         ),
     )
+
+
+_CONTROL = {
+    False: "none: it is only read",
+    True: "with control = true and limits in its entry",
+    "force": 'with control = "force" and limits in its entry: its belt does not stop by itself when the host fails',
+}
 
 
 def _show_profiles() -> None:

@@ -50,7 +50,7 @@ WATCH = 0.5
 """Seconds of silence after which a belt that was started by A0 stops (service manual, chapter 8)."""
 GRADE_STEP = 5
 """Tenths of a per cent by which a grade can be set."""
-MOTIONS = {STOPPED: Motion.STANDS, RUNNING: Motion.WATCHED, RUNNING_UNWATCHED: Motion.UNWATCHED}
+MOTIONS = {STOPPED: Motion.STANDS, RUNNING: Motion.ORDERED, RUNNING_UNWATCHED: Motion.OTHERWISE}
 
 
 class Options(BeltOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -287,10 +287,12 @@ class Trackmaster(Driver):
             return
         self._control.heard(at)
         if answer.code == BELT_STATUS + ANSWER:
-            self._control.observe_motion(MOTIONS.get(answer.digits, Motion.UNWATCHED), at)
+            self._control.observe_motion(MOTIONS.get(answer.digits, Motion.OTHERWISE), at)
         elif answer.code == SPEED + ANSWER:
-            fault = answer.tenths == FAULT
-            self._control.observe_speed(None if fault else answer.tenths / 10 * self._kmh, at)
+            if answer.tenths == FAULT:
+                self._control.observe_fault("the treadmill reports the speed 999.9", at)
+            else:
+                self._control.observe_speed(answer.tenths / 10 * self._kmh, at)
 
     def _refused(self, asked: int, code: int, at: float) -> Iterator[Notice]:
         """Ask again; what is only ever refused is left out from now on, except the speed itself."""

@@ -20,9 +20,9 @@ def test_an_entry_that_a_page_shows_loads(page, number, text, tmp_path):
     path = tmp_path / "bedside.toml"
     path.write_text(text, "utf-8")
     (device,) = load(path).devices
-    assert device.table.control == ("control = true" in text)
+    assert device.table.control == ("force" if 'control = "force"' in text else "control = true" in text)
     assert device.table.tape == ("tape = true" in text)
 
 
 def test_the_pages_show_entries():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4

@@ -8,7 +8,8 @@ import pytest
 from acquisition.driver import Setup
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Notice, Quality, Readings
-from drivers.csafe import KMH, METRES, PERCENT, Csafe, Options, Previous, Reply, State, cut, decode, encode
+from drivers.csafe import Csafe, Options
+from drivers.csafe.frames import KMH, METRES, PERCENT, Previous, Reply, State, cut, decode, encode
 from simulators.conversation import converse
 from simulators.csafe import Csafe as Console
 from simulators.csafe import Options as Habits
@@ -230,7 +231,7 @@ def test_only_requests_for_data_can_be_written():
     for contents in ("85", "86", "87", "81", "25 03 20 00 31", "28 03 78 00 4C", "A5 85", "01 01 10"):
         frame = encode(bytes.fromhex(contents))
         assert not any(query.fullmatch(frame) for query in Csafe.queries)
-    assert Csafe.commands == ()
+        assert not any(pattern.fullmatch(frame) for pattern in driver().writable)
 
 
 @pytest.mark.parametrize("unit", [16, 17, 18, 19, 48, 49, 50, 51])

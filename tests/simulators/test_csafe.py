@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.csafe import State, decode, encode
+from drivers.csafe.frames import State, decode, encode
 from simulators.csafe import Csafe, Options
 from simulators.instrument import Plan
 from tests.treadmill import Belt

@@ -1,9 +1,7 @@
-"""CSAFE treadmills: frames, units, and a driver that only asks.
+"""CSAFE treadmills: asks for what the belt does, and moves it where the site forces that.
 
-Source: Concept2 "PM CSAFE Communication Definition" Rev 0.27 (framing, status byte, commands, time-outs),
-after FitLinxx' CSAFE Protocol Framework V1; units and slave behaviour from two independent open
-implementations (csafe-fitness, MIT; a console's slave by Matrix). RS-232, 9600 baud, 8N1:
-F1 | stuffed(contents | XOR checksum) | F2.
+Source: Concept2 "PM CSAFE Communication Definition" Rev 0.27, after FitLinxx' CSAFE Protocol Framework V1, and open
+implementations of both sides; see `frames`.
 """
 
 from __future__ import annotations
@@ -11,145 +9,38 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import IntEnum
-from functools import reduce
-from operator import xor
-from typing import Annotated
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 
+from acquisition.belt import Control, Motion
 from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driver import About, Driver, Order, Setup
+from acquisition.errors import Refused
 from acquisition.framing import Cutter
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
-
-LINE = Serial(9600)
-EXTENDED, BEGIN, END, ESCAPE = 0xF0, 0xF1, 0xF2, 0xF3
-LONGEST = 2 * 120 + 2
-"""Bytes of the longest frame, every one stuffed (Concept2: 120 unstuffed)."""
-
-GET_STATUS = 0x80
-VERSION, SERIAL = 0x91, 0x94
-TIME, HORIZONTAL, SPEED, GRADE = 0xA0, 0xA1, 0xA5, 0xA8
-FIRST_SHORT = 0x80
-"""Commands from here on are one byte; those below carry a count and data."""
-
-KMH = {
-    16: 1.609344, 17: 0.1609344, 18: 0.01609344, 19: 0.018288, 48: 1.0, 49: 0.1, 50: 0.01, 51: 0.06,
-}  # fmt: skip
-"""Kilometres per hour for one of each unit of speed: mph, ft/min, km/h, m/min and their fractions."""
-PACE = {55: 96.56064, 56: 60.0, 57: 3600.0, 58: 5793.6384}
-"""Units of pace: km/h = this over the number (min/mile, min/km, s/km, s/mile)."""
-METRES = {
-    1: 1609.344, 2: 160.9344, 3: 16.09344, 4: 1.609344, 5: 0.3048, 6: 0.0254, 10: 3.048,
-    33: 1000.0, 34: 100.0, 35: 10.0, 36: 1.0, 37: 0.1, 38: 0.01,
-}  # fmt: skip
-PERCENT = {74: 1.0, 75: 0.01, 76: 0.1}
-
-
-class State(IntEnum):
-    """The equipment's state, the low four bits of every status."""
-
-    ERROR, READY, IDLE, HAVE_ID = 0, 1, 2, 3
-    IN_USE, PAUSED, FINISHED, MANUAL, OFFLINE = 5, 6, 7, 8, 9
-
-
-class Previous(IntEnum):
-    """What became of the frame before, bits 4 and 5 of the status."""
-
-    OK, REJECTED, BAD, NOT_READY = range(4)
-
-
-def encode(contents: bytes) -> bytes:
-    """The frame around unstuffed contents; the checksum is stuffed like them."""
-    body = contents + bytes((reduce(xor, contents, 0),))
-    stuffed = b"".join(bytes((ESCAPE, b & 3)) if EXTENDED <= b <= ESCAPE else bytes((b,)) for b in body)
-    return bytes((BEGIN,)) + stuffed + bytes((END,))
-
-
-def decode(frame: bytes) -> bytes | None:
-    """The contents of a frame from its first to its last byte; None where stuffing or checksum is wrong."""
-    body = bytearray()
-    stuffed = iter(frame[1:-1])
-    for byte in stuffed:
-        if byte == ESCAPE:
-            byte = EXTENDED + next(stuffed, 4)
-            if byte > ESCAPE:
-                return None
-        body.append(byte)
-    return None if reduce(xor, body, 0) else bytes(body[:-1])
-
-
-def cut(buffer: bytes) -> int:
-    """Find a good standard frame at the start of the buffer; a new start flag begins anew, as in every receiver."""
-    if buffer[0] != BEGIN:
-        start = buffer.find(BEGIN)
-        return -start if start > 0 else -len(buffer)
-    end = buffer.find(END)
-    again = max(buffer.rfind(flag, 1, end if end >= 0 else None) for flag in (BEGIN, EXTENDED))
-    if again > 0:
-        return -again
-    if end < 0:
-        return 0
-    return end + 1 if decode(buffer[: end + 1]) is not None else -(end + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the equipment says: its status byte, the complete data blocks, and what was left over."""
-
-    status: int
-    blocks: dict[int, bytes]
-    rest: bytes = b""
-
-    @classmethod
-    def of(cls, contents: bytes) -> Reply:
-        """Read contents leniently: a block with a wrong count ends the reading and spoils nothing before it."""
-        blocks: dict[int, bytes] = {}
-        position = 1
-        while position + 1 < len(contents):
-            end = position + 2 + contents[position + 1]
-            if end > len(contents):
-                break
-            blocks[contents[position]] = contents[position + 2 : end]
-            position = end
-        return cls(contents[0], blocks, contents[position:])
-
-    def contents(self) -> bytes:
-        """Status and blocks as the contents of a frame."""
-        blocks = b"".join(bytes((code, len(data))) + data for code, data in self.blocks.items())
-        return bytes((self.status,)) + blocks + self.rest
-
-    @property
-    def toggle(self) -> bool:
-        """Flips with each frame that the equipment accepts."""
-        return bool(self.status & 0x80)
-
-    @property
-    def previous(self) -> Previous:
-        """What became of the frame that this answers."""
-        return Previous(self.status >> 4 & 3)
-
-    @property
-    def state(self) -> int:
-        """The equipment's state, a `State` where a document names it."""
-        return self.status & 0x0F
-
-    def quantity(self, code: int, units: dict[int, float]) -> float | None:
-        """A block's number times its unit's factor; None where the block is absent or in another kind of unit."""
-        data = self.blocks.get(code, b"")
-        if len(data) < 3 or data[2] not in units:
-            return None
-        return int.from_bytes(data[:2], "little") * units[data[2]]
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`interval`: seconds of a poll."""
-
-    interval: Annotated[float, Meta(ge=0.2, le=1.0)] = 0.5
+from drivers.csafe.frames import (
+    GO_FINISHED,
+    GRADE,
+    HORIZONTAL,
+    KMH,
+    LINE,
+    LONGEST,
+    METRES,
+    PACE,
+    PERCENT,
+    SERIAL,
+    SPEED,
+    TIME,
+    VERSION,
+    Previous,
+    Reply,
+    State,
+    cut,
+    decode,
+    encode,
+)
+from drivers.csafe.moving import FORCED, UNITS, limits, messages, patterns, verdict
+from drivers.csafe.options import Options
 
 
 class Csafe(Driver):
@@ -161,6 +52,11 @@ class Csafe(Driver):
     QUESTIONABLE. A block that the equipment
     leaves out is no zero: its value is none. Status frames come unasked too; one without data answers the open request
     only where its toggle bit has flipped.
+
+    Forced to control, it asks at least every `HEARTBEAT` seconds and sends commands one frame at a time, each when the
+    one before was answered; a stop waits for no answer, only for the gap between frames. CSAFE has no watch over a
+    silent host: a belt that is found In Use while no walk is under way, as after a broken link, is stopped. A walk that
+    somebody began at the console (Offline, Manual) is left alone.
     """
 
     about = About(
@@ -172,7 +68,10 @@ class Csafe(Driver):
         unconfirmed=(
             "the state In Use, or a speed in any other state, is taken as a running belt",
             "grades are unsigned in every source: a decline is not defined",
-            "no public source shows a treadmill that obeys speeds while it runs: this driver only reads",
+            "control, which must be forced, was tried on the simulator only; the red button stays the emergency stop",
+            "no public source shows a belt that stops when its host falls silent: it runs on when this computer fails",
+            "no public source shows a treadmill that obeys speeds while it runs: one that refuses them is stopped",
+            "whether GoFinished and GoReady stop every belt: the reported speed alone confirms it",
         ),
     )
     Options = Options
@@ -180,7 +79,10 @@ class Csafe(Driver):
     POLL = bytes((TIME, HORIZONTAL, SPEED, GRADE))
     IDENTITY = bytes((VERSION, SERIAL))
     ANSWER_WITHIN = 0.5
+    HEARTBEAT = 0.2
     PAUSE = 0.05
+    EARLY = 1e-6
+    """Seconds by which an event loop may call before the deadline."""
     TRIES = 3
     LATE = 3.0
 
@@ -197,9 +99,25 @@ class Csafe(Driver):
         re.compile(re.escape(encode(contents)), re.DOTALL)
         for contents in (IDENTITY, POLL, *(bytes((code,)) for code in POLL + IDENTITY))
     )
+    commands = patterns(UNITS)
+    force = FORCED
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
+        self._interval = setup.options.interval
+        self._control: Control | None = None
+        if setup.control:
+            found = limits(setup.options)
+            self._control = Control(found, setup.patience, self.say)
+            self._interval = min(self._interval, self.HEARTBEAT)
+            self.silence = 5.0  # longer than an emergency stop takes: the link outlives it
+            self.commands = patterns(
+                (setup.options.unit,), round(found.max_speed / found.kmh * 10), round(found.max_grade * 10)
+            )
+        self._script: list[bytes] = []
+        self._commanded = False
+        self._free_at = -math.inf
+        self._untrusted: str | None = None
         self._cutter = Cutter(cut, LONGEST)
         self._plan = [self.POLL]
         self._left: list[bytes] = []
@@ -222,12 +140,16 @@ class Csafe(Driver):
 
     def start(self, at: float) -> None:
         """Ask who is there."""
+        if self._control is not None:
+            self.say(Notice("warning", FORCED, {"forced": True}))
         self._round_at = at
         self._left = [self.IDENTITY]
         self._ask(at)
 
     def poll(self, at: float) -> None:
         """Send what is due, or again what was not answered."""
+        if self._control is not None and not self._command(self._control, at):
+            return
         if self._asked is None:
             if not self._left:
                 self._round_at = at
@@ -246,9 +168,25 @@ class Csafe(Driver):
         else:
             self._send(self._asked, at)
 
+    def stop(self, at: float) -> None:
+        """End a walk that this host has begun."""
+        if self._control is not None and self._control.moving:
+            self.send(encode(bytes((GO_FINISHED,))))
+
     def deadline(self) -> float | None:
-        """When the next request is due, or the open one times out."""
-        return self._due
+        """When the next request is due, the open one times out, or control wants to act."""
+        due = [self._due, self._control.deadline() if self._control is not None else None]
+        return min((each for each in due if each is not None), default=None)
+
+    def order(self, order: Order, at: float) -> None:
+        """Move the belt: prepare, confirm, speed (km/h), grade (%), measured (km/h), stop, emergency, release."""
+        if self._control is None:
+            super().order(order, at)
+            return
+        if order.name == "prepare" and (why := self._unfit()) is not None:
+            raise Refused("the order 'prepare' is refused", "treadmill", why, "bring the console to its first page")
+        self._control.order(order, at)
+        self._react(self._control, at)
 
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take replies and status frames; the last reply of a round completes a sample."""
@@ -259,31 +197,81 @@ class Csafe(Driver):
             elif not isinstance(piece, bytes):
                 yield Notice("noise", "bytes that belong to no good frame", {"bytes": len(piece.data)})
 
+    def _unfit(self) -> str | None:
+        """Why a walk may not be prepared now."""
+        if self._state in (None, State.ERROR, State.OFFLINE, State.MANUAL):
+            return "the console is not there for a host" if self._state is None else "somebody is at the console"
+        return self._untrusted
+
+    def _command(self, control: Control, at: float) -> bool:
+        """Let control have its turn; whether the line is then left for what else is due."""
+        due = self.deadline()
+        if due is not None and 0.0 < due - at < self.EARLY:
+            at = due
+        control.tick(at)
+        self._react(control, at)
+        if self._due is None or at < self._due:
+            return False
+        if self._asked is not None and self._commanded:
+            self._script.clear()
+            self._asked = None
+            control.unanswered(at)
+        if self._asked is None and not self._script and (command := control.command()) is not None:
+            self._script = messages(command, self.setup.options.unit, self._state)
+        if self._asked is not None or not self._script:
+            return True
+        self._commanded, self._asked = True, self._script.pop(0)
+        self._due, self._free_at = at + control.ANSWER_WITHIN * self.setup.patience, at + self._gap
+        self.send(encode(self._asked))
+        return False
+
+    def _react(self, control: Control, at: float) -> None:
+        """Give the line to control: a stop at once, any other command when the open request is answered."""
+        if control.urgent and (self._asked is not None or self._script):
+            if self._asked is not None and not self._commanded:
+                self._left.insert(0, self._asked)
+            self._asked = None
+            self._script.clear()
+        if self._asked is None and (self._script or control.waiting):
+            self._due = max(at, self._free_at)
+
+    @property
+    def _gap(self) -> float:
+        return self.PAUSE * self.setup.patience
+
     def _ask(self, at: float) -> None:
         self._tries = 0
         self._send(self._left.pop(0), at)
 
     def _send(self, contents: bytes, at: float) -> None:
         self._asked = contents
-        self._put_off = False
+        self._commanded = self._put_off = False
         self._tries += 1
-        self._due = at + self.ANSWER_WITHIN * self.setup.patience
+        self._due, self._free_at = at + self.ANSWER_WITHIN * self.setup.patience, at + self._gap
         self.send(encode(contents))
 
     def _rest(self, at: float) -> None:
-        pause = at + self.PAUSE * self.setup.patience
         self._asked = None
-        self._due = pause if self._left else max(self._round_at + self.setup.options.interval, pause)
+        self._free_at = at + self._gap
+        self._due = self._free_at if self._left else max(self._round_at + self._interval, self._free_at)
+        if self._control is not None:
+            self._react(self._control, at)
 
     def _take(self, reply: Reply, at: float) -> Iterator[Readings | Notice]:
         yield from self._changes(reply)
         asked = self._asked
         known, self._toggle = self._toggle, reply.toggle
-        answers = bool(reply.blocks) or (known is not None and reply.toggle != known)
-        if asked is None and reply.blocks:
+        flipped = known is not None and reply.toggle != known
+        answers = bool(reply.blocks) or flipped
+        if self._control is not None and answers:
+            self._control.heard(at)
+        if self._control is not None and asked is not None and self._commanded and not reply.blocks:
+            self._obeyed(self._control, asked, reply, flipped, at)
+            return
+        if (asked is None or self._commanded) and reply.blocks:
             self._doubtful_until = at + self.LATE * self.setup.patience
             yield Notice("noise", "a reply that nobody waits for", {"bytes": len(encode(reply.contents()))})
-        if asked is None or not answers:
+        if asked is None or self._commanded or not answers:
             return
         if reply.previous in (Previous.BAD, Previous.NOT_READY):
             self._put_off = True  # asked again when its time is over
@@ -302,12 +290,23 @@ class Csafe(Driver):
             yield from self._samples(reply, at)
         self._rest(at)
 
+    def _obeyed(self, control: Control, asked: bytes, reply: Reply, flipped: bool, at: float) -> None:
+        """Take a status as the answer to a command, where it can be one; any other is waited out."""
+        why = verdict(asked, reply)
+        if why is None or not flipped:
+            return
+        if why:
+            self._script.clear()
+            control.refused(why, at)
+        elif not self._script:
+            control.acknowledged(at)
+        self._rest(at)
+
     def _changes(self, reply: Reply) -> Iterator[Notice]:
         if reply.state != self._state:
             self._state = reply.state
-            name = State(reply.state).name.replace("_", " ").lower() if reply.state in list(State) else "unnamed"
             kind = "alarm" if reply.state == State.ERROR else "state"
-            yield Notice(kind, f"the equipment's state is {name}", {"state": reply.state})
+            yield Notice(kind, f"the equipment's state is {reply.state_name}", {"state": reply.state})
         if reply.rest:
             yield from self._once(f"a data block with a wrong count was left out: {reply.rest.hex(' ')}")
 
@@ -321,11 +320,29 @@ class Csafe(Driver):
         if len(pace) >= 3 and pace[2] in PACE:
             number = int.from_bytes(pace[:2], "little")
             speed = PACE[pace[2]] / number if number else 0.0
+        if self._control is not None:
+            self._observe(self._control, speed, pace[2] if len(pace) >= 3 else None, reply.state, at)
         yield self._row("belt", [speed, grade, float(reply.state == State.IN_USE or bool(speed))], at)
         clock = self._blocks.get(TIME, b"")
         seconds = clock[0] * 3600.0 + clock[1] * 60.0 + clock[2] if len(clock) >= 3 else None
         yield self._row("console", [metres, seconds], at)
         self._lost = 0
+
+    def _observe(self, control: Control, speed: float | None, unit: int | None, state: int, at: float) -> None:
+        """Tell control what the belt does; a console without a speed, or with one in another unit, is not trusted."""
+        configured = self.setup.options.unit
+        self._untrusted = None
+        if speed is None:
+            self._untrusted = "the console tells no speed"
+        elif unit not in UNITS[configured][2]:
+            self._untrusted = f"the console tells its speed in unit {unit}, the configuration says {configured}"
+        if self._untrusted is not None or speed is None:
+            control.observe_fault(self._untrusted or "", at)
+            return
+        moving = Motion.ORDERED if state == State.IN_USE else Motion.OTHERWISE
+        control.observe_motion(moving if speed else Motion.STANDS, at)
+        control.observe_speed(speed, at)
+        self._react(control, at)
 
     def _row(self, stream: str, numbers: list[float | None], at: float) -> Readings:
         values = np.array([[np.nan if number is None else number for number in numbers]])
