@@ -13,6 +13,7 @@ from acquisition import assets, strict
 from acquisition.driver import Order
 from acquisition.errors import ConfigurationError
 
+KIND = "protocols/belt"
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -42,9 +43,9 @@ class WalkProtocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_walk(name: str, beside: Path | None = None) -> WalkProtocol:
     """The walking protocol of that name, beside a configuration file or shipped; ConfigurationError without one."""
-    path = assets.find("protocols", name, beside)
+    path = assets.find(KIND, name, beside)
     if path is None:
-        known = ", ".join(assets.names("protocols", beside))
+        known = ", ".join(assets.names(KIND, beside))
         raise ConfigurationError(f"there is no protocol {name!r}", remedy=f"one of {known}")
     return strict.convert(strict.read(path), WalkProtocol, path)
 

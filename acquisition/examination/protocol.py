@@ -11,7 +11,7 @@ from msgspec import Meta
 from acquisition import assets, strict
 from acquisition.errors import ConfigurationError
 
-KIND = "examinations"
+KIND = "protocols"
 BAROMETER = "barometer"
 """The check whose answer is the barometric pressure, mmHg."""
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]

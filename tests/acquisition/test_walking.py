@@ -4,7 +4,7 @@ import pytest
 
 from acquisition import assets
 from acquisition.errors import ConfigurationError
-from acquisition.walking import Walk, load_walk
+from acquisition.walking import KIND, Walk, load_walk
 
 WALKS = ["walk-constant", "walk-constant-12", "walk-gs", "walk-hiatt", "walk-single-stage"]
 
@@ -25,7 +25,7 @@ def begun(name, **bounds):
 
 
 def test_all_walking_protocols_are_shipped_and_sound():
-    assert set(WALKS) <= set(assets.names("protocols"))
+    assert set(WALKS) <= set(assets.names(KIND))
     for name in WALKS:
         assert load_walk(name).source
 
@@ -73,8 +73,8 @@ def test_an_unknown_protocol_names_the_known_ones():
 
 @pytest.mark.parametrize("first", [5, 0])
 def test_stages_out_of_order_are_refused(tmp_path, first):
-    folder = tmp_path / "protocols"
-    folder.mkdir()
+    folder = tmp_path / "protocols" / "belt"
+    folder.mkdir(parents=True)
     stages = "".join(f"[[stage]]\nafter = {after}\nspeed = 3\ngrade = 0\n" for after in (first, first))
     (folder / "odd.toml").write_text(f'kind = "treadmill"\ntitle = "t"\nsource = "s"\nlimit = 60\n{stages}')
     with pytest.raises(ConfigurationError, match="each later one after"):
