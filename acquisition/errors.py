@@ -54,6 +54,18 @@ class StoreError(PerfusionError):
     """The record cannot be opened, read or written."""
 
 
+class NoRecord(StoreError):
+    """There is no record at the path that was named."""
+
+    exit_code = 2
+
+
+class Damaged(StoreError):
+    """The file is no record, or can no longer be read as one. The disk's fault, or somebody wrote to it."""
+
+    exit_code = 5
+
+
 class RemoteError(PerfusionError):
     """A remote does not answer, or not as one of its kind. The network's or the server's; nothing is lost."""
 

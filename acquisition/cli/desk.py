@@ -6,7 +6,6 @@ import getpass
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ import click
 
 from acquisition.config import load
 from acquisition.examination import desk
+from acquisition.store import moments
 
 F = TypeVar("F", bound=Callable[..., Any])
 NAMED = ("name", "what", "at", "text")
@@ -113,8 +113,6 @@ def moment(text: str | None) -> dict[str, Any]:
 def key(text: str) -> int:
     """A time key (ns) of an ISO 8601 time."""
     try:
-        when = datetime.fromisoformat(text)
+        return moments.key(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no time, such as -4s or 2026-03-01T09:30:00Z") from None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return int(when.timestamp() // 1) * 1_000_000_000 + when.microsecond * 1000

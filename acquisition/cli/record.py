@@ -8,7 +8,8 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ import click
 import numpy as np
 
 from acquisition.cli.tables import show_table
-from acquisition.errors import PerfusionError
 from acquisition.model import Quality
-from acquisition.store import Block, Overview, Report, Store, StreamInfo, check
+from acquisition.store import Block, Overview, Report, Store, StreamInfo, check, moments
 from acquisition.store import backup as copy_record
 from acquisition.store.names import labels
 
@@ -56,6 +56,8 @@ def query(
     """Show what a record holds: the streams, or with --csv their samples."""
     begin, end = _parse(start, "--from"), _parse(stop, "--to")
     interval = None if every is None else _interval(every)
+    if as_csv and as_json:
+        raise click.UsageError("--csv gives the samples, --json the streams: one of them")
     if interval is not None and not as_csv:
         raise click.UsageError("--every needs --csv")
     with Store(path) as store:
@@ -68,15 +70,18 @@ def query(
         ]
         if (device or stream or channels) and not streams:
             held = ", ".join(f"{i.device}/{i.stream}" for i in store.streams()) or "nothing"
-            raise PerfusionError("the record has no such stream", str(path), "a typing error", f"it holds: {held}")
+            raise click.UsageError(f"{path}: the record has no such stream; it holds: {held}")
         if as_csv and interval is not None:
             _write_means(store, streams, channels, begin, end, interval, quality == "each", local)
         elif as_csv:
             _write_csv(store, streams, channels, begin, end, quality == "each", local)
-        elif as_json:
-            click.echo(json.dumps([_describe(info, local) for info in streams], indent=2, ensure_ascii=False))
         else:
-            _print(streams, local)
+            if begin is not None or end is not None:
+                streams = [_between(store, info, begin, end) for info in streams]
+            if as_json:
+                click.echo(json.dumps([_describe(info, local) for info in streams], indent=2, ensure_ascii=False))
+            else:
+                _print(streams, local)
     return 0
 
 
@@ -139,22 +144,19 @@ def _parse(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return moments.key(text)
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is no ISO 8601 time, such as 2026-03-01T09:30:00Z", param_hint=option
         ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    whole = int(moment.timestamp() // 1)
-    return whole * 1_000_000_000 + moment.microsecond * 1000
 
 
 def _times(keys: np.ndarray[Any, np.dtype[np.int64]], local: bool) -> list[str]:
     """ISO 8601 with microseconds."""
     if local:
-        return [
-            datetime.fromtimestamp(key / 1e9).astimezone().isoformat(timespec="microseconds") for key in keys.tolist()
-        ]
+        whole = (divmod(key // 1000, 1_000_000) for key in keys.tolist())
+        moments = (datetime.fromtimestamp(seconds).astimezone().replace(microsecond=rest) for seconds, rest in whole)
+        return [moment.isoformat(timespec="microseconds") for moment in moments]
     texts: list[str] = np.datetime_as_string(keys.astype("datetime64[ns]").astype("datetime64[us]")).tolist()
     return [text + "Z" for text in texts]
 
@@ -165,6 +167,23 @@ def _time(key: int | None, local: bool) -> str | None:
 
 def _words(flags: int) -> str:
     return "|".join(flag.name or "" for flag in Quality if flag and flags & flag) or "GOOD"
+
+
+def _between(store: Store, info: StreamInfo, start: int | None, stop: int | None) -> StreamInfo:
+    """What the stream holds from `start` on, before `stop`."""
+    channel = info.header.stream.channels[0].name
+    ends = [
+        (len(block), int(block.time[0]), int(block.time[-1]))
+        for block in store.blocks(info.device, info.stream, [channel], start, stop)
+    ]
+    gaps = (gap for gap in info.gaps if (stop is None or gap.start < stop) and (start is None or gap.stop > start))
+    return replace(
+        info,
+        samples=sum(count for count, _, _ in ends),
+        first=ends[0][1] if ends else None,
+        last=ends[-1][2] if ends else None,
+        gaps=tuple(gaps),
+    )
 
 
 def _describe(info: StreamInfo, local: bool) -> dict[str, Any]:
@@ -249,7 +268,9 @@ def _write_means(
     lasts = [info.last for info in streams if info.last is not None]
     if not firsts:
         return
-    begin = min(firsts) // interval * interval if start is None else start
+    begin = min(firsts) // interval * interval
+    if start is not None:
+        begin = start + max((begin - start) // interval, 0) * interval
     end = max(lasts) + 1 if stop is None else min(stop, max(lasts) + 1)
     devices = {info.device: _names([i for i in streams if i.device == info.device], wanted) for info in streams}
     while begin < end:
@@ -277,10 +298,15 @@ def _mean(device: str, shown: Overview, point: int, names: Sequence[str], each: 
 
 
 def _names(streams: Sequence[StreamInfo], wanted: Sequence[str]) -> list[str]:
-    """The columns, over all devices: `flux`, or `chest.tcpo2` where a device has a channel of that name twice."""
+    """The columns, over all devices: `flux`, or `chest.tcpo2` where a device has a channel of that name twice.
+
+    They stand as they were asked for, else as the record holds them.
+    """
     each = (_labels(streams, device) for device in dict.fromkeys(info.device for info in streams))
-    held = ((label, {channel, f"{stream}.{channel}"}) for own in each for label, (stream, channel) in own.items())
-    return list(dict.fromkeys(label for label, ways in held if not wanted or ways & {*wanted}))
+    held = [(label, {channel, f"{stream}.{channel}"}) for own in each for label, (stream, channel) in own.items()]
+    if not wanted:
+        return list(dict.fromkeys(label for label, _ in held))
+    return list(dict.fromkeys(label for name in wanted for label, ways in held if name in ways))
 
 
 def _ways(info: StreamInfo) -> set[str]:

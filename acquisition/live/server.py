@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from acquisition.errors import PerfusionError
+from acquisition.errors import PerfusionError, Refused
 
 ADDRESS = "127.0.0.1"
 REQUEST = 5.0
@@ -182,10 +182,10 @@ def _listen(port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise PerfusionError(
+        raise Refused(
             f"the port of the live page cannot be had ({error.strerror})",
             f"{ADDRESS}:{port}",
             "another program, or another bench of this one, serves on it",
-            "set another [page] port (0: any free one)",
+            "set another [page] port, or demo --port (0: any free one)",
         ) from error
     return listener

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from acquisition.errors import StoreError
+from acquisition.errors import Damaged, StoreError
 from acquisition.store import chain, overview, schema, tiers, wal
 from acquisition.store.journal import cursor_checksum
 from acquisition.store.tiers import Stored
@@ -70,10 +70,8 @@ def check(path: Path | str, witness: tuple[int, str] | None = None, *, vfs: str 
     head = (0, "")
     try:
         connection = schema.open_reader(file, vfs=vfs)
-    except StoreError as error:
-        if isinstance(error.__cause__, apsw.CorruptError | apsw.NotADBError):
-            return Report(str(file), (), (f"file structure: {error.__cause__}",))
-        raise
+    except Damaged as error:
+        return Report(str(file), (), (f"file structure: {error.__cause__ or error.what}",))
     try:
         with connection:
             problems += _structure(connection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
@@ -17,17 +16,20 @@ from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
 from acquisition.store import names, overview, rows, schema, tiers
 from acquisition.store.journal import EVENTS, cursor_checksum
+from acquisition.store.moments import When, key
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
 
-When = int | datetime | None
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Samples of a stream: time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None."""
+    """Samples of a stream: time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None.
+
+    It unpacks as `time, values, quality`.
+    """
 
     channels: tuple[str, ...]
     time: Nanoseconds
@@ -37,6 +39,9 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def __iter__(self) -> Iterator[Nanoseconds | Floats | Flags]:
+        return iter((self.time, self.values, self.quality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +210,14 @@ class Store:
     def read(
         self,
         device: str,
-        channels: Sequence[str] | None = None,
-        start: When = None,
-        stop: When = None,
+        channels: Sequence[str] | str | None = None,
+        start: When | None = None,
+        stop: When | None = None,
         stream: str | None = None,
     ) -> Block:
         """Samples of one device with start <= time < stop, exactly as they were accepted.
 
+        Times are keys in ns, Python's or numpy's times, or ISO 8601 text: UTC where they name no zone.
         Channels of one stream come as that stream's rows. Channels of several streams are merged by time:
         each stream's sample has a row of its own where the others have none there, NaN and INVALID. Where
         streams share a channel's name, it is `stream.channel`; the name alone is then an error.
@@ -219,7 +225,7 @@ class Store:
         own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
         held = {info.stream: [c.name for c in info.header.stream.channels] for info in own}
         where = f"{self.path}, device {device!r}"
-        wanted = list(names.labels(held)) if channels is None else list(channels)
+        wanted = [channels] if isinstance(channels, str) else list(names.labels(held) if channels is None else channels)
         found = {name: names.find(held, name, where) for name in wanted}
         unknown = [name for name, place in found.items() if place is None]
         if not own or unknown:
@@ -235,10 +241,15 @@ class Store:
         return _merge(parts, wanted)
 
     def blocks(
-        self, device: str, stream: str, channels: Sequence[str], start: When = None, stop: When = None
+        self,
+        device: str,
+        stream: str,
+        channels: Sequence[str],
+        start: When | None = None,
+        stop: When | None = None,
     ) -> Iterator[Block]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
-        low, high = _key(start), _key(stop)
+        low, high = (None if when is None else key(when) for when in (start, stop))
         pieces = self._samples(device, stream, channels, low, high)
         while True:
             with schema.telling(self.path):
@@ -275,8 +286,8 @@ class Store:
         With `exact` no bin reaches over its edges, which costs a look at the samples around each edge.
         Channels are named as in `read`; one that the record does not hold is empty.
         """
-        begin, end = _key(start), _key(stop)
-        if begin is None or end is None or end <= begin or points < 1:
+        begin, end = key(start), key(stop)
+        if end <= begin or points < 1:
             raise ValueError("an overview needs a start, a later stop and at least one point")
         with schema.telling(self.path):
             return self._draw(device, channels, begin, end, points, stream, exact)
@@ -380,13 +391,6 @@ def _index(held: Sequence[str], channel: str) -> int:
 def _places(held: Sequence[bool]) -> list[int]:
     """Numbers for what is held, -1 for what is not."""
     return [sum(held[:index]) if each else -1 for index, each in enumerate(held)]
-
-
-def _key(when: When) -> int | None:
-    if not isinstance(when, datetime):
-        return when
-    moment = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return int(moment.timestamp() // 1) * 1_000_000_000 + moment.microsecond * 1000
 
 
 def _pick(array: Any, columns: Sequence[int], missing: float) -> Any:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import apsw
 import msgspec
 
-from acquisition.errors import StoreError
+from acquisition.errors import Damaged, NoRecord, StoreError
 from acquisition.store.chain import Chain
 
 FILE = "record.db"
@@ -113,7 +113,7 @@ def locate(path: Path) -> Path:
     """The record's file, given it or its folder; StoreError where there is none."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
-        raise StoreError("there is no record", str(path), "a wrong folder", "name the folder that holds record.db")
+        raise NoRecord("there is no record", str(path), "a wrong folder", "name the folder that holds record.db")
     return file
 
 
@@ -162,7 +162,7 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
         connection.pragma("query_only", True)
     except apsw.Error as error:
         _shut(connection)
-        raise StoreError(
+        raise _kind(error)(
             f"the record cannot be read ({error})", str(file), "it is no record, or it is damaged"
         ) from error
     except BaseException:
@@ -177,7 +177,7 @@ def telling(path: Path) -> Iterator[None]:
     try:
         yield
     except (apsw.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
+        raise _kind(error)(
             f"the record cannot be read ({error})",
             str(path),
             "the file is damaged",
@@ -242,7 +242,7 @@ def _check_library() -> None:
 
 def _check_version(connection: apsw.Connection, file: Path) -> int:
     if connection.pragma("application_id") != APPLICATION:
-        raise StoreError("this file is no record", str(file), "another database of that name")
+        raise Damaged("this file is no record", str(file), "it is another database, or an empty file")
     version: int = connection.pragma("user_version")
     if version > VERSION:
         raise StoreError(
@@ -252,6 +252,12 @@ def _check_version(connection: apsw.Connection, file: Path) -> int:
             "use that version or a newer one",
         )
     return version
+
+
+def _kind(error: Exception) -> type[StoreError]:
+    """Whether the file itself is at fault, or perhaps only the way to it."""
+    damaged = isinstance(error, apsw.CorruptError | apsw.NotADBError) or not isinstance(error, apsw.Error)
+    return Damaged if damaged else StoreError
 
 
 def _shut(connection: apsw.Connection | None) -> None:

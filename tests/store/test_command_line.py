@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import time
 from datetime import datetime
 
 import numpy as np
 import pytest
+from click import UsageError
 
 from acquisition.cli import perfusion
+from acquisition.errors import Damaged, NoRecord
 from acquisition.store import Store
 from tests.store.records import STEP, T0, Recording, Source, header
 
@@ -101,6 +104,69 @@ def test_csv_takes_channels_and_a_span(directory, call):
     assert [line["time"][-8:] for line in table(out)] == [".050000Z"[-8:], ".075000Z"]
 
 
+@pytest.mark.parametrize(
+    ("first", "rows"),
+    [
+        ("2026-01-01T00:00:00.1", 2), ("2026-01-01t00:00:00.100z", 2), ("20260101T010000.1+0100", 2),
+        ("2026-01-01", 6), ("0001-01-01", 6), ("9999-12-31T23:59:59Z", 0),
+    ],
+)  # fmt: skip
+def test_every_form_of_iso_8601_is_a_time(tmp_path, call, first, rows):
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(6))
+    assert len(table(call("query", tmp_path, "--csv", "--from", first)[1])) == rows
+    assert len(table(call("query", tmp_path, "--csv", "--every", "25ms", "--from", first)[1])) == rows
+
+
+def test_channels_stand_as_they_were_asked_for(directory, call):
+    _, out = call("query", directory, "--csv", "--channel", "backscatter", "--channel", "flux")
+    assert out.splitlines()[0] == "time,device,backscatter,flux,quality"
+
+
+def test_local_times_are_the_same_microseconds(directory, call, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        there = [row["time"] for row in table(call("query", directory, "--csv", "--local")[1])]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    here = [row["time"] for row in table(call("query", directory, "--csv")[1])]
+    assert there[0].endswith("+05:30")
+    assert [datetime.fromisoformat(each) for each in there] == [datetime.fromisoformat(each) for each in here]
+
+
+def test_a_span_of_streams_is_what_they_hold_within_it(directory, call):
+    span = ("--device", "ldf", "--from", "2026-01-01T00:00:00.05Z", "--to", "2026-01-01T00:00:00.15Z")
+    (found,) = json.loads(call("query", directory, "--json", *span)[1])
+    samples = [row["time"] for row in table(call("query", directory, "--csv", *span)[1])]
+    assert (found["samples"], found["first"], found["last"]) == (4, samples[0], samples[-1])
+    assert found["gaps"] == []
+    (later,) = json.loads(call("query", directory, "--json", "--device", "ldf", "--from", "2026-01-01T00:00:00.3Z")[1])
+    assert [gap["cause"] for gap in later["gaps"]] == ["unplugged"]
+    assert "│ 4 " in call("query", directory, *span)[1]
+
+
+def test_samples_and_streams_are_not_asked_for_at_once(directory, call):
+    with pytest.raises(UsageError, match="one of them"):
+        call("query", directory, "--csv", "--json")
+
+
+def test_where_no_record_is_and_where_none_can_be_read(tmp_path, call):
+    with pytest.raises(NoRecord, match="there is no record"):
+        call("query", tmp_path)
+    empty = tmp_path / "record.db"
+    empty.touch()
+    for text, what in ((b"", "this file is no record"), (b"no database" * 99, "file is not a database")):
+        empty.write_bytes(text)
+        with pytest.raises(Damaged, match=what):
+            call("query", tmp_path)
+        code, out = call("verify", empty, "--json")
+        assert code == 5
+        assert json.loads(out)["problems"] == [f"file structure: {what}"]
+    assert (NoRecord.exit_code, Damaged.exit_code) == (2, 5)
+
+
 def test_json_describes_the_streams_and_their_gaps(directory, call):
     code, out = call("query", directory, "--json", "--device", "ldf")
     (found,) = json.loads(out)
@@ -133,7 +199,7 @@ def test_the_table_shows_units_and_times_whole(directory, call):
 
 
 def test_what_the_record_does_not_hold_is_an_error_that_says_what_it_holds(directory, call):
-    with pytest.raises(Exception, match="it holds: ldf/flux, tcpo2/po2"):
+    with pytest.raises(UsageError, match="it holds: ldf/flux, tcpo2/po2"):
         call("query", directory, "--device", "ecg")
     with pytest.raises(Exception, match="no ISO 8601 time"):
         call("query", directory, "--from", "yesterday")
@@ -182,8 +248,8 @@ def test_every_gives_the_means_of_each_interval(directory, call):
     with Store(directory) as store:
         block = store.read("ldf")
     expected = {}
-    for time, value in zip(block.time.tolist(), block.values[:, 0].tolist(), strict=True):
-        expected.setdefault((time - T0) // 100_000_000, []).append(value)
+    for key, value in zip(block.time.tolist(), block.values[:, 0].tolist(), strict=True):
+        expected.setdefault((key - T0) // 100_000_000, []).append(value)
     assert [line["time"] for line in lines] == [
         (np.datetime64(T0 + k * 100_000_000, "ns").astype("datetime64[us]").item()).isoformat(timespec="microseconds")
         + "Z"

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime
 
 import apsw
 import numpy as np
@@ -256,6 +257,20 @@ def test_reading_selects_by_time_channel_and_order(tmp_path):
             store.read("ldf", ["temperature"])
         with pytest.raises(StoreError, match="no such device"):
             store.read("nobody")
+
+
+def test_a_moment_is_a_key_a_time_or_text_and_a_block_unpacks(tmp_path):
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(12))
+    with Store(tmp_path) as store:
+        block = store.read("ldf")
+        when, values, quality = block
+        assert [id(each) for each in (when, values, quality)] == [id(block.time), id(block.values), id(block.quality)]
+        start, stop = block.time[4], block.time[8]
+        text = str(start.astype("datetime64[ns]"))
+        for form in (start, int(start), start.astype("datetime64[ns]"), text, f"{text}Z", datetime.fromisoformat(text)):
+            assert store.read("ldf", ["flux"], form, stop).time.tolist() == when[4:8].tolist(), repr(form)
+        assert store.read("ldf", "flux").channels == ("flux",)
 
 
 def test_streams_of_one_device_are_merged_by_time(tmp_path):
