@@ -109,11 +109,13 @@ class Compactor:
 class Housekeeper:
     """Runs chores every few seconds on a thread of its own, until stopped; what fails is told and tried again."""
 
-    def __init__(self, chores: tuple[Callable[[threading.Event], object], ...], every: float = EVERY) -> None:
+    def __init__(
+        self, chores: tuple[Callable[[threading.Event], object], ...], every: float = EVERY, name: str = "store upkeep"
+    ) -> None:
         self._chores = chores
         self._every = every
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="store upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""

@@ -13,6 +13,7 @@ import msgspec
 from acquisition.model import Chunk, Event, Gap, Header, Instant
 from acquisition.store import rows, schema
 from acquisition.store.chain import Chain
+from acquisition.store.parcel import Item, Parcel
 
 LONGEST = 8192
 """Samples that are merged into one row at most: what waited through an outage becomes rows of a sane size."""
@@ -77,7 +78,7 @@ class Journal:
             schema.announce_run(self._chain, run, started.utc, started.monotonic, anchor, text)
         return run
 
-    def write(self, batch: Sequence[Chunk | Event], advances: Mapping[str, Advance]) -> list[Stored]:
+    def write(self, batch: Sequence[Item], advances: Mapping[str, Advance]) -> list[Stored]:
         """Commit one batch; answers the rows it became. What it raises leaves nothing of the batch accepted."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
@@ -87,12 +88,12 @@ class Journal:
         connection.execute("COMMIT")
         return stored
 
-    def holds(self, batch: Sequence[Chunk | Event], head: tuple[int, bytes]) -> bool:
+    def holds(self, batch: Sequence[Item], head: tuple[int, bytes]) -> bool:
         """Whether a batch whose COMMIT failed is in the file all the same; `head` was the head before it."""
         if self.head != head:
             return True
         for item in batch:
-            if isinstance(item, Chunk):
+            if not isinstance(item, Event):
                 at = (self._streams.get(item.header.key, -1), item.first)
                 return bool(list(self._connection.execute("SELECT 1 FROM chunk WHERE stream = ? AND first = ?", at)))
         return False
@@ -102,14 +103,17 @@ class Journal:
         body = {"text": event.text, **({"details": dict(event.details)} if event.details else {})}
         self._chain.append(event.time, event.kind, event.device, str(event.details.get("stream", "")), body)
 
-    def _insert(self, batch: Sequence[Chunk | Event]) -> list[Stored]:
+    def _insert(self, batch: Sequence[Item]) -> list[Stored]:
         groups: dict[tuple[str, str], list[Chunk]] = {}
-        ready: list[list[Chunk]] = []
+        ready: list[list[Chunk] | Parcel] = []
         for item in batch:
-            if not isinstance(item, Chunk):
+            if isinstance(item, Event):
                 self.append(item)
                 continue
             key = item.header.key
+            if isinstance(item, Parcel):
+                ready.append(item)
+                continue
             group = groups.get(key)
             if group is not None and item.first - group[0].first < LONGEST and rows.follows(group[-1], item):
                 group.append(item)
@@ -117,12 +121,12 @@ class Journal:
             groups[key] = group = [item]
             ready.append(group)
         packed, stored = [], []
-        for group in ready:
-            head = group[0]
-            stream = self._stream(head.header, head.run, int(head.time[0]))
+        for each in ready:
+            head, samples = (each, each.samples) if isinstance(each, Parcel) else (each[0], rows.gather(each))
+            stream = self._stream(head.header, samples.run, int(samples.time[0]))
             if head.gap is not None:
                 self._gap(head, head.gap)
-            row = rows.pack(stream, group)
+            row = rows.pack(stream, samples)
             packed.append(row)
             stored.append((*head.header.key, row[3], row[4]))
         self._connection.executemany(rows.INSERT, packed)
@@ -141,7 +145,7 @@ class Journal:
             self._headers.add((stream, run))
         return stream
 
-    def _gap(self, chunk: Chunk, gap: Gap) -> None:
+    def _gap(self, chunk: Chunk | Parcel, gap: Gap) -> None:
         body = {
             "text": gap.cause,
             "from": gap.start,

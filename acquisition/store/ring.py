@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
 from acquisition.model import Chunk, Event, Gap
+from acquisition.store import rows
+from acquisition.store.parcel import FULL, Item, Parcel
 
 OVERHEAD = 600
 """Bytes of memory that a queued item takes beside its arrays and text (measured)."""
+AT_ONCE = 32 << 20
+"""Bytes of samples that are taken in one batch: what waited through an outage is committed piece by piece."""
 CAUSE = "the record's memory was full"
 
 
@@ -21,10 +26,11 @@ class _Hole:
 
 
 class Ring:
-    """At most `room` bytes of items; `put` belongs to the acquisition loop, `take` and `release` to the writer.
+    """At most `room` bytes of items; `put` belongs to the acquisition loop, the rest to any thread.
 
-    A chunk that finds no room is dropped and counted, and the next one of its stream that fits carries
-    the gap. Events may use an eighth more, so that what happens while the disk is away is still told.
+    What waits long is squeezed into parcels. A chunk that finds no room is dropped and counted, and the next
+    one of its stream that fits carries the gap. Events may use an eighth more, so that what happens while the
+    disk is away is still told.
     """
 
     def __init__(self, room: int) -> None:
@@ -32,18 +38,26 @@ class Ring:
         self.put_count = 0
         self._room = room
         self._items: deque[Chunk | Event] = deque()
-        self._entered = self._left = 0
+        self._squeezed: deque[Parcel | Event] = deque()
+        self._open: dict[tuple[str, str], Parcel] = {}
+        self._lock = threading.Lock()
+        self._entered = self._left = self._tight = 0
         self._ends: dict[tuple[str, str], int] = {}
         self._holes: dict[tuple[str, str], _Hole] = {}
         self._lost_events = 0
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._squeezed) + len(self._items)
 
     @property
     def size(self) -> int:
         """Bytes held, those of an unfinished batch included."""
         return self._entered - self._left
+
+    @property
+    def loose(self) -> int:
+        """Bytes held that are not squeezed."""
+        return self.size - self._tight
 
     def put(self, item: Chunk | Event) -> None:
         """Queue one item, or drop it where there is no room."""
@@ -64,13 +78,66 @@ class Ring:
             self._append(Event("store", item.time, "", f"{lost} events were dropped: {CAUSE}", {"dropped": lost}))
         self._append(item)
 
-    def take(self) -> list[Chunk | Event]:
-        """All that waits, in order; its room is free again after `release`."""
-        return [self._items.popleft() for _ in range(len(self._items))]
+    def take(self, most: int = AT_ONCE) -> list[Item]:
+        """The oldest of what waits, in order, some `most` bytes of samples; its room is free again after `release`."""
+        batch: list[Item] = []
+        with self._lock:
+            while most > 0 and self._squeezed:
+                item = self._squeezed.popleft()
+                self._tight -= _size(item)
+                if isinstance(item, Parcel):
+                    most -= item.raw
+                    if self._open.get(item.header.key) is item:
+                        del self._open[item.header.key]
+                batch.append(item)
+            for _ in range(len(self._items)):
+                if most <= 0:
+                    break
+                batch.append(self._items.popleft())
+                most -= _size(batch[-1])
+        return batch
 
-    def release(self, batch: list[Chunk | Event]) -> None:
-        """Free the room of a batch that is written."""
-        self._left += sum(_size(item) for item in batch)
+    def release(self, batch: list[Item]) -> int:
+        """Free the room of a batch that is written; answers how many items were put for it."""
+        with self._lock:
+            self._left += sum(_size(item) for item in batch)
+        return sum(item.puts if isinstance(item, Parcel) else 1 for item in batch)
+
+    def squeeze(self) -> None:
+        """Merge and compress the samples that wait: each stream keeps its order, and so do the events."""
+        with self._lock:
+            before = after = 0
+            fresh: dict[tuple[str, str], list[Chunk]] = {}
+            for _ in range(len(self._items)):
+                item = self._items.popleft()
+                before += _size(item)
+                if isinstance(item, Event):
+                    self._squeezed.append(item)
+                    after += _size(item)
+                    continue
+                group = fresh.get(item.header.key)
+                if group is not None and item.first - group[0].first < FULL and rows.follows(group[-1], item):
+                    group.append(item)
+                    continue
+                if group is not None:
+                    after += self._parcel(group)
+                fresh[item.header.key] = [item]
+            after += sum(self._parcel(group) for group in fresh.values())
+            self._left += before - after
+            self._tight += after
+
+    def _parcel(self, group: list[Chunk]) -> int:
+        """Put chunks that follow one another into a parcel; answers how much more room the parcels take."""
+        key = group[0].header.key
+        parcel = self._open.get(key)
+        before = 0
+        if parcel is not None and parcel.continues(group[0]):
+            before = _size(parcel)
+            parcel.add(group)
+        else:
+            parcel = self._open[key] = Parcel(group)
+            self._squeezed.append(parcel)
+        return _size(parcel) - before
 
     def farewell(self) -> None:
         """Tell of the holes that no later chunk can carry; called once, at the end."""
@@ -103,8 +170,8 @@ class Ring:
         return replace(chunk, gap=Gap(hole.start, int(chunk.time[0]), hole.after, chunk.first, CAUSE, missing))
 
 
-def _size(item: Chunk | Event) -> int:
+def _size(item: Item) -> int:
     if isinstance(item, Chunk):
         device_time = 0 if item.device_time is None else item.device_time.nbytes
         return item.values.nbytes + item.time.nbytes + item.quality.nbytes + device_time + OVERHEAD
-    return len(item.text) + OVERHEAD
+    return (item.size if isinstance(item, Parcel) else len(item.text)) + OVERHEAD

@@ -56,9 +56,9 @@ def checksum(fixed: Sequence[int], blobs: Sequence[Blob]) -> int:
     return crc
 
 
-def pack(stream: int, chunks: Sequence[Chunk]) -> Row:
-    """Merge chunks that follow one another without a gap into one row."""
-    head, tail = chunks[0], chunks[-1]
+def gather(chunks: Sequence[Chunk]) -> Samples:
+    """Make one of chunks that follow one another without a gap."""
+    head = chunks[0]
     if len(chunks) == 1:
         time, values, quality, device_time = head.time, head.values, head.quality, head.device_time
     else:
@@ -67,14 +67,20 @@ def pack(stream: int, chunks: Sequence[Chunk]) -> Row:
         quality = np.concatenate([c.quality for c in chunks])
         times = [c.device_time for c in chunks if c.device_time is not None]
         device_time = np.concatenate(times) if len(times) == len(chunks) else None
-    arrived = np.array([(len(c.time), c.arrived.monotonic, c.arrived.utc) for c in chunks], dtype="<i8")
-    fixed = (stream, head.run, head.connection, head.first, len(time), int(head.time[0]), int(tail.time[-1]))
+    arrived = np.array([(len(c.time), c.arrived.monotonic, c.arrived.utc) for c in chunks], dtype=np.int64)
+    return Samples(head.run, head.connection, head.first, time, values, quality, device_time, arrived)
+
+
+def pack(stream: int, samples: Samples) -> Row:
+    """Make a row of samples."""
+    time, values, quality, device_time = samples.time, samples.values, samples.quality, samples.device_time
+    fixed = (stream, samples.run, samples.connection, samples.first, len(time), int(time[0]), int(time[-1]))
     blobs = (
         time.astype("<i8", copy=False).tobytes(),
         values.astype("<f8", copy=False).tobytes(),
         quality.tobytes() if quality.any() else None,
         None if device_time is None else device_time.astype("<f8", copy=False).tobytes(),
-        arrived.tobytes(),
+        samples.arrived.astype("<i8", copy=False).tobytes(),
     )
     return (*fixed, *blobs, checksum(fixed, blobs))
 
@@ -165,6 +171,7 @@ def continues(last: Samples, samples: Samples) -> bool:
     )
 
 
-def account(batch: Sequence[object]) -> list[tuple[str, str, int, int]]:
-    """The (device, stream, first, n) of each chunk in a batch."""
-    return [(*item.header.key, item.first, len(item)) for item in batch if isinstance(item, Chunk)]
+def nbytes(samples: Samples) -> int:
+    """Bytes of the arrays."""
+    held = (samples.time, samples.values, samples.quality, samples.arrived)
+    return sum(each.nbytes for each in held) + (0 if samples.device_time is None else samples.device_time.nbytes)

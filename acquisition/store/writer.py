@@ -16,10 +16,11 @@ import apsw
 from acquisition.clock import Clock
 from acquisition.errors import StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
-from acquisition.store import rows, schema, tiers, wal
+from acquisition.store import schema, tiers, wal
 from acquisition.store.compaction import EVERY, Compactor, Housekeeper
 from acquisition.store.journal import Advance, Journal, Stored
 from acquisition.store.lock import Lock
+from acquisition.store.parcel import Item, account
 from acquisition.store.retention import Expiry, Retention
 from acquisition.store.ring import Ring
 from acquisition.store.tapes import TapeExpiry
@@ -29,6 +30,11 @@ log = logging.getLogger(__name__)
 
 Witness = Callable[[list[Stored]], None]
 RETRY = 1.0
+SQUEEZE = 1.0
+"""Seconds between two looks at what waits."""
+LOOSE = 32 << 20
+"""Bytes that may wait as they came; more than that is squeezed."""
+LOSING = "the memory for what waits is full too: SAMPLES ARE BEING LOST"
 SLOW = 3.0
 """Seconds after which a COMMIT that has not returned is told of."""
 
@@ -60,10 +66,10 @@ class StoreWriter:
 
     `put` never blocks. Samples count as accepted when COMMIT has returned; then `witness` hears of
     them. Where the disk does not take them, the batch is kept, the file is reopened and the batch
-    written again; meanwhile up to `ring` bytes wait. Beyond that new samples are dropped, counted, and
-    the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, and None when
-    it is over; it may be called on any thread. Every `compact` seconds old rows are compressed, and what
-    `retention` lets go is removed.
+    written again; meanwhile up to `ring` bytes wait, compressed. Beyond that new samples are dropped, counted, and
+    the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, that samples begin to be
+    dropped, and None when it is over; it may be called on any thread. Every `compact` seconds old rows are
+    compressed, and what `retention` lets go is removed.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class StoreWriter:
         self._advances_lock = threading.Lock()
         self._upkeep: deque[Step] = deque()
         self._housekeeper = self._make_housekeeper(compact, retention)
+        self._squeezer = Housekeeper((self._squeeze,), SQUEEZE, name="store memory")
         self._wake = threading.Event()
         self._closing = False
         self._done = threading.Condition()
@@ -104,6 +111,8 @@ class StoreWriter:
         self._thread: threading.Thread | None = None
         self._began: int | None = None
         self._trouble: str | None = None
+        self._losing = False
+        self._dropped = 0
         self._trouble_lock = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._journal: Journal | None = None
@@ -114,6 +123,7 @@ class StoreWriter:
     @property
     def stats(self) -> Stats:
         """What has been done so far."""
+        trouble = self._trouble
         return Stats(
             self._commits,
             self._rows,
@@ -121,7 +131,7 @@ class StoreWriter:
             len(self._ring),
             self._ring.dropped,
             self._last_commit,
-            self._trouble,
+            f"{trouble}; {LOSING}, {self._dropped} so far" if trouble and self._losing else trouble,
         )
 
     def open(self) -> None:
@@ -155,6 +165,7 @@ class StoreWriter:
             ) from error
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
+        self._squeezer.start()
         if self._housekeeper is not None:
             self._housekeeper.start()
         return run
@@ -175,6 +186,8 @@ class StoreWriter:
     def put(self, item: Chunk | Event) -> None:
         """Queue one item; called on the acquisition loop only."""
         self._ring.put(item)
+        if self._ring.dropped != self._dropped:
+            self._tell_dropped()
         began = self._began
         if began is not None and self._trouble is None:
             waited = self._clock.real((self._clock.now().monotonic - began) / 1e9)
@@ -193,6 +206,9 @@ class StoreWriter:
 
     def submit(self, step: Step) -> None:
         """Queue a step of upkeep; it is done after the samples that wait, or not at all when the record closes."""
+        with contextlib.suppress(IndexError):
+            while self._upkeep[0].cancelled:  # while the disk is away nobody does them
+                self._upkeep.popleft()
         self._upkeep.append(step)
         self._wake.set()
         if self._closing:
@@ -210,6 +226,7 @@ class StoreWriter:
 
     def close(self, timeout: float = 5.0) -> None:
         """Commit what waits and release the record."""
+        self._squeezer.stop()
         if self._housekeeper is not None:
             self._housekeeper.stop()
         if self._thread is not None:
@@ -218,6 +235,7 @@ class StoreWriter:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+            self._squeezer.join(timeout)
             if self._housekeeper is not None:
                 self._housekeeper.join(timeout)
             if self._thread.is_alive():
@@ -238,7 +256,8 @@ class StoreWriter:
                 self._wake.wait(self._interval)
                 self._wake.clear()
                 closing = self._closing
-                self._write_what_waits()
+                while self._write_what_waits():
+                    pass
                 self._keep_up()
             self._refuse_upkeep()
         except BaseException as error:
@@ -251,17 +270,20 @@ class StoreWriter:
             with self._done:
                 self._done.notify_all()
 
-    def _write_what_waits(self) -> None:
+    def _write_what_waits(self) -> bool:
+        """Commit a batch, however long that takes; whether more was left behind."""
         with self._advances_lock:
             advances, self._advances = self._advances, {}
             advanced = self._advance_count
         batch = self._ring.take()
         if not batch and not advances:
-            return
-        waiting, head = batch, None if self._journal is None else self._journal.head
+            return False
+        more, waiting, head = len(self._ring) > 0, batch, None if self._journal is None else self._journal.head
         while not self._commit(waiting, advances):
             if self._closing:
-                log.critical("the record cannot be written and the service ends: %d items are lost", len(waiting))
+                lost = len(waiting) + len(self._ring)
+                log.critical("the record cannot be written and the service ends: %d items are lost", lost)
+                more = False
                 break
             self._wake.wait(self._retry)
             self._wake.clear()
@@ -272,13 +294,14 @@ class StoreWriter:
             elif waiting and self._holds(waiting, head):
                 # COMMIT failed after the file had it all; what the reopened file shows has been synced anew.
                 waiting = []
-        self._ring.release(batch)
+        puts = self._ring.release(batch)
         with self._done:
-            self._done_count += len(batch)
+            self._done_count += puts
             self._advance_done = advanced
             self._done.notify_all()
+        return more
 
-    def _commit(self, batch: list[Chunk | Event], advances: Mapping[str, Advance]) -> bool:
+    def _commit(self, batch: list[Item], advances: Mapping[str, Advance]) -> bool:
         if self._journal is None:
             return False
         self._began = self._clock.now().monotonic
@@ -306,7 +329,7 @@ class StoreWriter:
         if self._witness is not None and stored:
             self._witness(stored)
 
-    def _holds(self, batch: list[Chunk | Event], head: tuple[int, bytes]) -> bool:
+    def _holds(self, batch: list[Item], head: tuple[int, bytes]) -> bool:
         assert self._journal is not None
         try:
             stored = self._journal.holds(batch, head)
@@ -315,7 +338,7 @@ class StoreWriter:
             self._say_trouble(f"not readable ({error}); samples wait in memory")
             return False
         if stored:
-            self._accept(rows.account(batch))
+            self._accept(account(batch))
         return stored
 
     def _keep_up(self) -> None:
@@ -353,12 +376,24 @@ class StoreWriter:
             chores.append(TapeExpiry(self._file, retention, self.submit).run_once)
         return Housekeeper(tuple(chores), every)
 
-    def _say_trouble(self, text: str | None) -> None:
+    def _squeeze(self, _: threading.Event) -> None:
+        if self._ring.loose > LOOSE:
+            self._ring.squeeze()
+
+    def _tell_dropped(self) -> None:
+        self._dropped = self._ring.dropped
+        if not self._losing:
+            self._losing = True
+            log.critical("the record's memory is full: samples are being lost")
+            self._say_trouble("the disk takes too little", LOSING)
+
+    def _say_trouble(self, text: str | None, more: str = "") -> None:
         with self._trouble_lock:
             changed = (text is None) != (self._trouble is None)
-            self._trouble = text
-        if changed and self._on_trouble is not None:
-            self._on_trouble(text)
+            self._trouble = text if text is None or changed or not more else self._trouble
+            self._losing = self._losing and text is not None
+        if (changed or more) and self._on_trouble is not None:
+            self._on_trouble(f"{self._trouble}; {more}" if more else text)
 
     def _disconnect(self) -> None:
         # After a failed write or fsync this handle's cache cannot be trusted: a new one reads the disk.

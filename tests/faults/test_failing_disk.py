@@ -13,6 +13,7 @@ import pytest
 
 from acquisition.store import Store, check, schema
 from acquisition.store.compaction import Compactor
+from acquisition.store.upkeep import Step
 from tests.faults.disk import Disk, Replay, failure
 from tests.store.records import Recording, Source, event
 
@@ -106,6 +107,44 @@ def test_acquisition_goes_on_and_all_is_committed_once_the_disk_is_well(tmp_path
         assert writer.stats.trouble is None
         assert (writer.stats.dropped, writer.failed) == (0, None)
     whole(tmp_path, chunks)
+
+
+def test_what_waits_long_is_squeezed_and_comes_back_bit_for_bit(tmp_path, disk, monkeypatch):
+    monkeypatch.setattr("acquisition.store.writer.LOOSE", 0)
+    monkeypatch.setattr("acquisition.store.writer.SQUEEZE", 0.001)
+    source, told = Source(), Told()
+    with recording(tmp_path, disk, told) as writer:
+        chunks = [source.chunk(8)]
+        writer.put(chunks[0])
+        assert writer.flush()
+        FAULTS["gone"](disk)
+        chunks.append(source.chunk(8))
+        writer.put(chunks[-1])
+        assert told.began.wait(5)
+        for _ in range(3000):
+            chunks.append(source.chunk(1))
+            writer.put(chunks[-1])
+        for _ in range(500):
+            if len(writer._ring) < 100:
+                break
+            time.sleep(0.01)
+        assert writer._ring.size < 3000 * 100
+        heal(disk)
+        assert writer.flush(10)
+        assert writer.stats.dropped == 0
+    whole(tmp_path, chunks)
+
+
+def test_upkeep_that_nobody_does_while_the_disk_is_away_is_not_heaped_up(tmp_path, disk):
+    with recording(tmp_path, disk, Told()) as writer:
+        FAULTS["gone"](disk)
+        writer.put(Source().chunk(8))
+        for _ in range(50):
+            step = Step(lambda connection, journal: None)
+            writer.submit(step)
+            assert not step.wait(0)
+        assert len(writer._upkeep) == 1
+        heal(disk)
 
 
 def test_what_does_not_fit_the_ring_is_a_gap_and_the_rest_is_whole(tmp_path, disk):

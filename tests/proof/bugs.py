@@ -12,7 +12,7 @@ from acquisition.remotes import influx
 from acquisition.remotes.answer import Verdict
 from acquisition.remotes.outbox import Outbox
 from acquisition.remotes.shipper import Shipper
-from acquisition.store import StoreWriter, chain, journal, retention, rows, tiers, wal
+from acquisition.store import StoreWriter, chain, journal, parcel, retention, rows, tiers, wal
 from acquisition.store.compaction import Compactor
 from acquisition.store.journal import Journal
 from acquisition.store.lock import Lock
@@ -52,7 +52,7 @@ def around(owner, name, wrapper):
 def acknowledged_before_commit():
     def commit(original, self, batch, advances):
         witness, self._witness = self._witness, None
-        if witness is not None and (stored := rows.account(batch)):
+        if witness is not None and (stored := parcel.account(batch)):
             witness(stored)
         try:
             return original(self, batch, advances)

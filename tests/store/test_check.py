@@ -41,7 +41,7 @@ def put_row(directory, source, **more):
     from acquisition.store import rows
 
     connection = apsw.Connection(str(directory / "record.db"))
-    connection.execute(rows.INSERT, rows.pack(1, [source.chunk(**more)]))
+    connection.execute(rows.INSERT, rows.pack(1, rows.gather([source.chunk(**more)])))
     connection.close()
 
 

@@ -1,10 +1,16 @@
 """The memory that waits for the disk is bounded, and what did not fit is a gap record."""
 
-import apsw
+import random
 
+import apsw
+import numpy as np
+import pytest
+
+from acquisition.model import Event
 from acquisition.store import Store, check
+from acquisition.store.parcel import FULL, Parcel
 from acquisition.store.ring import CAUSE, Ring
-from tests.store.records import T0, Recording, Source, event
+from tests.store.records import T0, Recording, Source, event, header
 
 
 def one(source):
@@ -130,3 +136,107 @@ def test_while_another_program_locks_the_record_nothing_is_lost(tmp_path):
         assert len(store.read("ldf")) == 12
         assert store.read("ldf").time[0] == T0
     assert check(tmp_path).ok
+
+
+TEN_MINUTES = 600 * 40_000
+
+
+def test_ten_minutes_of_forty_thousand_values_a_second_fit():
+    """Ten channels at 40 Hz, a chunk for each sample, as lines of text come; noise of the instruments' kind."""
+    streams = [Source(header(device=f"d{k}", channels=tuple(f"c{n}" for n in range(10))), seed=k) for k in range(5)]
+    ring = Ring(256 << 20)
+    for k in range(FULL):
+        for source in streams:
+            ring.put(source.chunk(1))
+        if k % 100 == 0:
+            ring.squeeze()
+    loose = ring.size
+    ring.squeeze()
+    assert ring.size < loose
+    assert ring.size / (len(streams) * FULL * 10) * TEN_MINUTES < (256 << 20) / 2
+
+
+@pytest.mark.parametrize("most", [1, 40_000, 1 << 30])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_squeezed_is_taken_in_order_and_bit_for_bit(tmp_path, seed, most):
+    rng, ring = random.Random(seed), Ring(1 << 30)
+    sources = [Source(seed=1), Source(header(device="tcpo2", stream="po2", channels=("chest",)), seed=2)]
+    put = {source.header.key: [] for source in sources}
+    texts, puts, batches = [], 0, []
+    for k in range(800):
+        source = rng.choice(sources)
+        lost = {3: 7, 4: 0}.get(rng.randrange(40))
+        chunk = source.chunk(rng.randrange(1, 30), lost, device_time=source is sources[1])
+        put[source.header.key].append(chunk)
+        ring.put(chunk)
+        puts += 1
+        if rng.random() < 0.1:
+            texts.append(f"event {k}")
+            ring.put(event(source.time, text=texts[-1]))
+            puts += 1
+        if rng.random() < 0.02:
+            ring.squeeze()
+        if rng.random() < 0.002:
+            batches.append(ring.take(most))
+    while len(ring):
+        batches.append(ring.take(most))
+    items = [item for batch in batches for item in batch]
+    assert sum(ring.release(batch) for batch in batches) == puts
+    assert (ring.size, ring.loose) == (0, 0)
+    assert [item.text for item in items if isinstance(item, Event)] == texts
+    assert any(isinstance(item, Parcel) and item.full for item in items)
+    with Recording(tmp_path, compact=None) as writer:
+        for batch in batches:
+            writer._journal.write(batch, {})
+    assert check(tmp_path).problems == ()
+    with Store(tmp_path) as store:
+        for (device, _), chunks in put.items():
+            block = store.read(device)
+            for name in ("time", "values", "quality"):
+                got = getattr(block, name).tobytes()
+                assert got == np.concatenate([getattr(chunk, name) for chunk in chunks]).tobytes()
+        for info in store.streams():
+            samples, arrived, times = None, [], []
+            while (samples := store.after(info.number, 0 if samples is None else samples.following)) is not None:
+                arrived += samples.arrived.tolist()
+                times += [] if samples.device_time is None else samples.device_time.tolist()
+            chunks = put[info.device, info.stream]
+            assert arrived == [[len(c), c.arrived.monotonic, c.arrived.utc] for c in chunks]
+            assert times == [each for c in chunks if c.device_time is not None for each in c.device_time]
+
+
+def test_a_batch_is_of_bounded_size_and_a_flush_waits_for_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(Ring.take, "__defaults__", (SIZE,))
+    source, commits = Source(), []
+    with Recording(tmp_path, flush=30.0, witness=commits.append) as writer:
+        for _ in range(9):
+            writer.put(source.chunk())
+        assert writer.flush()
+        assert [sum(n for *_, n in rows) for rows in commits] == [4] * 9
+        assert len(Store(tmp_path).read("ldf")) == 36
+
+
+def test_that_samples_are_lost_is_told_at_once_and_counted_until_the_disk_takes_them(tmp_path, caplog):
+    source, told = Source(), []
+    with Recording(tmp_path, flush=30.0, on_trouble=told.append) as writer:
+        writer.put(source.chunk())
+        assert writer.flush()
+        writer._ring._room = 0
+        for _ in range(3):
+            writer.put(source.chunk())
+        assert len(told) == 1
+        assert "SAMPLES ARE BEING LOST" in told[0]
+        assert "SAMPLES ARE BEING LOST, 12 so far" in writer.stats.trouble
+        assert "samples are being lost" in caplog.text
+        writer._ring._room = 1 << 20
+        writer.put(source.chunk())
+        assert writer.flush()
+        assert (told[1:], writer.stats.trouble) == ([None], None)
+        writer._ring._room = 0
+        writer.put(source.chunk())
+        assert "SAMPLES ARE BEING LOST, 16 so far" in writer.stats.trouble
+        writer._ring._room = 1 << 20
+        writer.put(source.chunk())
+    assert check(tmp_path).problems == ()
+    with Store(tmp_path) as store:
+        assert [gap.missing for gap in store.gaps("ldf", "flux")] == [12, 4]

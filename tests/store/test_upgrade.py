@@ -27,7 +27,7 @@ def write_old(directory, vfs=""):
             text = msgspec.json.encode(source.header).decode()
             connection.execute("INSERT INTO header VALUES (1, ?, ?)", (run, text))
         for _ in range(5):
-            connection.execute(rows.INSERT, rows.pack(1, [source.chunk(10)]))
+            connection.execute(rows.INSERT, rows.pack(1, rows.gather([source.chunk(10)])))
     connection.close()
 
 
