@@ -1,4 +1,8 @@
-"""The values that travel through the service: channels, streams, readings, chunks, gaps and events."""
+"""The values that travel through the service: channels, streams, readings, chunks, gaps and events.
+
+What is made for every read of a port is a `msgspec.Struct`, the rest are dataclasses: see
+docs/decisions/0014-what-each-read-makes.md.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,8 +94,7 @@ class TimeBase:
     origin: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True, gc=False):
     """What a driver yields: n consecutive samples of one stream, none missing between them.
 
     values (n, c) float64, NaN = none; quality (n, c) uint8 of `Quality`; device_time (n,) s on `base`,
@@ -120,8 +124,7 @@ class Notice:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(msgspec.Struct, frozen=True, gc=False):
     """Both host clocks read together, in ns."""
 
     monotonic: int
@@ -149,8 +152,7 @@ class Gap:
     missing: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """Consecutive samples of one stream on their way through the service; its arrays are read-only.
 
     `first` is the sequence number of the first sample: the next chunk's is `first + len(chunk)`, or

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from acquisition.model import Chunk, Event, Gap
+from msgspec.structs import replace
+
+from acquisition.model import Chunk, Event, Gap, Nanoseconds
 from acquisition.store import rows
 from acquisition.store.parcel import FULL, Item, Parcel
 
@@ -42,7 +44,7 @@ class Ring:
         self._open: dict[tuple[str, str], Parcel] = {}
         self._lock = threading.Lock()
         self._entered = self._left = self._tight = 0
-        self._ends: dict[tuple[str, str], int] = {}
+        self._times: dict[tuple[str, str], Nanoseconds] = {}
         self._holes: dict[tuple[str, str], _Hole] = {}
         self._lost_events = 0
 
@@ -69,14 +71,15 @@ class Ring:
             key = item.header.key
             if key in self._holes:
                 item = self._with_gap(item)
-            self._ends[key] = int(item.time[-1])
+            self._times[key] = item.time
         elif self.size + size > self._room + self._room // 8:
             self._lost_events += 1
             return
         elif self._lost_events:
             lost, self._lost_events = self._lost_events, 0
-            self._append(Event("store", item.time, "", f"{lost} events were dropped: {CAUSE}", {"dropped": lost}))
-        self._append(item)
+            told = Event("store", item.time, "", f"{lost} events were dropped: {CAUSE}", {"dropped": lost})
+            self._append(told, _size(told))
+        self._append(item, size)
 
     def take(self, most: int = AT_ONCE) -> list[Item]:
         """The oldest of what waits, in order, some `most` bytes of samples; its room is free again after `release`."""
@@ -144,11 +147,12 @@ class Ring:
         for (device, stream), hole in self._holes.items():
             text = f"{hole.samples} samples were dropped at the end: {CAUSE}"
             details = {"stream": stream, "dropped": hole.samples, "after": hole.after}
-            self._append(Event("store", hole.start + 1, device, text, details))
+            told = Event("store", hole.start + 1, device, text, details)
+            self._append(told, _size(told))
         self._holes.clear()
 
-    def _append(self, item: Chunk | Event) -> None:
-        self._entered += _size(item)
+    def _append(self, item: Chunk | Event, size: int) -> None:
+        self._entered += size
         self.put_count += 1
         self._items.append(item)
 
@@ -156,7 +160,8 @@ class Ring:
         key, gap = chunk.header.key, chunk.gap
         hole = self._holes.get(key)
         if hole is None:
-            start = self._ends.get(key, int(chunk.time[0]) - 1) if gap is None else gap.start
+            before = int(self._times[key][-1]) if key in self._times else int(chunk.time[0]) - 1
+            start = before if gap is None else gap.start
             hole = self._holes[key] = _Hole(start, chunk.first - 1 if gap is None else gap.after, 0, True)
         if gap is not None and gap.missing is None:
             hole.counted = False

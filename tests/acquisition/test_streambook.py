@@ -1,9 +1,8 @@
 """Sequence numbers and times: every hole leaves a gap record and a jump in the numbers."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from acquisition.clock import Timeline
 from acquisition.model import Channel, Header, Instant, Readings, Stream, TimeBase

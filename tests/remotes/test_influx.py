@@ -1,8 +1,8 @@
 """The record in a real InfluxDB: what is stored there is what was accepted here, whatever lies between."""
 
-import dataclasses
 import random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -92,7 +92,7 @@ def test_batches_are_compressed_unless_the_server_is_here_or_the_entry_says_othe
 
 
 def replaced(chunk, values, quality, time):
-    return dataclasses.replace(chunk, values=values, quality=quality, time=time)
+    return msgspec.structs.replace(chunk, values=values, quality=quality, time=time)
 
 
 def test_events_land_with_their_hash_and_the_station_gives_a_sign_of_life(

@@ -1,10 +1,10 @@
 """Reading back what a server acknowledged: a loss that nobody was told of is found, named and made good."""
 
 import contextlib
-import dataclasses
 import json
 import re
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -46,7 +46,7 @@ def record(bench, url, database, hours=3, values=None):
                 source.time = T0 + hour * HOUR + (HOUR // 4 if hour else 0)
                 for _ in range(8):
                     chunk = source.chunk(50)
-                    writer.put(chunk if values is None else dataclasses.replace(chunk, values=values(chunk)))
+                    writer.put(chunk if values is None else msgspec.structs.replace(chunk, values=values(chunk)))
                     writer.flush()
         delivered(bench.store, writer, shipper)
         shipper.stop(5)

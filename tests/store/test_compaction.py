@@ -8,6 +8,7 @@ from itertools import pairwise
 import apsw
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from acquisition.store import Store, check, compaction, overview
 from acquisition.store.compaction import Compactor
@@ -110,7 +111,7 @@ def test_a_hole_of_nothing_on_one_connection_closes_a_block_too(tmp_path):
         source = Source()
         for k in range(30):
             chunk = source.chunk(10, lost=0 if k == 13 else None)
-            object.__setattr__(chunk, "connection", 1)
+            chunk = replace(chunk, connection=1)
             writer.put(chunk)
             writer.flush()
         compress(writer, 200)

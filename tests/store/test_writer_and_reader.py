@@ -4,12 +4,12 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from datetime import datetime
 
 import apsw
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from acquisition.clock import Clock
 from acquisition.errors import Refused, StoreError
