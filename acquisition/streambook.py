@@ -52,6 +52,7 @@ class StreamBook:
         self, header: Header, timeline: Timeline, clocks: InstrumentClocks, patience: float, last: Last | None = None
     ) -> None:
         self.header = header
+        self._interval = 1.0 / header.stream.rate if header.stream.rate else None
         self._timeline = timeline
         self._clocks = clocks
         self._patience = int(patience * 1e9)
@@ -115,11 +116,11 @@ class StreamBook:
         gap = None
         if cause and self._key is not None:
             gap = Gap(self._key, int(time[0]), self._next - 1, first, cause, missing)
-        values, quality = readings.values, readings.quality
-        time.flags.writeable = values.flags.writeable = quality.flags.writeable = False
-        device_time = readings.device_time
+        values, quality, device_time = readings.values, readings.quality, readings.device_time
+        for array in (time, values, quality):
+            array.setflags(write=False)
         if device_time is not None:
-            device_time.flags.writeable = False
+            device_time.setflags(write=False)
             if readings.base is not None:
                 step = self._step(device_time, readings.base.token, whole=gap is None)
                 self._device_last = (readings.base.token, float(device_time[-1]), step)
@@ -134,8 +135,7 @@ class StreamBook:
         n = len(device_time)
         if n > 1:
             return float(device_time[-1] - device_time[0]) / (n - 1)
-        known, rate = self._device_last, self.header.stream.rate
-        nominal = 1 / rate if rate else 0.0
+        known, nominal = self._device_last, self._interval or 0.0
         if known is None or known[0] != token:
             return nominal
         step = known[2] or nominal
@@ -159,8 +159,8 @@ class StreamBook:
             learn = clock.offset if readings.fresh else clock.present
             offset = learn(float(readings.device_time[-1]), at / 1e9)
             seconds = np.add(readings.device_time, offset)
-        elif self.header.stream.rate:
-            interval = 1.0 / self.header.stream.rate
+        elif self._interval is not None:
+            interval = self._interval
             newest = (first + n - 1) * interval
             offset = self._index_clock.offset(newest, at / 1e9)
             if n == 1:
