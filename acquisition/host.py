@@ -1,12 +1,19 @@
-"""What the daemon asks of its operating system: file descriptors, the boot's name, and systemd's watchdog."""
+"""What the daemon asks of its operating system: signals, file descriptors, the boot's name, and systemd's watchdog."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import resource
+import signal
 import socket
 from pathlib import Path
+
+
+def endings() -> tuple[signal.Signals, ...]:
+    """The signals that end a run in order: SIGTERM, SIGINT, and SIGHUP of a terminal that closes, but under nohup."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT) if kept else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def raise_descriptor_limit() -> None:

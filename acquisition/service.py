@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import platform
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -112,7 +111,7 @@ class Service:
                 {**dict.fromkeys(REQUESTS, order), **conductor.answers, known.REQUEST: self._forgetting(store)},
             )
             with contextlib.ExitStack() as stack:
-                for number in (signal.SIGTERM, signal.SIGINT):
+                for number in host.endings():
                     loop.add_signal_handler(number, self.stop)
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,10 +18,14 @@ from pathlib import Path
 
 import click
 
-from acquisition import assets
-from acquisition.errors import PerfusionError
+from acquisition import assets, host
+from acquisition.errors import PerfusionError, StoreError
 
 END = 5.0
+SCENARIOS = ("rest", "porh", "heating", "walk-constant", "walk-gs", "o2-challenge", "tour")
+CLASSES = ("healthy", "diabetic", "claudicant", "cli")
+"""What `perfusion simulate` knows too; here it is refused before anything is started."""
+
 SIMULATORS = (sys.executable, "-P", "-m", "simulators")
 """The command of a simulator; what lies in the working directory is not taken for a module of it."""
 
@@ -38,9 +43,11 @@ def simulate(arguments: tuple[str, ...]) -> None:
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the record in this folder.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the live page (default 8080, else a free one).")
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
-@click.option("--scenario", default="tour", help="What happens on the bench.", show_default=True)
-@click.option("--class", "kind", default="healthy", help="healthy, diabetic, claudicant or cli.", show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--scenario", type=click.Choice(SCENARIOS), default="tour", help="What happens.", show_default=True)
+@click.option(
+    "--class", "kind", type=click.Choice(CLASSES), default="healthy", help="Who takes part.", show_default=True
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the participant and of every chance.")
 @click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Run everything faster.")
 def demo(
     seconds: float | None,
@@ -53,6 +60,7 @@ def demo(
     speed: float,
 ) -> int:
     """Show a simulated bedside: laser Doppler, TcPO2 and treadmill, through the real drivers, with the live page."""
+    _end_in_order()
     t0 = time.time()
     common = [
         "--scenario", scenario, "--class", kind, "--seed", str(seed), "--speed", str(speed), "--t0", f"{t0:.6f}",
@@ -80,7 +88,8 @@ def demo(
         values = {name: _address(name, process) for name, process in started.items()}
         for name, value in {**values, "page": str(_page_port(port))}.items():
             text = text.replace(f"@{name}@", value)
-        (folder / "demo.toml").write_text(text, "utf-8")
+        with _writing(folder):
+            (folder / "demo.toml").write_text(text, "utf-8")
         config = load(folder / "demo.toml")
         click.echo(f"record: {config.store / 'record.db'}")
         return serve(config, seconds, speed, t0, None, announce)
@@ -88,11 +97,32 @@ def demo(
 
 def _folder(stack: contextlib.ExitStack, data: Path | None) -> Path:
     if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
+        with _writing(data):
+            data.mkdir(parents=True, exist_ok=True)
         return data
     folder = Path(tempfile.mkdtemp(prefix="perfusion-demo-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})", str(folder), "a wrong path or a full disk", "choose another --data"
+        ) from error
+
+
+def _end_in_order() -> None:
+    """Until the service runs, whatever ends this process lets it clean up."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in host.endings():
+        signal.signal(number, interrupt)
 
 
 def _page_port(port: int | None) -> int:

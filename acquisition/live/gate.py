@@ -34,7 +34,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
-        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
+        places = (f":{port}", "") if port == 80 else (f":{port}",)  # browsers leave the usual port away
+        self._hosts = {f"{name}{place}".encode() for name in ("127.0.0.1", "localhost", "[::1]") for place in places}
         self._origins = {b"http://" + host for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

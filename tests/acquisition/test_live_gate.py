@@ -1,9 +1,11 @@
 """The page's gate: who may ask, how, and with which answer; over real sockets."""
 
+import asyncio
 import socket
 
 import pytest
 
+from acquisition.live.gate import Gate
 from tests.live_bench import LiveBench
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -113,6 +115,21 @@ def test_no_hostile_origin_is_accepted(port):
     host = f"127.0.0.1:{port}"
     assert [o for o in origins if ask(port, f"Host: {host}", f"Origin: {o}")[0] == 200] == []
     assert [o for o in origins if knock(port, host, o) == 101] == []
+
+
+@pytest.mark.parametrize(("port", "status"), [(80, 200), (8080, 421)])
+def test_only_on_the_usual_port_a_browser_names_none(port, status):
+    seen = []
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        seen.append(message)
+
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
+    asyncio.run(Gate(app, port)({"type": "http", "method": "GET", "headers": headers}, None, send))
+    assert seen[0]["status"] == status
 
 
 def test_a_header_that_comes_twice_or_not_at_all_is_refused(port):

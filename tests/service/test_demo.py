@@ -1,11 +1,18 @@
 """`perfusion demo`, as a newcomer runs it: three instruments, and a record that is left behind or removed."""
 
 import json
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
-from tests.service.bench import children, demo, perfusion
+import pytest
+
+from acquisition.cli.bench import CLASSES, SCENARIOS
+from simulators import scenarios
+from simulators.phenotypes import PHENOTYPES
+from tests.service.bench import PERFUSION, children, demo, perfusion
 
 
 def test_it_ends_by_itself_and_leaves_a_whole_record(tmp_path):
@@ -35,10 +42,33 @@ def test_a_killed_demo_leaves_no_orphan(tmp_path):
         assert not [name for name, pid in started.items() if Path(f"/proc/{pid}").exists()]
 
 
-def test_the_record_is_removed_where_no_folder_was_named():
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_record_is_removed_where_no_folder_was_named(tmp_path, monkeypatch, ending):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with demo() as (process, _):
-        record = next(Path("/tmp").glob("perfusion-demo-*/demo.toml"), None)
-        assert record is not None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(15) in (0, 130)
-    assert not record.exists()
+        assert [*tmp_path.glob("perfusion-demo-*/demo.toml")]
+        process.send_signal(ending)
+        assert process.wait(15) == 0
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_demo_that_is_ended_at_its_start_leaves_nothing(tmp_path):
+    process = subprocess.Popen([*PERFUSION, "demo"], env={**os.environ, "TMPDIR": str(tmp_path)})
+    while not [*tmp_path.iterdir()]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(15) == 130
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_can_be_shown_is_what_can_be_simulated():
+    assert set(SCENARIOS) == set(scenarios.SCENARIOS)
+    assert set(CLASSES) == set(PHENOTYPES)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_words():
+    ended = perfusion("demo", "--no-browser", "--for", "1", "--data", "/proc/nowhere")
+    assert ended.returncode == 1
+    assert "/proc/nowhere: cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
