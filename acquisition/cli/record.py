@@ -38,7 +38,7 @@ PATH = click.argument("path", metavar="DIR-OR-FILE", type=click.Path(path_type=P
 @click.option(
     "--quality", type=click.Choice(["row", "each"]), default="row", help="One quality a row, or one a channel."
 )
-@click.option("--every", help="With --csv: the means of each such time (500ms, 10s, 1m, 1h).")
+@click.option("--every", help="The means of each such time (500ms, 10s, 1m, 1h), as CSV.")
 @click.option("--local", is_flag=True, help="Times in this machine's zone.")
 def query(
     path: Path,
@@ -58,8 +58,8 @@ def query(
     interval = None if every is None else _interval(every)
     if as_csv and as_json:
         raise click.UsageError("--csv gives the samples, --json the streams: one of them")
-    if interval is not None and not as_csv:
-        raise click.UsageError("--every needs --csv")
+    if as_json and (as_csv or interval is not None):
+        raise click.UsageError("--json shows the streams; --csv and --every show samples")
     with Store(path) as store:
         streams = [
             info
@@ -71,7 +71,7 @@ def query(
         if (device or stream or channels) and not streams:
             held = ", ".join(f"{i.device}/{i.stream}" for i in store.streams()) or "nothing"
             raise click.UsageError(f"{path}: the record has no such stream; it holds: {held}")
-        if as_csv and interval is not None:
+        if interval is not None:
             _write_means(store, streams, channels, begin, end, interval, quality == "each", local)
         elif as_csv:
             _write_csv(store, streams, channels, begin, end, quality == "each", local)

@@ -108,6 +108,12 @@ CREATE TABLE cursor (
 ) STRICT, WITHOUT ROWID;
 """
 
+GUARD = """
+CREATE TRIGGER IF NOT EXISTS event_is_new BEFORE INSERT ON event WHEN NEW.id <= (SELECT max(id) FROM event)
+BEGIN SELECT raise(ABORT, 'events are final'); END;
+"""
+"""REPLACE fires no trigger of a DELETE (SQLite, CREATE TRIGGER): what it would overwrite is refused before."""
+
 
 def locate(path: Path) -> Path:
     """The record's file, given it or its folder; StoreError where there is none."""
@@ -134,6 +140,7 @@ def open_writer(file: Path, *, create: bool = True, vfs: str = "") -> apsw.Conne
         connection.pragma("synchronous", "full")
         connection.pragma("foreign_keys", False)
         _upgrade(connection)
+        connection.execute(GUARD)
         _empty_log(connection)
     except apsw.Error as error:
         _shut(connection)

@@ -159,7 +159,13 @@ def test_an_edited_event_is_named(directory):
 
 
 def test_the_file_itself_refuses_to_change_or_remove_events(directory):
-    for statement in ("UPDATE event SET time = 0", "DELETE FROM event"):
+    for statement in (
+        "UPDATE event SET time = 0",
+        "DELETE FROM event",
+        "REPLACE INTO event SELECT id, 0, kind, device, stream, body, hash FROM event WHERE id = 2",
+        "UPDATE OR REPLACE event SET id = 3 WHERE id = 2",
+        "INSERT INTO event SELECT 0, time, kind, device, stream, body, hash FROM event WHERE id = 2",
+    ):
         with pytest.raises(apsw.ConstraintError):
             spoil(directory, statement)
 

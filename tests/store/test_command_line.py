@@ -276,8 +276,9 @@ def test_every_counts_from_the_start_that_was_asked_for_and_stops_at_the_end(dir
 def test_every_says_what_it_takes(directory, call):
     with pytest.raises(Exception, match="no time such as 10s"):
         call("query", directory, "--csv", "--every", "often")
-    with pytest.raises(Exception, match="--every needs --csv"):
-        call("query", directory, "--every", "10s")
+    with pytest.raises(Exception, match="--json shows the streams"):
+        call("query", directory, "--json", "--every", "10s")
+    assert call("query", directory, "--every", "10s") == call("query", directory, "--csv", "--every", "10s")
 
 
 def test_the_head_is_shown_and_compared_with_one_noted_earlier(directory, call):
