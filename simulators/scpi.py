@@ -17,7 +17,9 @@ ERRORS = {
     -108: "Parameter not allowed",
     -109: "Missing parameter",
     -113: "Undefined header",
+    -211: "Trigger ignored",
     -213: "Init ignored",
+    -214: "Trigger deadlock",
     -221: "Settings conflict",
     -222: "Data out of range",
     -224: "Illegal parameter value",
@@ -117,7 +119,7 @@ class Scpi:
         answers = []
         path = ""
         for unit in _split(message.decode("latin-1"), ";"):
-            header, _, rest = unit.strip().partition(" ")
+            header, *rest = unit.split(maxsplit=1)[:2] or [""]
             if not header:
                 continue
             if not unit.isascii():
@@ -132,7 +134,7 @@ class Scpi:
                 self.complain(-113)
                 continue
             try:
-                answer = handler([part.strip() for part in _split(rest, ",")] if rest.strip() else [])
+                answer = handler([part.strip() for part in _split(rest[0], ",")] if rest else [])
             except Complaint as error:
                 self.complain(error.number)
                 continue
@@ -220,9 +222,11 @@ def one(parameters: list[str]) -> str:
     return parameters[0]
 
 
-def number(text: str, low: float, high: float) -> float:
-    """A number within limits, INFinity, MINimum and MAXimum too; Complaint where it is none."""
+def number(text: str, low: float, high: float, default: float | None = None) -> float:
+    """A number within limits; INFinity, MINimum, MAXimum and, where there is one, DEFault too; else a Complaint."""
     words = {"INF": 9.9e37, "INFINITY": 9.9e37, "MIN": low, "MINIMUM": low, "MAX": high, "MAXIMUM": high}
+    if default is not None:
+        words |= {"DEF": default, "DEFAULT": default}
     try:
         value = words.get(text.upper())
         value = float(text) if value is None else value

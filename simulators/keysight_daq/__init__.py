@@ -10,13 +10,14 @@ import msgspec
 import numpy as np
 
 from acquisition.model import Floats
-from drivers.keysight_daq.answers import Block, Identity, ScanList
-from drivers.keysight_daq.models import MODELS, NPLCS, RANGES
+from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, ScanList
+from drivers.keysight_daq.models import MAINS, MODELS, NPLCS, RANGES
 from simulators.instrument import Example, Instrument, Plan, no_ledger
 from simulators.keysight_daq.formats import Formats, clock_time, date_time
 from simulators.keysight_daq.memory import Memory
+from simulators.keysight_daq.panel import front_panel
 from simulators.keysight_daq.parameters import among, count, scan_list, word
-from simulators.keysight_daq.scan import ENDLESS, Scan, Settings
+from simulators.keysight_daq.scan import ENDLESS, RESOLUTION, Scan, Settings
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
 from simulators.wiring import Terminal, Wiring, usual, wire
 
@@ -53,7 +54,7 @@ class KeysightDaqSimulator(Instrument):
     not_modelled = (
         "FORMat:DATA REAL of scans and in 32 bits, alarms, scaling, other functions than DC volts",
         "the integration time that a resolution given to CONFigure or MEASure chooses",
-        "settling, noise and crosstalk of the inputs",
+        "settling, noise and crosstalk of the inputs: channel and trigger delays are taken and have no effect",
         "service requests",
     )
 
@@ -160,24 +161,20 @@ class KeysightDaqSimulator(Instrument):
         on = self._scpi.on
         on("*RST", lambda _: self._restore())
         on("*OPC?", lambda _: None if self.scan.started is not None and self.scan.limit == ENDLESS else b"1")
-        on("ABORt", lambda _: self.scan.stop())
+        on("ABORt", lambda _: self.scan.abort())
         on("INITiate[:IMMediate]", lambda _: self.scan.start(self._at))
-        on("CONFigure:VOLTage[:DC]", self._configure)
-        on("MEASure:VOLTage[:DC]?", self._measure_once)
+        on("*TRG", lambda _: self.scan.trigger(self._at))
+        on("CONFigure[:VOLTage][:DC]", self._configure)
+        on("MEASure[:VOLTage][:DC]?", self._measure_once)
         on("READ?", lambda _: self._read())
-        on("FETCh?", lambda _: self._held())
-        on("[SENSe:]VOLTage[:DC]:NPLC", self._setter("nplc", lambda text: among(text, NPLCS)))
-        on("[SENSe:]VOLTage[:DC]:RANGe", self._setter("range", lambda text: among(text, RANGES)))
-        on("[SENSe:]VOLTage[:DC]:ZERO:AUTO", self._setter("autozero", lambda text: switch([text])))
-        on("[SENSe:]VOLTage[:DC]:NPLC?", lambda _: b"%+.8E" % self.scan.settings.nplc)
-        on("[SENSe:]VOLTage[:DC]:RANGe?", lambda _: b"%+.8E" % self.scan.settings.range)
-        on("[SENSe:]VOLTage[:DC]:ZERO:AUTO?", lambda _: b"%d" % self.scan.settings.autozero)
+        on("FETCh?", lambda _: self._held_when_done())
+        self._voltmeter_commands()
         on("TRIGger:SOURce", self._setter("source", lambda text: word(text, ("IMM", "TIM", "BUS"))))
         on("TRIGger:TIMer", self._setter("timer", lambda text: round(number(text, 0, 359_999), 3)))
         on("TRIGger:COUNt", self._setter("count", count))
         on("TRIGger:SOURce?", lambda _: self.scan.settings.source.encode())
-        on("TRIGger:TIMer?", lambda _: b"%+.8E" % self.scan.settings.timer)
-        on("TRIGger:COUNt?", lambda _: b"%+.8E" % self.scan.settings.count)
+        on("TRIGger:TIMer?", self._asker(lambda: self.scan.settings.timer, 0, 359_999))
+        on("TRIGger:COUNt?", self._asker(lambda: self.scan.settings.count, 1, OVERLOAD, 1))
         on("R?", lambda p: self._fetch(p, True))
         on("DATA:REMove?", lambda p: self._fetch(p, False))
         on("DATA:POINts?", lambda _: b"%+d" % len(self._memory))
@@ -191,6 +188,23 @@ class KeysightDaqSimulator(Instrument):
         else:
             self._sample_commands()
 
+    def _voltmeter_commands(self) -> None:
+        """What is set up of the converter; a query answers once for each channel that it lists."""
+        on, volts = self._scpi.on, "[SENSe:]VOLTage[:DC]"
+        on(f"{volts}:NPLC", self._setter("nplc", lambda text: among(text, NPLCS, 1.0), aperture=None))
+        on(f"{volts}:NPLC?", self._asker(lambda: self.scan.settings.nplc, NPLCS[0], NPLCS[-1], 1.0))
+        on(f"{volts}:RESolution", self._setter("nplc", self._integration_for, aperture=None))
+        on(f"{volts}:RESolution?", self._asker(lambda: self.scan.settings.resolution))
+        on(f"{volts}:RANGe[:UPPer]", self._setter("range", lambda text: among(text, RANGES, 10.0), autorange=False))
+        on(f"{volts}:RANGe[:UPPer]?", self._asker(lambda: self.scan.settings.range, RANGES[0], RANGES[-1], 10.0))
+        on(f"{volts}:RANGe:AUTO", self._setter("autorange", lambda text: text.upper() != "ONCE" and switch([text])))
+        on(f"{volts}:RANGe:AUTO?", self._teller(lambda: b"%d" % self.scan.settings.autorange))
+        on(f"{volts}:ZERO:AUTO", self._setter("autozero", lambda text: text.upper() != "ONCE" and switch([text])))
+        on(f"{volts}:ZERO:AUTO?", self._teller(lambda: b"%d" % self.scan.settings.autozero))
+        on("[SENSe:]FUNCtion[:ON]", self._setter("function", _function))
+        on("[SENSe:]FUNCtion[:ON]?", self._teller(lambda: b'"VOLT"'))
+        on("CONFigure?", self._teller(self._configured))
+
     def _scan_commands(self) -> None:
         on = self._scpi.on
         on("ROUTe:SCAN", lambda p: self._set_scan(scan_list(one(p))))
@@ -200,6 +214,9 @@ class KeysightDaqSimulator(Instrument):
             on("ROUTe:SCAN:ADD", lambda p: self._set_scan(self.scan.settings.terminals + scan_list(one(p))))
         on("SYSTem:TIME:SCAN?", lambda _: self._scan_time())
         on("SYSTem:CTYPe?", self._card_type)
+        on("INSTrument:DMM[:INSTalled]?", lambda _: b"1")
+        on("ROUTe:CHANnel:DELay", lambda p: None if p else _missing())
+        on("ROUTe:CHANnel:DELay:AUTO", lambda p: None if p else _missing())
         on("FORMat:READing:TIME:TYPE", self._set_time_type)
         on("FORMat:READing:TIME:TYPE?", lambda _: b"REL" if self._formats.relative else b"ABS")
         for name in Formats.FIELDS:
@@ -209,26 +226,77 @@ class KeysightDaqSimulator(Instrument):
     def _sample_commands(self) -> None:
         on = self._scpi.on
         on("SAMPle:SOURce", self._setter("sample_source", lambda text: word(text, ("IMM", "TIM"))))
-        on("SAMPle:TIMer", self._setter("sample_timer", lambda text: round(number(text, 2e-5, 3600), 6)))
-        on("SAMPle:COUNt", self._setter("sample_count", lambda text: number(text, 1, 1e9)))
+        on("SAMPle:TIMer", self._setter("sample_timer", self._sample_timer))
+        on("SAMPle:COUNt", self._setter("sample_count", lambda text: number(text, 1, 1e9, 1)))
         on("SAMPle:SOURce?", lambda _: self.scan.settings.sample_source.encode())
-        on("SAMPle:TIMer?", lambda _: b"%+.8E" % self.scan.settings.sample_timer)
-        on("SAMPle:COUNt?", lambda _: b"%+d" % self.scan.settings.sample_count)
+        on("SAMPle:TIMer?", lambda p: b"%+.8E" % (self._sample_timer(one(p)) if p else self.scan.settings.sample_timer))
+        on("SAMPle:COUNt?", self._asker(lambda: self.scan.settings.sample_count, 1, 1e9, 1, b"%+d"))
+        on("[SENSe:]VOLTage[:DC]:APERture", self._setter("aperture", lambda text: number(text, 2e-5, 2.0)))
+        on("[SENSe:]VOLTage[:DC]:APERture?", self._asker(self._aperture, 2e-5, 2.0))
+        on("[SENSe:]VOLTage[:DC]:APERture:ENABled", self._setter("aperture", self._aperture_enabled))
+        front_panel(self._scpi)
         on("FORMat[:DATA]", self._set_data_format)
         on("FORMat[:DATA]?", lambda _: b"REAL,+64" if self._formats.binary else b"ASC,+9")
         on("FORMat:BORDer", self._set_order)
         on("FORMat:BORDer?", lambda _: b"SWAP" if self._formats.swapped else b"NORM")
-        on("[SENSe:]VOLTage[:DC]:APERture:ENABled?", lambda _: b"0")
+        on("[SENSe:]VOLTage[:DC]:APERture:ENABled?", lambda _: b"%d" % (self.scan.settings.aperture is not None))
 
-    def _setter(self, name: str, parse: Callable[[str], object]) -> Callable[[list[str]], None]:
-        """A command that sets an attribute; a channel list after its value is heard and ignored."""
+    def _setter(self, name: str, parse: Callable[[str], object], **others: object) -> Callable[[list[str]], None]:
+        """A command that sets an attribute, and others with it; a channel list after its value is heard and ignored."""
 
         def set_value(parameters: list[str]) -> None:
-            value = parse(one([p for p in parameters if not p.startswith("(@")]))
+            values = {name: parse(one([p for p in parameters if not p.startswith("(@")])), **others}
             self._rest()
-            setattr(self.scan.settings, name, value)
+            for attribute, value in values.items():
+                setattr(self.scan.settings, attribute, value)
 
         return set_value
+
+    def _teller(self, answer: Callable[[], bytes]) -> Callable[[list[str]], bytes]:
+        """A query that is answered once for each channel that it lists, or once."""
+        return lambda parameters: b",".join([answer()] * max(sum(len(scan_list(p)) for p in parameters), 1))
+
+    def _asker(
+        self,
+        value: Callable[[], float],
+        low: float | None = None,
+        high: float | None = None,
+        default: float | None = None,
+        how: bytes = b"%+.8E",
+    ) -> Callable[[list[str]], bytes]:
+        """A query for a number, or for the least, the greatest or the usual one."""
+
+        def ask(parameters: list[str]) -> bytes:
+            bounds = {"MIN": low, "MAX": high, "DEF": default}
+            words = [p.upper()[:3] for p in parameters if not p.startswith("(@")]
+            found = value() if not words else bounds.get(words[0])
+            if found is None or len(words) > 1:
+                raise Complaint(-224)
+            return self._teller(lambda: how % found)([p for p in parameters if p.startswith("(@")])
+
+        return ask
+
+    def _configured(self) -> bytes:
+        settings = self.scan.settings
+        return b'"VOLT %+.6E,%+.6E"' % (settings.range, settings.resolution)
+
+    def _integration_for(self, text: str) -> float:
+        """The shortest integration whose step, V, is as small as what is asked for."""
+        span, steps = self.scan.settings.range, [RESOLUTION[nplc] for nplc in NPLCS]
+        wanted = number(text, span * steps[-1], span * steps[0], span * RESOLUTION[1.0])
+        return next(nplc for nplc in NPLCS if span * RESOLUTION[nplc] <= wanted * (1 + 1e-9))
+
+    def _sample_timer(self, text: str) -> float:
+        """Seconds between samples; the least that is recommended lets each be integrated."""
+        least = 2e-5 if text.upper()[:3] not in ("MIN", "DEF") else max(self.scan.settings.integration, 2e-5)
+        return round(number(text, least, 3600.0, max(least, 1.0)), 6)
+
+    def _aperture(self) -> float:
+        settings = self.scan.settings
+        return settings.nplc / MAINS if settings.aperture is None else settings.aperture
+
+    def _aperture_enabled(self, text: str) -> float | None:
+        return self._aperture() if switch([text]) else None
 
     def _format_setter(self, name: str) -> Callable[[list[str]], None]:
         def set_format(parameters: list[str]) -> None:
@@ -242,7 +310,7 @@ class KeysightDaqSimulator(Instrument):
 
     def _rest(self) -> None:
         """End the scan and forget its readings, as every change of what triggers it does."""
-        self.scan.stop()
+        self.scan.abort()
         self._memory.clear()
 
     def _configure(self, parameters: list[str]) -> None:
@@ -250,11 +318,12 @@ class KeysightDaqSimulator(Instrument):
         values = [p for p in parameters if not p.startswith("(@")]
         if self._model.scans and not listed:
             raise Complaint(-109)
-        chosen = 10.0 if not values or values[0].upper() in ("AUTO", "DEF") else among(values[0], RANGES)
+        chosen = 10.0 if not values or values[0].upper() in ("AUTO", "DEF") else among(values[0], RANGES, 10.0)
         settings = self.scan.settings
         terminals = scan_list(listed[0]) if listed else settings.terminals
         self._rest()
-        settings.range, settings.nplc, settings.autozero = chosen, 1.0, True
+        settings.range, settings.nplc, settings.autozero, settings.aperture = chosen, 1.0, True, None
+        settings.autorange = not values or values[0].upper() in ("AUTO", "DEF")
         settings.source, settings.count = "IMM", 1.0
         settings.timer = 1.0 if self.plan.name == "34980a" else 0.0
         self._formats.fields = dict.fromkeys(Formats.FIELDS, False)
@@ -288,6 +357,8 @@ class KeysightDaqSimulator(Instrument):
 
     def _read(self) -> None:
         """Measure all that is set up, and answer when that is done."""
+        if self.scan.settings.source == "BUS":
+            raise Complaint(-214)
         self.scan.start(self._at)
         if self.scan.limit == ENDLESS:
             self.scan.stop()
@@ -295,6 +366,17 @@ class KeysightDaqSimulator(Instrument):
         takes = self.scan.takes
         self.scan.measure(self._at + takes + 1e-6)
         self._answer(self._held() + b"\n", takes)
+
+    def _held_when_done(self) -> bytes | None:
+        """All readings in memory, when a scan that has an end is over."""
+        scan = self.scan
+        if scan.started is None or scan.limit == ENDLESS:
+            return self._held()
+        takes = scan.started + scan.takes + 1e-6
+        missing = takes - self._at
+        scan.measure(takes)
+        self._answer(self._held() + b"\n", missing)
+        return None
 
     def _held(self) -> bytes:
         """All readings in memory, which stay there."""
@@ -344,6 +426,17 @@ class KeysightDaqSimulator(Instrument):
         if slot not in {self._model.slot(terminal) for terminal in self._wired}:
             return b"Keysight Technologies,0,0,0"
         return b"Keysight Technologies,%s,%s,1.00" % (self._card.encode(), self._options.serial.encode())
+
+
+def _missing() -> None:
+    raise Complaint(-109)
+
+
+def _function(text: str) -> str:
+    """DC volts, the only function; Complaint for any other."""
+    if text.strip("\"'").upper() not in ("VOLT", "VOLTAGE", "VOLT:DC", "VOLTAGE:DC"):
+        raise Complaint(-224)
+    return "VOLT"
 
 
 def _usual(name: str) -> tuple[Terminal, ...]:

@@ -14,9 +14,9 @@ def scan_list(text: str) -> tuple[int, ...]:
         raise Complaint(-102) from None
 
 
-def among(text: str, allowed: tuple[float, ...]) -> float:
+def among(text: str, allowed: tuple[float, ...], default: float) -> float:
     """The smallest allowed value that is not less than the one asked for."""
-    value = number(text, 0.0, allowed[-1])
+    value = number(text, 0.0, allowed[-1], default)
     return next(each for each in allowed if each >= value)
 
 
@@ -30,4 +30,4 @@ def word(text: str, words: tuple[str, ...]) -> str:
 
 def count(text: str) -> float:
     """How many triggers, INFinity too."""
-    return number(text, 1, OVERLOAD)
+    return number(text, 1, OVERLOAD, 1)

@@ -22,11 +22,24 @@ class Settings:
     """What is set up, as after power-on or *RST."""
 
     def __init__(self, scans: bool) -> None:
-        self.range, self.nplc, self.autozero = 10.0, 1.0, True
+        self.function = "VOLT"
+        self.range, self.nplc, self.autozero, self.autorange = 10.0, 1.0, True, False
+        self.aperture: float | None = None
         self.terminals: tuple[int, ...] = () if scans else (1,)
         self.source, self.timer, self.count = "IMM", 0.0, 1.0
         self.sample_source, self.sample_timer, self.sample_count = "IMM", 0.001, 1.0
         self.threshold = 1
+
+    @property
+    def integration(self) -> float:
+        """Seconds that one reading takes beyond the shortest integration."""
+        one = self.nplc / MAINS if self.aperture is None else self.aperture
+        return max(one - NPLCS[0] / MAINS, 0.0) * (2 if self.autozero else 1)
+
+    @property
+    def resolution(self) -> float:
+        """The converter's step, V."""
+        return self.range * RESOLUTION[self.nplc]
 
 
 class Scan:
@@ -37,6 +50,7 @@ class Scan:
         self.started: float | None = None
         self.limit = ENDLESS
         self.cycles = 0
+        self.triggers = 0.0
         self._model = model
         self._card = card
         self._wiring = wiring
@@ -53,29 +67,43 @@ class Scan:
         return self.limit / len(self.settings.terminals) * self._period
 
     def start(self, at: float) -> None:
-        """Begin anew with an empty memory; Complaint where that cannot be."""
+        """Begin anew with an empty memory, or wait for a trigger of the bus; Complaint where that cannot be."""
         settings, scpi = self.settings, self._scpi
-        if self.started is not None:
+        if self.started is not None or self.triggers:
             raise Complaint(-213)
         if not settings.terminals:
             raise Complaint(-221)
         self._memory.clear()
         scpi.questionable.set(self._model.overflow | TIMING_VIOLATED, False)
         scpi.operation.set(THRESHOLD, False)
+        if settings.source == "BUS":
+            self.triggers = settings.count
+        else:
+            self._begin(at, settings.count)
+
+    def trigger(self, at: float) -> None:
+        """Take what one trigger of the bus asks for; Complaint where none is waited for."""
+        if not self.triggers or self.started is not None:
+            raise Complaint(-211)
+        self.triggers -= 1
+        self._begin(at, 1.0)
+
+    def _begin(self, at: float, count: float) -> None:
+        settings, scpi = self.settings, self._scpi
         scpi.operation.set(SCANNING, True)
-        integration = (settings.nplc - NPLCS[0]) / MAINS * (2 if settings.autozero else 1)
+        integration = settings.integration
         if self._model.scans:
             self._step = 1 / SPEEDS[CARDS.get(self._card, "solid state")] + integration
             # A timer shorter than the sweep is accepted, and the sweep takes its time.
             timer = settings.timer if settings.source == "TIM" else 0.0
             self._period = max(timer, len(settings.terminals) * self._step)
-            self.limit = ENDLESS if settings.count >= OVERLOAD else settings.count * len(settings.terminals)
+            self.limit = ENDLESS if count >= OVERLOAD else count * len(settings.terminals)
         else:
             self._step = 0.0
             self._period = settings.sample_timer if settings.sample_source == "TIM" else max(integration, 1e-4)
             if self._period < integration:
                 scpi.questionable.set(TIMING_VIOLATED, True)
-            self.limit = settings.sample_count * min(settings.count, 1e9)
+            self.limit = settings.sample_count * min(count, 1e9)
         self._taken = 0
         self.started = at
 
@@ -88,6 +116,11 @@ class Scan:
                 self._scpi.complete()
         self.started = None
         self._scpi.operation.set(SCANNING, False)
+
+    def abort(self) -> None:
+        """End the scan and wait for no trigger."""
+        self.triggers = 0.0
+        self.stop()
 
     def measure(self, at: float) -> None:
         """Take the readings that are due at `at`, in one block."""
@@ -132,7 +165,7 @@ class Scan:
         """What the converter makes of a terminal at the given seconds (n,) -> V; fewer where a recording ends."""
         volts = self._wiring.volts(terminal, at, self._rows_gone + sweep)
         volts = np.nan_to_num(volts, posinf=2 * self.settings.range)
-        step = self.settings.range * RESOLUTION[self.settings.nplc]
+        step = self.settings.resolution
         quantised: Floats = np.rint(volts / step) * step
         quantised[np.abs(volts) > 1.2 * self.settings.range] = OVERLOAD
         return quantised
