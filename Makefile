@@ -46,10 +46,10 @@ validate: .venv/test
 	$(BIN)/python -m benchmarks.validate
 
 proof: .venv/test .venv/system validate
-	$(BIN)/pytest -m proof --timeout 3600
+	$(BIN)/pytest -m proof -n 2 --dist worksteal --timeout 3600
 
 soak: .venv/test .venv/system
-	$(BIN)/pytest -m "soak or proof" --timeout 36000
+	$(BIN)/pytest -m "soak or proof" -n 2 --dist worksteal --timeout 36000
 
 lock: .venv/runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
