@@ -27,19 +27,13 @@ from benchmarks.rows import Row, against_truth, alone, rounded
 from simulators.flowmotion import BANDS
 from simulators.phenotypes import PHENOTYPES
 from simulators.physiology import Participant
-from tests.service.bench import ENTRIES, Bench, streaming
+from tests.service.bench import ENTRIES, WITH_CUFF, Bench, streaming
 
 SECOND = 1_000_000_000
 LEADS = (5.0, 15.0, 30.0, 60.0)
 """Seconds on the wall for everything to be up before the scenario begins: the next one for another try."""
 NOTHING: Mapping[str, Any] = {"devices": ()}
-CUFF = """
-        [[device.channel]]
-        input = 103
-        signal = "cuff_pressure"
-        profile = "cuff-pressure-100mmhg-per-volt"
-        """
-ENTRY = {**ENTRIES, "daq970a": ENTRIES["daq970a"] + CUFF}
+ENTRY = {**ENTRIES, "daq970a": WITH_CUFF}
 ABI = {"healthy": 1.1, "diabetic": 1.0, "claudicant": 0.65, "cli": 0.4}
 """Of the left leg, entered as pressures; it decides how long a peak is searched."""
 TIME_CONSTANT = 0.2

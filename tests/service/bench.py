@@ -53,6 +53,15 @@ ENTRIES = {
         options = {{ baud = 9600, unit = "mmHg", interval = 0.2 }}
         """,
 }
+WITH_CUFF = (
+    ENTRIES["daq970a"]
+    + """
+        [[device.channel]]
+        input = 103
+        signal = "cuff_pressure"
+        profile = "cuff-pressure-100mmhg-per-volt"
+        """
+)
 LINKS = {
     "daq970a": ("--hislip", "127.0.0.1:0"),
     "intellivue": ("--pty",),

@@ -11,27 +11,11 @@ from acquisition.signals.porh import porh
 from acquisition.signals.result import Trace
 from acquisition.store import check
 from simulators.physiology import Participant
-from tests.service.bench import Bench, demo, perfusion, streaming
+from tests.service.bench import WITH_CUFF, Bench, demo, perfusion, streaming
 from tests.service.technician import Technician, later, truth
 
 SPEED = 20
 FLUX = "ldf/flux/flux"
-CUFF = """
-    [[device]]
-    name = "ldf"
-    driver = "daq970a"
-    resource = "{address}"
-    simulated = true
-    options = {{ interval = 0.05 }}
-    [[device.channel]]
-    input = 101
-    signal = "flux"
-    profile = "adinstruments-blood-flowmeter"
-    [[device.channel]]
-    input = 103
-    signal = "cuff_pressure"
-    profile = "cuff-pressure-100mmhg-per-volt"
-    """
 
 
 def of_the_signal(kind, seed):
@@ -82,7 +66,7 @@ def test_a_daemon_killed_in_the_occlusion_goes_on_and_comes_to_the_same_outcome(
         t0 = time.time()
         common = ("--speed", SPEED, "--t0", f"{t0:.6f}")
         bench.simulate("daq970a", "--scenario", "porh", "--seed", 3, *common)
-        bench.write({"daq970a": CUFF})
+        bench.write({"daq970a": WITH_CUFF})
         daemons = [bench.run(*common)]
         daemons[0].until(bench.store, streaming)
 
