@@ -2,8 +2,9 @@
 
 Times are processor time, which other work on the machine changes least.
 
-The others return the whole scalogram, which band powers do not need: their times are for more work. Agreement is the
-largest relative difference of a band energy (`voice`: of a single voice) from the full-rate transform.
+The others return the whole scalogram (fCWT, where it is installed, in single precision), which band powers do not
+need: their times are for more work. Agreement is the largest relative difference of a band energy (`voice`: of a single
+voice) from the full-rate transform.
 """
 
 from __future__ import annotations
@@ -84,7 +85,11 @@ def _bands() -> list[dict[str, Any]]:
     ms, found = _timed(lambda: direct.powers(x))
     row("perfusion, direct", ms, found.mean[0], "octave-decimated inverse transforms")
     row("plain FFT", plain, expected, "139 inverse transforms at 40 Hz")
-    for name, peer in (("PyWavelets", peers.pywavelets), ("ssqueezepy", peers.ssqueezepy)):
+    for name, peer in (
+        ("PyWavelets", peers.pywavelets),
+        ("ssqueezepy", peers.ssqueezepy),
+        ("fCWT", peers.fcwt),
+    ):
         try:
             ms, voices = _timed(partial(peer, x, RATE, plan), 2)
         except ImportError:

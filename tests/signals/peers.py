@@ -29,6 +29,17 @@ def ssqueezepy(x, rate, plan, pad=0):
     return means(w[:, pad : pad + len(x)] / scale, plan)
 
 
+def fcwt(x, rate, plan):
+    """fCWT's Morlet in single precision; its bandwidth of 1 is w0 = 2 pi, its unit tone has the power sqrt(pi) / 2."""
+    import fcwt as peer
+
+    voices, wavelet = plan.frequencies, peer.Morlet(1.0)
+    scales = peer.Scales(wavelet, peer.FCWT_LOGSCALES, int(rate), voices[-1], voices[0], len(voices))
+    w = np.zeros((len(voices), len(x)), "csingle")
+    peer.FCWT(wavelet, 1, False, True).cwt(x.astype("single"), scales, w)
+    return means(w, plan) * 2 / math.sqrt(math.pi)
+
+
 def means(w, plan):
     """Mean |W|^2 (v,) of a scalogram (v, n) over the valid samples of each voice, NaN where the plan has none."""
     found = np.full(len(w), math.nan)
