@@ -15,7 +15,7 @@ from acquisition.store.chain import Chain
 
 FILE = "record.db"
 APPLICATION = 0x50455246  # "PERF"
-VERSION = 2
+VERSION = 3
 SAFE_SQLITE = 3_051_003
 """SQLite 3.51.2 and older can corrupt a WAL database that two connections use."""
 
@@ -107,6 +107,9 @@ CREATE TABLE cursor (
     PRIMARY KEY (name, stream)
 ) STRICT, WITHOUT ROWID;
 """
+
+THIRD = "DROP INDEX chunk_time;"
+"""Sequence finds a fresh row as well, and each index costs every commit a page for each stream."""
 
 GUARD = """
 CREATE TRIGGER IF NOT EXISTS event_is_new BEFORE INSERT ON event WHEN NEW.id <= (SELECT max(id) FROM event)
@@ -210,20 +213,27 @@ def _upgrade(connection: apsw.Connection) -> None:
         if version < 1:
             connection.execute(FIRST)
             connection.pragma("application_id", APPLICATION)
-        connection.execute(SECOND)
-        events = Chain(connection)
-        for run, utc, monotonic, anchor, about in list(connection.execute("SELECT * FROM run ORDER BY run")):
-            announce_run(events, run, utc, monotonic, anchor, about)
-        headers = "SELECT h.stream, h.run, s.device, s.name, h.header FROM header h JOIN stream s ON s.id = h.stream"
-        time = max((time for (time,) in connection.execute("SELECT max(anchor) FROM run") if time), default=0)
-        for stream, run, device, name, header in list(connection.execute(f"{headers} ORDER BY h.run, h.stream")):
-            announce_header(events, time, stream, run, device, name, header)
+        if version < 2:
+            connection.execute(SECOND)
+            _announce_all(connection)
+        connection.execute(THIRD)
         connection.pragma("user_version", VERSION)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _announce_all(connection: apsw.Connection) -> None:
+    """Bind what stands in the tables already to the chain of events."""
+    events = Chain(connection)
+    for run, utc, monotonic, anchor, about in list(connection.execute("SELECT * FROM run ORDER BY run")):
+        announce_run(events, run, utc, monotonic, anchor, about)
+    headers = "SELECT h.stream, h.run, s.device, s.name, h.header FROM header h JOIN stream s ON s.id = h.stream"
+    time = max((time for (time,) in connection.execute("SELECT max(anchor) FROM run") if time), default=0)
+    for stream, run, device, name, header in list(connection.execute(f"{headers} ORDER BY h.run, h.stream")):
+        announce_header(events, time, stream, run, device, name, header)
 
 
 def announce_run(events: Chain, run: int, utc: int, monotonic: int, anchor: int, about: str) -> None:

@@ -28,6 +28,8 @@ SELECT 1, id, stream, run, connection, first, n, start, stop, body, NULL, NULL, 
 FROM block WHERE stream = ?1 AND first >= ?2
 ORDER BY first LIMIT ?3"""
 
+_BEGUN = "SELECT first, n FROM {} WHERE stream = ? AND start <= ? ORDER BY {} DESC LIMIT 1"
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -107,22 +109,12 @@ def row_at(connection: apsw.Connection, stream: int, sequence: int) -> int:
 
 def row_before(connection: apsw.Connection, stream: int, time: int) -> int:
     """A sequence number from which on all samples at or after the time key `time` are found."""
-    query = "SELECT first FROM {} WHERE stream = ? AND start <= ? ORDER BY start DESC LIMIT 1"
-    found = [
-        first for tier in ("chunk", "block") for (first,) in connection.execute(query.format(tier), (stream, time))
-    ]
-    return max(found, default=0)
+    return max((first for first, _ in _begun(connection, stream, time)), default=0)
 
 
 def row_behind(connection: apsw.Connection, stream: int, time: int) -> int:
     """The sequence number after the last row that begins before the time key `time`."""
-    query = "SELECT first + n FROM {} WHERE stream = ? AND start < ? ORDER BY start DESC LIMIT 1"
-    found = [
-        following
-        for tier in ("chunk", "block")
-        for (following,) in connection.execute(query.format(tier), (stream, time))
-    ]
-    return max(found, default=0)
+    return max((first + n for first, n in _begun(connection, stream, time - 1)), default=0)
 
 
 def end(connection: apsw.Connection, device: str, stream: str) -> tuple[int, Samples] | None:
@@ -172,6 +164,13 @@ def _page(connection: apsw.Connection, stream: int, first: int, page: int, froze
     with connection:  # one snapshot for both questions
         found = list(connection.execute(_PAGE, (stream, row_at(connection, stream, first), page)))
     return found
+
+
+def _begun(connection: apsw.Connection, stream: int, time: int) -> Iterator[tuple[int, int]]:
+    """The last row of each tier that begins by the time key `time`: its first sequence number, and how many samples."""
+    # Rows have no index by time, but rise in it; compaction keeps them few, and the newest are looked at first.
+    for query in (_BEGUN.format("chunk", "first"), _BEGUN.format("block", "start")):
+        yield from connection.execute(query, (stream, time))
 
 
 def _newest(connection: apsw.Connection, stream: int, before: int) -> int | None:

@@ -45,6 +45,14 @@ def version(directory):
         connection.close()
 
 
+def indices(directory):
+    connection = apsw.Connection(str(directory / schema.FILE))
+    try:
+        return {name for (name,) in connection.execute("SELECT name FROM pragma_index_list('chunk')")}
+    finally:
+        connection.close()
+
+
 def test_a_reader_takes_the_first_schema_as_it_is(old):
     before = (old / schema.FILE).read_bytes()
     with Store(old) as store:
@@ -70,6 +78,21 @@ def test_the_writer_upgrades_it_and_goes_on(old):
     with Store(old) as store:
         assert [e.kind for e in store.events()] == ["run", "run", "header", "header", "run", "header", "gap"]
         assert store.cursors()["influx"].positions == {1: 7}
+
+
+def test_the_second_schema_loses_the_index_that_nothing_needs(old, monkeypatch):
+    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "THIRD", "")
+    with Recording(old):
+        pass
+    monkeypatch.undo()
+    assert (version(old), indices(old)) == (2, {"chunk_sequence", "chunk_time"})
+    with Store(old) as store:
+        assert len(store.read("ldf")) == 50
+    with Recording(old):
+        pass
+    assert (version(old), indices(old)) == (schema.VERSION, {"chunk_sequence"})
+    assert check(old).ok
 
 
 @pytest.mark.parametrize("step", range(1, 18, 2))
