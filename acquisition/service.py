@@ -24,7 +24,14 @@ from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
 from acquisition.remotes import known
-from acquisition.remotes.configured import INFLUX, influx_shipment, influx_writer, mqtt_account, mqtt_station
+from acquisition.remotes.configured import (
+    INFLUX,
+    check_secrets,
+    influx_shipment,
+    influx_writer,
+    mqtt_account,
+    mqtt_station,
+)
 from acquisition.remotes.mqtt import MqttRemote
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter
@@ -73,6 +80,7 @@ class Service:
 
     async def run(self, seconds: float | None = None) -> int:
         """Run until `stop`, a signal, or for the given wall seconds; 0, or 4 where a device FAILED."""
+        check_secrets(self._config)
         host.raise_descriptor_limit()
         loop = asyncio.get_running_loop()
         tables = self._config.tables

@@ -56,11 +56,14 @@ def convert(raw: Any, kind: type[T], path: Path, prefix: str = "$") -> T:
 
 
 _NONE = object()
+_SECRET = re.compile(r"(token|password|secret)[^.]*$|://[^/]*@", re.IGNORECASE)
+"""A key that may hold a secret though none belongs there, and an address with one."""
 
 
 def fault(path: Path, key: str, what: str, allowed: str = "", value: Any = _NONE) -> ConfigurationError:
-    """An error at one key of a file."""
-    shown = "" if value is _NONE else f" (value {value!r})"
+    """An error at one key of a file; a value that is or may hold a secret is not repeated."""
+    plain = not isinstance(value, dict) and not _SECRET.search(key) and not _SECRET.search(str(value))
+    shown = "" if value is _NONE else f" (value {value!r})" if plain else " (its value is not shown)"
     line = line_of(key, lines(path))
     where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
     return ConfigurationError(f"{what}{shown}", where, remedy=f"allowed: {allowed}" if allowed else "")

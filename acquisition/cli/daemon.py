@@ -13,6 +13,7 @@ import click
 from acquisition.clock import Clock
 from acquisition.config import Config, load
 from acquisition.errors import ConfigurationError
+from acquisition.remotes.configured import check_secrets
 from acquisition.service import Service
 
 
@@ -23,12 +24,13 @@ from acquisition.service import Service
     "--speed", type=click.FloatRange(min=1.0), default=1.0, help="Run the clock faster; simulated benches only."
 )
 @click.option("--t0", type=float, help="When the simulated scenario began (UTC seconds), for --speed.")
-@click.option("--check", is_flag=True, help="Check the configuration, open nothing.")
+@click.option("--check", is_flag=True, help="Check the configuration and its secrets, connect to nothing.")
 @click.option("--witness", type=int, metavar="FD", help="Write what was committed to this file descriptor.")
 def run(path: Path, seconds: float | None, speed: float, t0: float | None, check: bool, witness: int | None) -> int:
     """Stream from every configured instrument into the record until stopped."""
     config = load(path)
     if check:
+        check_secrets(config)
         click.echo(f"{path}: ok, {len(config.devices)} devices", err=True)
         return 0
     return serve(config, seconds, speed, t0, witness, lambda url: click.echo(f"live page: {url}", err=True))

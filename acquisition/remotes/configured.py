@@ -17,6 +17,13 @@ INFLUX = "influx"
 """What the cursor of this remote is called."""
 
 
+def check_secrets(config: Config) -> None:
+    """Read every token, password and certificate once; ConfigurationError where one cannot be had."""
+    if config.tables.influx is not None:
+        config.tables.influx.token(config.path.parent)
+    mqtt_account(config)
+
+
 def influx_writer(config: Config) -> InfluxWriter:
     """What writes to it. ConfigurationError where there is none, or no token."""
     influx, beside = _influx(config), config.path.parent

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from acquisition.config import load
+from acquisition.errors import ConfigurationError
 from tests.service.bench import perfusion
 
 GOOD = """\
@@ -124,3 +126,46 @@ def test_acceleration_is_for_simulated_benches_only(tmp_path, port):
     ended = perfusion("run", "-c", path, "--speed", "10", "--for", "1")
     assert ended.returncode == 3
     assert "treadmill" in ended.stderr
+
+
+CANARY = "canary-0123456789abcdef"
+INFLUX = '\n[influx]\nurl = "http://127.0.0.1:9"\norg = "o"\nbucket = "b"\n'
+MQTT = '\n[mqtt]\nhost = "127.0.0.1"\ntls = false\nuser = "u"\n'
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        INFLUX + f'token = "{CANARY}"\n',
+        INFLUX.replace("//", f"//user:{CANARY}@") + 'token_env = "PATH"\n',
+        INFLUX.replace("[influx]", "[inflx]") + f'token = "{CANARY}"\n',
+        MQTT + f'password = "{CANARY}"\n',
+        MQTT + f'password_file = ["{CANARY}"]\n',
+    ],
+    ids=["token", "address", "misspelt table", "password", "wrong type"],
+)
+def test_a_secret_that_stands_in_the_configuration_by_mistake_is_not_repeated(tmp_path, port, wrong):
+    path = write(tmp_path, port)
+    path.write_text(path.read_text() + wrong)
+    with pytest.raises(ConfigurationError) as told:
+        load(path)
+    assert CANARY not in str(told.value)
+    assert "is not shown" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (INFLUX + 'token_file = "absent"\n', "the token cannot be read"),
+        (INFLUX + 'token_env = "PERFUSION_NO_SUCH_TOKEN"\n', "the token is empty"),
+        (MQTT + 'password_file = "absent"\n', "the password cannot be read"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_ends_with_3_before_there_is_a_record(tmp_path, port, table, words):
+    path = write(tmp_path, port)
+    path.write_text(path.read_text() + table)
+    for arguments in ([], ["--check"]):
+        ended = perfusion("run", "-c", path, *arguments)
+        assert ended.returncode == 3, ended.stderr
+        assert words in ended.stderr
+        assert not (tmp_path / "record").exists()
