@@ -64,6 +64,9 @@ class Binner:
         pending = _joined(self._pending, trace)
         index = np.floor((pending.time - self.origin) / self.width).astype(np.int64)
         open_bin = max(int(index[-1]), self._next) if len(index) else self._next
+        if open_bin == self._next and (index >= open_bin).all():
+            self._pending = pending
+            return Bins(self.origin, self.width, open_bin, np.empty(0), np.empty(0))
         # Samples are added in their order within one bin, so pieces of any size give the same bits.
         done = index < open_bin
         use = done & (index >= self._next) & pending.valid

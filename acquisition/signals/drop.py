@@ -245,26 +245,26 @@ class _Side:
         self.origin = origin
         self._settings = settings
         self._binner = Binner(origin, SECOND)
-        self._sums = np.empty(0)
-        self._counts = np.empty(0)
+        # Of each second: sum, count, and whether there is any.
+        self._seconds = np.empty((3, 0))
         self._first = 0
 
     @property
     def ready(self) -> int:
         """How many seconds since the origin are complete."""
-        return self._first + len(self._sums)
+        return self._first + self._seconds.shape[1]
 
     def feed(self, trace: Trace) -> None:
         """Take the samples that follow."""
         bins = self._binner.feed(trace)
-        self._sums = np.concatenate([self._sums, bins.sums])
-        self._counts = np.concatenate([self._counts, bins.counts])
+        if len(bins.sums):
+            self._seconds = np.concatenate([self._seconds, (bins.sums, bins.counts, bins.counts > 0)], axis=1)
 
     def rest(self) -> _Rest:
         """Average the baseline; half of its seconds must hold data."""
         settings = self._settings
         low, high = round(settings.smoothing) - self._first, round(settings.baseline + settings.smoothing) - self._first
-        sums, counts = self._sums[low:high], self._counts[low:high]
+        sums, counts = self._seconds[:2, low:high]
         known = counts > 0
         if np.count_nonzero(known) < 0.5 * settings.baseline:
             return _Rest(math.nan, math.nan, ("missing",))
@@ -279,13 +279,11 @@ class _Side:
     def smooth(self, start: int, stop: int) -> Floats:
         """Average the trailing `smoothing` seconds up to each of the seconds [start, stop); NaN below half full."""
         width = round(self._settings.smoothing)
-        total, count, filled = (np.zeros(stop - start) for _ in range(3))
+        window = np.zeros((3, stop - start))
         for back in range(width):
             low = start - back - self._first
-            part = slice(low, low + stop - start)
-            total += self._sums[part]
-            count += self._counts[part]
-            filled += self._counts[part] > 0
+            window += self._seconds[:, low : low + stop - start]
+        total, count, filled = window
         enough = (filled >= 0.5 * width) & (count > 0)
         means: Floats = np.divide(total, count, out=np.full(stop - start, np.nan), where=enough)
         return means
@@ -293,7 +291,7 @@ class _Side:
     def forget(self, upto: int) -> None:
         """Drop the seconds that no later smoothing needs."""
         keep = max(0, upto - round(self._settings.smoothing) - self._first)
-        self._sums, self._counts, self._first = self._sums[keep:], self._counts[keep:], self._first + keep
+        self._seconds, self._first = self._seconds[:, keep:], self._first + keep
 
 
 def _half_recovery(time: Floats, values: Floats, k: int, common: dict[str, Any]) -> Result:

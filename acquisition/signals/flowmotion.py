@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,10 +69,16 @@ def band_powers(
     return pooled(chosen, x, bands)
 
 
+@lru_cache(maxsize=16)
+def _shares(voices: Voices, bands: BandSet) -> Floats:
+    """Return (b, v) how much of each voice's cell lies in each band."""
+    return np.stack([voices.share(band.low, band.high) for band in bands.bands])
+
+
 def pooled(chosen: Plan, values: Floats, bands: BandSet) -> BandPowers:
     """Return the band powers of records (r, n) by a plan that is at hand."""
     power = chosen.powers(values)
-    shares = np.stack([chosen.voices.share(band.low, band.high) for band in bands.bands])
+    shares = _shares(chosen.voices, bands)
     use = np.where(chosen.computable, shares, 0.0)
     mean = np.where(chosen.computable, power.mean, 0.0)
     weight = use * power.samples
@@ -245,7 +252,7 @@ def _pixels(chosen: Plan, u: Floats, bands: BandSet) -> _Pixels:
     |W| is not band-limited and a median is no sum: both are taken at the octaves' own sampling, which is at
     least twice what |W|^2 needs, each sample weighted with the time and the d ln f that it stands for.
     """
-    shares = np.stack([chosen.voices.share(band.low, band.high) for band in bands.bands])
+    shares = _shares(chosen.voices, bands)
     power: list[Floats] = []
     weight: list[Floats] = []
     for part, time, w in chosen.octaves(u):
@@ -294,7 +301,7 @@ def courses(
     """
     x = np.asarray(values, np.float64)
     chosen = plan(len(x), rate, Voices(bands.low, bands.high))
-    shares = np.stack([chosen.voices.share(band.low, band.high) for band in bands.bands])
+    shares = _shares(chosen.voices, bands)
     seconds = chosen.ring / rate
     m = max(2, round(seconds * per_second))
     spectrum = np.zeros((len(bands.bands), m // 2 + 1), np.complex128)

@@ -233,6 +233,7 @@ class _Grid:
         self.width = samples(s.smoothing, rate)
         self._slow_width = samples(s.hyperaemia_mean, rate)
         self._k = np.arange(self.n)
+        self._time = self.time(self._k)
         self._rows = np.arange(len(x))
 
     @cached_property
@@ -329,7 +330,7 @@ class _Grid:
         stays = np.zeros(above.shape, np.bool_)
         if self.n > m:
             stays[:, : self.n - m] = total[:, m + 1 :] == total[:, : self.n - m]
-        return self._crossing(self.smooth, stays & (self.time(self._k) > low[:, None]), low, level)
+        return self._crossing(self.smooth, stays & (self._time > low[:, None]), low, level)
 
     def integral(self, low: Floats, high: Floats, y: Floats | None = None) -> Floats:
         """Return the integral of the line through the samples (of y, else of x) on [low, high]; NaN outside."""
@@ -370,7 +371,7 @@ class _Grid:
         return np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
 
     def _inside(self, low: Floats, high: Floats) -> np.ndarray:
-        time = self.time(self._k)
+        time = self._time
         tolerance = 1e-6 / self.rate
         inside: np.ndarray = (time >= low[:, None] - tolerance) & (time <= high[:, None] + tolerance)
         return inside
@@ -379,6 +380,8 @@ class _Grid:
         """Return where the line into the first marked sample meets `level`, not before `low`."""
         k = np.argmax(beyond, axis=1)
         found = beyond[self._rows, k]
+        if not found.any():
+            return np.full(len(k), np.nan)
         now, before = y[self._rows, k], y[self._rows, np.maximum(k - 1, 0)]
         with np.errstate(divide="ignore", invalid="ignore"):
             part = (level - before) / (now - before)

@@ -50,12 +50,21 @@ def _marks(joined: Floats, width: int, rule: Hampel, resolution: float) -> Mask:
         newest = windows[..., -1]
         enough = np.isfinite(windows).sum(-1) >= width // 2
         # NaN of the median costs much more, and only the start and holes need it.
-        middle = np.median if np.isfinite(windows).all() else _nanmedian
+        middle = _median if np.isfinite(windows).all() else _nanmedian
         centre = middle(windows, axis=-1)
         spread = middle(np.abs(windows - centre[..., None]), axis=-1)
         limit = rule.threshold * np.maximum(NORMAL_MAD * spread, resolution)
         marks[start : start + block] = enough & (np.abs(newest - centre) > limit + 1e-12 * np.abs(centre))
     return marks
+
+
+def _median(x: Floats, axis: int) -> Floats:
+    """Return the median of finite values, as `np.median`, which looks for NaN too."""
+    n = x.shape[axis]
+    low, high = (n - 1) // 2, n // 2
+    ordered = np.partition(x, (low, high) if high > low else low, axis)
+    middle: Floats = 0.5 * (ordered.take(low, axis) + ordered.take(high, axis))
+    return middle
 
 
 def _nanmedian(x: Floats, axis: int) -> Floats:

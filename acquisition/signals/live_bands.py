@@ -15,7 +15,6 @@ from acquisition.signals.levels import USELESS
 from acquisition.signals.live_pulse import held
 from acquisition.signals.result import Mask
 from acquisition.signals.streaming import Recent
-from acquisition.signals.units import fluctuation
 from acquisition.signals.wavelet import CONE, LIVE_PAD, Plan, Voices
 
 WINDOW = 1200.0
@@ -57,8 +56,9 @@ class BandMeter:
         self._phase = 0
         self._begun = False
         self._recent = Recent(channels, round(window * self.rate))
-        self._missing = Recent(channels, round(window * self.rate))
+        self._missing = Recent(channels, round(window * self.rate), np.bool_)
         self._plan: Plan | None = None
+        self._work = np.empty((channels, 0))
 
     @property
     def delay(self) -> float:
@@ -88,7 +88,7 @@ class BandMeter:
         take = slice((-self._phase) % self.factor, None, self.factor)
         self._phase = (self._phase + len(x)) % self.factor
         self._recent.feed(smooth.T[take])
-        self._missing.feed(missing[take].astype(np.float64))
+        self._missing.feed(missing[take])
 
     def window(self) -> Floats:
         """Return the samples (n, c) at 10 Hz that `now` is of."""
@@ -103,11 +103,13 @@ class BandMeter:
         if len(part) < 2:
             return None
         if self._plan is None or self._plan.n != len(part):
-            self._plan = Plan(len(part), self.rate, Voices(self.bands.low, self.bands.high), self.pad)
-        missing = 100.0 * self._missing.newest(len(part)).mean(0)
-        u = fluctuation(np.ascontiguousarray(part.T))
-        usable = np.isfinite(u).all(1) & (missing <= USELESS)
-        powers = pooled(self._plan, np.where(usable[:, None], u, 0.0), self.bands)
+            self._plan = Plan(len(part), self.rate, Voices(self.bands.low, self.bands.high), self.pad, keep=True)
+            self._work = np.empty(part.T.shape)
+        missing = 100.0 * np.count_nonzero(self._missing.newest(len(part)), axis=0) / len(part)
+        u, mean = self._fluctuation(part)
+        usable = (mean > 0) & (missing <= USELESS)
+        u[~usable] = 0.0
+        powers = pooled(self._plan, u, self.bands)
         available = powers.covered >= 0.5
         shown = usable[:, None] & available
         relative = BandPowers(powers.mean, np.where(shown, powers.energy, np.nan), powers.covered, powers.seconds)
@@ -120,6 +122,16 @@ class BandMeter:
             len(part) / self.rate,
             missing,
         )
+
+    def _fluctuation(self, part: Floats) -> tuple[Floats, Floats]:
+        """Return u = x/mean - 1 (c, n) of samples (n, c), which are all finite, and the means (c,)."""
+        # `fluctuation` step by step in one kept array: the same numbers in a third of the time.
+        u = self._work
+        np.copyto(u, part.T)
+        mean = u.sum(axis=1) / u.shape[1]
+        u -= mean[:, None]
+        np.divide(u, mean[:, None], out=u, where=mean[:, None] > 0)
+        return u, mean
 
 
 def decimator(factor: int) -> Floats:

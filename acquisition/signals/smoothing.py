@@ -32,7 +32,7 @@ def moving_mean(values: ArrayLike, width: int, *, centred: bool = True, least: f
     level = x.mean(-1, keepdims=True) if whole else _mean(x, good)
     after = (width - 1) // 2 if centred else 0
     total = _window_sum(x - level if whole else np.where(good, x - level, 0.0), width, after)
-    size = _window_sum(np.ones(n), width, after)
+    size = _sizes(n, width, after)
     if whole:
         return np.asarray(total / size + level)
     found = _window_sum(good.astype(np.float64), width, after)
@@ -73,6 +73,16 @@ def _mean(x: Floats, good: NDArray[np.bool_]) -> Floats:
     count = np.maximum(good.sum(-1, keepdims=True), 1)
     mean: Floats = np.where(good, x, 0.0).sum(-1, keepdims=True) / count
     return mean
+
+
+def _sizes(n: int, width: int, after: int) -> Floats:
+    """Return how many samples each window holds, cut off at both ends."""
+    if n < 2 * width:
+        return _window_sum(np.ones(n), width, after)
+    sizes = np.full(n, float(width))
+    sizes[: width - 1 - after] = np.arange(after + 1, width)
+    sizes[n - after :] = np.arange(width - 1, width - 1 - after, -1)
+    return sizes
 
 
 def _window_sum(x: Floats, width: int, after: int) -> Floats:

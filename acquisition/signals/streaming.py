@@ -5,7 +5,10 @@ All live forms take blocks (n, c) of uniform samples, NaN where there is no data
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 from scipy.signal import lfilter
 
 from acquisition.model import Floats
@@ -50,15 +53,15 @@ class ExponentialMean:
 class Recent:
     """The newest `length` samples (n, c) of a stream."""
 
-    def __init__(self, channels: int, length: int) -> None:
+    def __init__(self, channels: int, length: int, kind: DTypeLike = np.float64) -> None:
         self.length = length
-        self._held = np.empty((2 * length, channels))
+        self._held: NDArray[Any] = np.empty((2 * length, channels), kind)
         self._stop = 0
 
     def __len__(self) -> int:
         return min(self._stop, self.length)
 
-    def feed(self, block: Floats) -> None:
+    def feed(self, block: NDArray[Any]) -> None:
         """Take samples (n, c)."""
         block = block[-self.length :]
         if self._stop + len(block) > len(self._held):
@@ -73,7 +76,7 @@ class Recent:
         self._held[self._stop : self._stop + len(block)] = block
         self._stop += len(block)
 
-    def newest(self, count: int | None = None) -> Floats:
+    def newest(self, count: int | None = None) -> NDArray[Any]:
         """Return the newest `count` samples (all): a view, valid until the next `feed`."""
         n = len(self) if count is None else min(count, len(self))
         return self._held[self._stop - n : self._stop]

@@ -122,3 +122,14 @@ def test_a_voice_needs_three_valid_periods_and_two_samples_a_period():
 def test_a_plan_is_for_its_length():
     with pytest.raises(ValueError, match="plan for 3000"):
         plan(3000, 10.0, SIX).powers(np.ones(2999))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_plan_that_keeps_its_memory_forgets_what_it_saw(direct):
+    voices = Voices(0.005, 2.0)
+    kept = Plan(12_000, 10.0, voices, 4.0, direct=direct, keep=True)
+    rng = np.random.default_rng(0)
+    for records in (8, 2, 5):
+        x = rng.normal(size=(records, 12_000))
+        fresh = Plan(12_000, 10.0, voices, 4.0, direct=direct).powers(x)
+        np.testing.assert_array_equal(kept.powers(x).mean, fresh.mean)
