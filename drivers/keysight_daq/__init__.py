@@ -12,8 +12,8 @@ import numpy as np
 from acquisition.driver import About, Driver, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
-from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, moment, scan_start
-from drivers.keysight_daq.commands import ASKED, card_of, sampling_set_up, scan_set_up
+from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, scan_start, scan_times
+from drivers.keysight_daq.commands import ASKED, SCAN_TIMES, card_of, sampling_set_up, scan_set_up
 from drivers.keysight_daq.digits import numbers
 from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RELAY_LIFE, SCANNING, SPEEDS, TIMING_VIOLATED
 from drivers.keysight_daq.options import Options, check, longest_nplc
@@ -51,7 +51,7 @@ class KeysightDaq(Driver):
         "Keysight programming guides of the 34970A/34972A, 34980A, DAQ970A and Truevolt series",
         (
             "the relays' life of 1e8 operations, and how many channels a second each kind of card switches",
-            "bit 16 of STAT:OPER:COND? while a scan runs",
+            "bit 16 of STAT:OPER:COND? while a scan runs; without it one is resumed as long as it gives readings",
             "that ROUT:SCAN replaces the scan list of a 34980A",
             "the settings by which a 34465A samples without end",
         ),
@@ -83,7 +83,7 @@ class KeysightDaq(Driver):
         self._at = 0.0
         self._said: list[Readings | Notice] = []
         self._serial = ""
-        self._ours = False
+        self._ours = self._ended = False
         self._heard: float | None = None
         self._sweeps = self._begin(TimeBase(""))
 
@@ -169,7 +169,7 @@ class KeysightDaq(Driver):
         return True
 
     def _attach(self) -> Talk[bool]:
-        """Find out whether this driver's own scan is still running; take over what the memory holds."""
+        """Find out whether the scan is this driver's own; take over what the memory holds and what still comes."""
         token = yield from self._ask(b"*ESE?\n", int)
         if token != self._token:
             return False
@@ -177,21 +177,19 @@ class KeysightDaq(Driver):
         if listed is None or list(listed.terminals) != self._wired.terminals:
             return False
         running = yield from self._ask(b"STAT:OPER:COND?\n", int)
-        if not running or not running & SCANNING:
+        times = yield from self._ask(SCAN_TIMES, scan_times)
+        if times is None:
             return False
-        started = yield from self._ask(b"SYST:TIME:SCAN?\n", scan_start)
-        date = yield from self._ask(b"SYST:DATE?\n", bytes.strip)
-        now = yield from self._ask(b"SYST:TIME?\n", lambda answer: moment(date or b"", answer))
-        if started is None or now is None:
-            return False
-        self._ours = True
-        origin = self._at - (now - started).total_seconds()
+        started, now = times
+        self._ours, self._ended = True, not (running or 0) & SCANNING
+        origin = None if now is None else self._at - (now - started).total_seconds()
         self._sweeps = self._begin(TimeBase(f"{self._serial} {started.isoformat()}", origin))
-        self._say("state", f"the scan that began at {started} (the instrument's clock) goes on; it is resumed")
+        begun = f"the scan that began at {started} (the instrument's clock)"
+        self._say("state", f"{begun} has ended; its rest is read" if self._ended else f"{begun} goes on; it is resumed")
         return True
 
     def _set_up(self) -> Talk[None]:
-        self._ours = True
+        self._ours, self._ended = True, False
         nplc = self._options.nplc or longest_nplc(len(self._wired), self._options, (yield from self._switching()))
         for message in self._opening(nplc):
             self.send(message)
@@ -255,6 +253,8 @@ class KeysightDaq(Driver):
                     self._say("warning", "somebody else began another scan; this one is set up anew")
                     return True
                 self._heard = self._at
+            elif self._ended and self._at - heard > 2 * self._interval + 0.3 * patience:
+                return True
             elif self._at - heard > 3 * self._interval + patience:
                 self._say(
                     "warning",

@@ -141,6 +141,12 @@ def moment(date: bytes, time: bytes) -> datetime:
     return datetime(year, month, day, int(hour), int(minute)) + timedelta(seconds=float(second))
 
 
+def scan_times(answer: bytes) -> tuple[datetime, datetime | None]:
+    """When the scan began and, where the instrument has a clock, the present; ValueError where they are no moments."""
+    started, *clock = answer.split(b";")
+    return scan_start(started), moment(*clock) if len(clock) == 2 else None
+
+
 def scan_start(answer: bytes) -> datetime:
     """The answer to SYST:TIME:SCAN?, `yyyy,mm,dd,hh,mm,ss.sss`; ValueError where it is none."""
     date, time = answer.split(b",")[:3], answer.split(b",")[3:]

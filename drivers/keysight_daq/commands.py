@@ -49,6 +49,8 @@ def sampling_set_up(options: Options, nplc: float) -> list[bytes]:
     ]
 
 
+SCAN_TIMES = b"SYST:TIME:SCAN?;:SYST:DATE?;:SYST:TIME?\n"
+"""When the scan began and what the clock shows: one message, so that an instrument without a clock answers it too."""
 ASKED = (
     b"*IDN?\n",
     b"*ESE?\n",
@@ -57,8 +59,7 @@ ASKED = (
     b"STAT:QUES:COND?\n",
     b"SYST:ERR?\n",
     b"SYST:TIME:SCAN?\n",
-    b"SYST:DATE?\n",
-    b"SYST:TIME?\n",
+    SCAN_TIMES,
     b"SAMP:TIM?\n",
 )
 """Questions that are the same for every configuration."""

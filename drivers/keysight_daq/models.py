@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SCANNING = 16
-"""Bit of STAT:OPER:COND? that stands while a scan is under way (INF); without it the scan is set up anew."""
+"""Bit of STAT:OPER:COND? that stands while a scan is under way (INF)."""
 TIMING_VIOLATED = 4
 NPLCS = (0.02, 0.06, 0.2, 1.0, 2.0, 10.0, 20.0, 100.0, 200.0)
 RANGES = (0.1, 1.0, 10.0, 100.0, 300.0)

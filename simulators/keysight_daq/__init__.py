@@ -400,8 +400,7 @@ class KeysightDaqSimulator(Instrument):
         return Block(self._encode(table)).encode()
 
     def _encode(self, table: Floats) -> bytes:
-        started = self.scan.started or 0.0
-        return self._formats.encode(table, lambda seconds: self._clock(started + seconds))
+        return self._formats.encode(table, lambda seconds: self._clock(self.scan.began + seconds))
 
     def _enter(self, table: Floats) -> None:
         """Keep account of readings that go out: as values, of the numbers on the wire."""
@@ -419,7 +418,7 @@ class KeysightDaqSimulator(Instrument):
         return EPOCH + timedelta(seconds=at * (1 + self._options.drift * 1e-6))
 
     def _scan_time(self) -> bytes:
-        return date_time(self._clock(self.scan.started or 0.0))
+        return date_time(self._clock(self.scan.began))
 
     def _card_type(self, parameters: list[str]) -> bytes:
         slot = integer(parameters, 1, 1000)

@@ -43,11 +43,15 @@ class Settings:
 
 
 class Scan:
-    """Takes readings of the wired terminals, one after another, into the memory; `started` s, None while it rests."""
+    """Takes readings of the wired terminals, one after another, into the memory.
+
+    `started` s, None while it rests; `began` s is the start of the last scan.
+    """
 
     def __init__(self, model: Model, card: str, wiring: Wiring, memory: Memory, scpi: Scpi, drift: float) -> None:
         self.settings = Settings(model.scans)
         self.started: float | None = None
+        self.began = 0.0
         self.limit = ENDLESS
         self.cycles = 0
         self.triggers = 0.0
@@ -105,7 +109,7 @@ class Scan:
                 scpi.questionable.set(TIMING_VIOLATED, True)
             self.limit = settings.sample_count * min(count, 1e9)
         self._taken = 0
-        self.started = at
+        self.started = self.began = at
 
     def stop(self) -> None:
         """End the scan; its readings stay."""
