@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Annotated, Literal
 
 import msgspec
@@ -51,6 +52,11 @@ MOVES: dict[int, tuple[frozenset[State], State | None]] = {
     0x88: (frozenset({_H}), None),
 }
 """State commands: in which states they are accepted and where they lead (slave table of a Matrix console)."""
+AUTO_UPLOAD, CAPABILITIES, UNITS = 0x01, 0x70, 0x93
+UTILIZATION, ODOMETER, ERROR_CODE, SERVICE_CODE, PROGRAM = 0x99, 0x9B, 0x9C, 0x9D, 0xA4
+MAX_FRAME = 96
+SECONDARY, BROADCAST = 0xFD, 0xFF
+"""Addresses of extended frames: the only equipment on the line, and everybody."""
 CONFIGURE = frozenset({0x10, 0x11, 0x12, 0x13})
 PRESETS = frozenset({*range(0x20, 0x2E), 0x30, 0x33, 0x35, 0x36, *range(0x40, 0x45)})
 
@@ -93,8 +99,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     countdown: Annotated[float, Meta(ge=0)] = 0.0
     ramp: Positive = 0.8
     grade_ramp: Positive = 0.5
-    max_speed: Positive = 20.0
-    max_grade: Positive = 15.0
+    max_speed: Positive = 25.0
+    max_grade: Positive = 25.0
 
 
 class Csafe(Instrument):
@@ -115,7 +121,8 @@ class Csafe(Instrument):
         "what a console makes of a speed in a unit that is not its own: here it converts it",
         "whether going Idle or Ready forgets a speed that was set (here not), and whether a belt that stops is lowered",
         "the time-out from Have ID to Idle, and the console's keys",
-        "extended frames with addresses",
+        "extended frames whose checksum counts the addresses in, as one source has it",
+        "heart rate, power, calories and identity numbers: their requests are answered as not available",
     )
     serial = LINE
 
@@ -126,7 +133,10 @@ class Csafe(Instrument):
         self._toggle = False
         self._incoming = b""
         self._begun = 0.0
-        self._pending: tuple[Reply, float] | None = None
+        self._pending: deque[tuple[float, Reply, bytes]] = deque()
+        self._addresses = b""
+        self._odometer = 0.0
+        self._unsolicited = self._options.unsolicited
         self._frames = 0
         self._at = 0.0
         self._speed = self._grade = self._metres = self._seconds = 0.0
@@ -153,7 +163,7 @@ class Csafe(Instrument):
 
     def connect(self, at: float) -> None:
         """Say that it is there, where the firmware does."""
-        if self._options.unsolicited:
+        if self._unsolicited:
             self._status(at)
 
     def receive(self, data: bytes, at: float) -> None:
@@ -171,33 +181,37 @@ class Csafe(Instrument):
     def advance(self, at: float) -> None:
         """Follow the bench, send the reply that is due, and give up a frame that does not end."""
         self._settle(at)
-        if self._pending is not None and self._pending[1] <= at:
-            reply, self._pending = self._pending[0], None
-            self.send(encode(reply.contents()))
+        while self._pending and self._pending[0][0] <= at:
+            _, reply, addresses = self._pending.popleft()
+            self.send(_framed(reply.contents(), addresses))
             self._enter_in_ledger(reply, at)
         if self._incoming and at >= self._begun + FRAME_WITHIN * self.plan.patience:
-            self._incoming = b""
+            self._incoming = self._addresses = b""
             self._answer(Previous.BAD, {}, at)
 
     def deadline(self) -> float | None:
         """The next reply, or the end of patience with a frame."""
-        due = [self._pending[1]] if self._pending is not None else []
+        due = [self._pending[0][0]] if self._pending else []
         if self._incoming:
             due.append(self._begun + FRAME_WITHIN * self.plan.patience)
-        if self._options.unsolicited:
+        if self._unsolicited:
             due.append(self._at + 0.25)
         return min(due, default=None)
 
     def reset(self, at: float) -> None:
         """Lose power and come back Ready."""
-        self._incoming, self._pending = b"", None
+        self._incoming, self._unsolicited = b"", self._options.unsolicited
+        self._pending.clear()
         self._state, self._toggle, self._metres, self._seconds = State.READY, False, 0.0, 0.0
         self._host, self._set_speed, self._set_grade, self._speed = False, None, 0.0, 0.0
         self.connect(at)
 
     def _frame(self, frame: bytes, at: float) -> None:
-        contents = decode(frame)
-        if contents is None or frame[0] == EXTENDED:
+        self._addresses = frame[1:3] if frame[0] == EXTENDED else b""
+        if self._addresses and self._addresses[0] not in (SECONDARY, BROADCAST):
+            return
+        contents = decode(frame if frame[0] == BEGIN else frame[2:])
+        if contents is None:
             self._answer(Previous.BAD, {}, at)
             return
         if self._options.toggles:
@@ -232,6 +246,9 @@ class Csafe(Instrument):
                 self._host, self._begun_at = True, self._at
             self._state = leads_to or self._state
             return Previous.OK
+        if code == AUTO_UPLOAD:
+            self._unsolicited = bool(data[:1] and data[0] & 1)
+            return Previous.OK
         if code in CONFIGURE:
             return Previous.OK if self._state is State.READY else Previous.REJECTED
         if code in PRESETS:
@@ -264,9 +281,17 @@ class Csafe(Instrument):
         if hidden and (0xA0 <= code <= 0xA9 or code == 0xAC):
             return None
         minutes, seconds = divmod(int(self._seconds), 60)
+        metric = options.speed_unit >= 48
         answers = {
             VERSION: bytes((2, 1, 7, 1, 4)),
             SERIAL: options.serial.encode("ascii"),
+            CAPABILITIES: bytes((MAX_FRAME, MAX_FRAME, 50)),
+            UNITS: bytes((not metric,)),
+            UTILIZATION: int(self._at // 3600).to_bytes(3, "little"),
+            ODOMETER: round(self._odometer).to_bytes(4, "little") + bytes((36,)),
+            ERROR_CODE: bytes(3),
+            SERVICE_CODE: bytes(3),
+            PROGRAM: bytes(2),
             TIME: bytes((minutes // 60, minutes % 60, seconds)),
             HORIZONTAL: _number(self._metres / METRES[options.distance_unit], options.distance_unit),
             SPEED: _number(self._speed / KMH.get(options.speed_unit, 1.0), options.speed_unit),
@@ -278,7 +303,8 @@ class Csafe(Instrument):
 
     def _answer(self, verdict: Previous, blocks: dict[int, bytes], at: float) -> None:
         rest = b"\xd2\x0fCT5HRT" + bytes(10) if self._options.wrong_count and blocks else b""
-        self._pending = (Reply(self._status_byte(verdict), blocks, rest), at + self._options.delay)
+        reply = Reply(self._status_byte(verdict), blocks, rest)
+        self._pending.append((at + self._options.delay, reply, self._addresses))
 
     def _status_byte(self, verdict: Previous) -> int:
         return self._toggle << 7 | verdict << 4 | self._state
@@ -294,18 +320,20 @@ class Csafe(Instrument):
         before, now = self._speed, np.array([self._at])
         state = self._state
         if self._host:
-            self._move(seconds)
+            metres = self._move(seconds)
         else:
             self._speed = float(self.plan.bench.values("belt_speed", now)[0])
             self._grade = float(self.plan.bench.values("belt_grade", now)[0])
+            metres = (before + self._speed) / 2 * seconds / 3.6
+        self._odometer += metres
         if self._host:
             if self._state is State.IN_USE:
-                self._metres += (before + self._speed) / 2 * seconds / 3.6
+                self._metres += metres
                 self._seconds += seconds
         elif self._speed > 0.0:
             if state in (State.READY, State.IDLE, State.HAVE_ID, State.FINISHED):
                 self._metres = self._seconds = 0.0
-            self._metres += (before + self._speed) / 2 * seconds / 3.6
+            self._metres += metres
             self._seconds += seconds
             self._state = State.OFFLINE if self._options.local else State.IN_USE
         elif state is State.IN_USE and before > 0.0:
@@ -314,16 +342,19 @@ class Csafe(Instrument):
             self._state = State.READY
         elif state is State.PAUSED and self._paused_at is not None and self._at >= self._paused_at + PAUSED_FOR:
             self._state = State.FINISHED
-        if self._state is not state and self._options.unsolicited:
+        if self._state is not state and self._unsolicited:
             self.send(encode(Reply(self._status_byte(Previous.OK), {}).contents()))
 
-    def _move(self, seconds: float) -> None:
-        """Let so many seconds pass for a belt that a host has started."""
+    def _move(self, seconds: float) -> float:
+        """Let so many seconds pass for a belt that a host has started; the metres that it ran."""
         in_use = self._state is State.IN_USE
         running = min(seconds, max(self._at - self._begun_at - self._options.countdown, 0.0)) if in_use else seconds
         speed, grade = (self._set_speed or 0.0, self._set_grade) if in_use else (0.0, 0.0)
-        self._speed = _towards(self._speed, speed, self._options.ramp * running)
+        before = self._speed
+        rising = min(abs(speed - before) / self._options.ramp, running)
+        self._speed = _towards(before, speed, self._options.ramp * running)
         self._grade = _towards(self._grade, grade, self._options.grade_ramp * running)
+        return ((before + self._speed) / 2 * rising + self._speed * (running - rising)) / 3.6
 
     def _enter_in_ledger(self, reply: Reply, at: float) -> None:
         if SPEED in reply.blocks:
@@ -350,6 +381,12 @@ def _commands(contents: bytes) -> list[tuple[int, bytes]] | None:
         found.append((code, contents[position:end] if code < FIRST_SHORT else b""))
         position = end
     return found if position == len(contents) else None
+
+
+def _framed(contents: bytes, addresses: bytes) -> bytes:
+    """A reply in the kind of frame that the request had; Concept2's checksum leaves the addresses out."""
+    frame = encode(contents)
+    return bytes((EXTENDED, addresses[1], SECONDARY)) + frame[1:] if addresses else frame
 
 
 def _towards(value: float, target: float, step: float) -> float:
