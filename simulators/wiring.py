@@ -54,6 +54,7 @@ class Wiring:
         self.inputs = {each.input: wire(each) for each in terminals}
         self.faults: set[str] = set()
         self._bench = bench
+        self._check_recorded()
 
     @property
     def recorded(self) -> bool:
@@ -78,6 +79,15 @@ class Wiring:
         if signal.sentinels:
             volts[np.isnan(values)] = signal.sentinels[0].volts
         return volts
+
+    def _check_recorded(self) -> None:
+        """Refuse a recording that no terminal carries."""
+        carried = [name for terminal, wired in self.inputs.items() for name in (wired.signal.signal, str(terminal))]
+        for channel in self._bench.channels if isinstance(self._bench, Recording) else ():
+            if channel not in carried:
+                raise ConfigurationError(
+                    f"no terminal carries {channel!r}", "--replay", remedy=f"allowed: {', '.join(carried)}"
+                )
 
     def _values(self, terminal: int, signal: str, at: Floats, row: int) -> Floats:
         bench = self._bench

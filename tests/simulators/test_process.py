@@ -164,6 +164,16 @@ def test_a_wrong_command_says_what_is_wrong_and_what_is_allowed(run, arguments, 
     assert out == ""
 
 
+def test_a_recording_that_no_terminal_carries_is_refused(run, tmp_path):
+    path = tmp_path / "finger.csv"
+    path.write_text("time_s,flux_pu\n-2,1.5\n-1,2\n")
+    for channel, code in (("flux", 0), ("101", 0), ("flow", 3), ("999", 3)):
+        ended, out, err = run("daq970a", "--tcp", "127.0.0.1:0", "--replay", f"{path}:flux_pu={channel}", "--for", "0")
+        assert ended == code, err
+        assert ("--replay: no terminal carries" in err) is (code == 3)
+        assert (out == "") is (code == 3)
+
+
 def test_an_unplugged_line_without_a_name_is_warned_of(run):
     code, out, err = run(NAME, "--pty", "--fault", "unplug@60s:5s", "--for", "0")
     assert code == 0
