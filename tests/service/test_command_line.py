@@ -1,6 +1,7 @@
 """What a command line costs before it does anything, and that what it starts is itself."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -48,3 +49,40 @@ def test_a_simulator_is_the_process_that_was_started(tmp_path):
         process.stdout.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((listen["host"], listen["port"]))
+
+
+FAULTY = """\
+from acquisition.driver import About, Driver
+from acquisition.model import Channel, Stream
+
+class Faulty(Driver):
+    about = About({"faulty": "a driver with a fault"}, "monitor", ("tcp",), "inferred", "this test")
+    streams = (Stream("flux", (Channel("flux", "[arb'U]"),)),)
+    silence = 5.0
+
+    def receive(self, data, at):
+        raise ZeroDivisionError("a fault in the driver")
+"""
+
+
+def test_a_run_in_which_a_driver_failed_ends_with_4_when_its_time_is_over(tmp_path, monkeypatch):
+    plugin = tmp_path / "plugin"
+    information = plugin / "faulty-1.dist-info"
+    information.mkdir(parents=True)
+    (plugin / "faulty.py").write_text(FAULTY)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[perfusion.drivers]\nfaulty = faulty:Faulty\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(plugin), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    config = tmp_path / "bench.toml"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        config.write_text(f'[[device]]\nname = "box"\ndriver = "faulty"\nport = "socket://127.0.0.1:{port}"\n')
+        process = subprocess.Popen([*PERFUSION, "run", "-c", str(config), "--for", "2"], stderr=subprocess.PIPE)
+        server.settimeout(30)
+        link, _ = server.accept()
+        with link:
+            link.sendall(b"anything")
+            said = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 4, said
+    assert "box: FAILED, a fault in the driver; it is not retried" in said
+    assert "ZeroDivisionError: a fault in the driver" in said
