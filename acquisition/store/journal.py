@@ -122,11 +122,16 @@ class Journal:
             ready.append(group)
         packed, stored = [], []
         for each in ready:
-            head, samples = (each, each.samples) if isinstance(each, Parcel) else (each[0], rows.gather(each))
-            stream = self._stream(head.header, samples.run, int(samples.time[0]))
+            if isinstance(each, Parcel):
+                head, samples = each, each.samples
+                stream = self._stream(each.header, samples.run, int(samples.time[0]))
+                row = rows.pack(stream, samples)
+            else:
+                head = each[0]
+                stream = self._stream(head.header, head.run, int(head.time[0]))
+                row = rows.pack_chunks(stream, each)
             if head.gap is not None:
                 self._gap(head, head.gap)
-            row = rows.pack(stream, samples)
             packed.append(row)
             stored.append((*head.header.key, row[3], row[4]))
         self._connection.executemany(rows.INSERT, packed)

@@ -93,9 +93,9 @@ class Ring:
                     if self._open.get(item.header.key) is item:
                         del self._open[item.header.key]
                 batch.append(item)
-            for _ in range(len(self._items)):
-                if most <= 0:
-                    break
+            if self.loose <= most:
+                return batch + [self._items.popleft() for _ in range(len(self._items))]
+            while most > 0 and self._items:
                 batch.append(self._items.popleft())
                 most -= _size(batch[-1])
         return batch

@@ -14,6 +14,7 @@ from acquisition.model import Chunk, Flags, Floats, Nanoseconds
 COLUMNS = "stream, run, connection, first, n, start, stop, time, vals, quality, device_time, arrived, crc"
 INSERT = f"INSERT INTO chunk ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _FIXED = struct.Struct("<7q")
+_LENGTH = struct.Struct("<q")
 
 Blob = bytes | None
 Row = tuple[int, int, int, int, int, int, int, bytes, bytes, Blob, Blob, bytes, int]
@@ -50,7 +51,7 @@ def checksum(fixed: Sequence[int], blobs: Sequence[Blob]) -> int:
     crc = zlib.crc32(_FIXED.pack(*fixed))
     for blob in blobs:
         # A length before each blob: bytes cannot move from one to its neighbour unseen.
-        crc = zlib.crc32((-1 if blob is None else len(blob)).to_bytes(8, "little", signed=True), crc)
+        crc = zlib.crc32(_LENGTH.pack(-1 if blob is None else len(blob)), crc)
         if blob is not None:
             crc = zlib.crc32(blob, crc)
     return crc
@@ -81,6 +82,24 @@ def pack(stream: int, samples: Samples) -> Row:
         quality.tobytes() if quality.any() else None,
         None if device_time is None else device_time.astype("<f8", copy=False).tobytes(),
         samples.arrived.astype("<i8", copy=False).tobytes(),
+    )
+    return (*fixed, *blobs, checksum(fixed, blobs))
+
+
+def pack_chunks(stream: int, chunks: Sequence[Chunk]) -> Row:
+    """The row of chunks that follow one another without a gap, without an array of them between."""
+    head, tail = chunks[0], chunks[-1]
+    n = tail.first + len(tail.time) - head.first
+    fixed = (stream, head.run, head.connection, head.first, n, int(head.time[0]), int(tail.time[-1]))
+    quality = b"".join([c.quality.tobytes() for c in chunks])
+    times = [c.device_time for c in chunks if c.device_time is not None]
+    arrived = [number for c in chunks for number in (len(c.time), c.arrived.monotonic, c.arrived.utc)]
+    blobs = (
+        b"".join([c.time.astype("<i8", copy=False).tobytes() for c in chunks]),
+        b"".join([c.values.astype("<f8", copy=False).tobytes() for c in chunks]),
+        quality if quality.strip(b"\0") else None,
+        b"".join([t.astype("<f8", copy=False).tobytes() for t in times]) if len(times) == len(chunks) else None,
+        struct.pack(f"<{len(arrived)}q", *arrived),
     )
     return (*fixed, *blobs, checksum(fixed, blobs))
 

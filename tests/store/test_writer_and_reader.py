@@ -14,13 +14,24 @@ from msgspec.structs import replace
 from acquisition.clock import Clock
 from acquisition.errors import Refused, StoreError
 from acquisition.model import Instant
-from acquisition.store import Store, StoreWriter, check, schema
+from acquisition.store import Store, StoreWriter, check, rows, schema
 from tests.store.records import SECOND, STEP, T0, Recording, Source, event, header
 
 
 def same(block, chunks):
     for name in ("time", "values", "quality"):
         assert getattr(block, name).tobytes() == np.concatenate([getattr(c, name) for c in chunks]).tobytes(), name
+
+
+@pytest.mark.parametrize("device_time", [False, True])
+@pytest.mark.parametrize("sizes", [(7,), (4, 4, 4), (1, 9)])
+def test_chunks_become_the_row_that_their_arrays_would_become(sizes, device_time):
+    source = Source()
+    chunks = [source.chunk(n, device_time=device_time) for n in sizes]
+    assert rows.pack_chunks(3, chunks) == rows.pack(3, rows.gather(chunks))
+    clean = [replace(chunk, quality=np.zeros_like(chunk.quality)) for chunk in chunks]
+    assert rows.pack_chunks(3, clean) == rows.pack(3, rows.gather(clean))
+    assert rows.pack_chunks(3, clean)[9] is None
 
 
 def test_samples_come_back_bit_for_bit_with_nan_payloads_and_flags(tmp_path):
