@@ -49,7 +49,7 @@ class Record(Table, frozen=True):
     path: str = "record"
     retention: str | None = None
     keep: Literal["sessions", "marked"] = "sessions"
-    flush: Annotated[float, Meta(ge=0.01, le=0.2)] = 0.1
+    flush: Annotated[float, Meta(ge=0.01, le=0.2)] = 0.08
 
 
 class PageTable(Table, frozen=True):

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.clock import Clock
-from acquisition.config import load
+from acquisition.config import Influx, Record, load
 from acquisition.model import Chunk, Event
 from acquisition.remotes.answer import Verdict
 from acquisition.remotes.influx import InfluxWriter
@@ -35,6 +35,8 @@ from tests.remotes.servers import InfluxGate, InfluxServer
 
 LOADS = ((100, 10, 40.0), (20, 8, 1000.0))
 SECONDS = 20.0
+DEFAULT = (Record().flush, Influx("http://127.0.0.1", "o", "ward").flush)
+"""Seconds between two commits, and between two looks for something to send."""
 PERFUSION = [sys.executable, "-c", "from acquisition.cli import main; main()"]
 Row = dict[str, Any]
 
@@ -52,7 +54,7 @@ def measure(seconds: float = SECONDS) -> list[Row]:
         for row in (ours, *naive):
             row["times less than ours"] = round(ours["values per CPU-second"] / row["values per CPU-second"], 1)
             rows.append(row)
-    for flush, shipped in ((0.1, 0.5), (0.02, 0.1)):
+    for flush, shipped in (DEFAULT, (0.02, 0.1)):
         rows += _delays(flush, shipped, seconds)
     return rows
 
@@ -89,7 +91,7 @@ def _held(server: InfluxServer, measurement: str, channels: int) -> int:
 
 def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
     with _bench(ports, channels, rate, seconds) as (folder, links, instruments, server, gate):
-        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, 0.1, 0.5)
+        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, *DEFAULT)
         daemon = subprocess.Popen(
             [*PERFUSION, "run", "-c", str(config)], env=entry_point(folder / "meta"), stderr=subprocess.PIPE
         )

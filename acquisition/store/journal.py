@@ -122,20 +122,21 @@ class Journal:
             ready.append(group)
         packed, stored = [], []
         for each in ready:
-            if isinstance(each, Parcel):
-                head, samples = each, each.samples
-                stream = self._stream(each.header, samples.run, int(samples.time[0]))
-                row = rows.pack(stream, samples)
-            else:
-                head = each[0]
-                stream = self._stream(head.header, head.run, int(head.time[0]))
-                row = rows.pack_chunks(stream, each)
+            head = each if isinstance(each, Parcel) else each[0]
+            row = self._row(each)
             if head.gap is not None:
                 self._gap(head, head.gap)
             packed.append(row)
             stored.append((*head.header.key, row[3], row[4]))
         self._connection.executemany(rows.INSERT, packed)
         return stored
+
+    def _row(self, group: list[Chunk] | Parcel) -> rows.Row:
+        if isinstance(group, Parcel):
+            samples = group.samples
+            return rows.pack(self._stream(group.header, samples.run, int(samples.time[0])), samples)
+        head = group[0]
+        return rows.pack_chunks(self._stream(head.header, head.run, int(head.time[0])), group)
 
     def _stream(self, header: Header, run: int, time: int) -> int:
         connection = self._connection

@@ -62,7 +62,7 @@ class Stats:
 
 
 class StoreWriter:
-    """Owns a record: takes items from the acquisition loop and commits them every `flush` seconds.
+    """Owns a record: takes items from the acquisition loop and begins to commit them every `flush` seconds.
 
     `put` never blocks. Samples count as accepted when COMMIT has returned; then `witness` hears of
     them. Where the disk does not take them, the batch is kept, the file is reopened and the batch
@@ -77,7 +77,7 @@ class StoreWriter:
         directory: Path,
         *,
         clock: Clock,
-        flush: float = 0.1,
+        flush: float = 0.08,
         ring: int = 256 << 20,
         witness: Witness | None = None,
         on_trouble: Callable[[str | None], None] | None = None,
@@ -252,9 +252,12 @@ class StoreWriter:
     def _work(self) -> None:
         try:
             closing = False
+            begun = self._clock.now()
             while not closing:
-                self._wake.wait(self._interval)
+                spent = self._clock.real(self._clock.now().seconds - begun.seconds)
+                self._wake.wait(max(self._interval - spent, 0.0))
                 self._wake.clear()
+                begun = self._clock.now()
                 closing = self._closing
                 while self._write_what_waits():
                     pass

@@ -15,6 +15,7 @@ from acquisition.clock import Clock
 from acquisition.errors import Refused, StoreError
 from acquisition.model import Instant
 from acquisition.store import Store, StoreWriter, check, rows, schema
+from acquisition.store.journal import Journal
 from tests.store.records import SECOND, STEP, T0, Recording, Source, event, header
 
 
@@ -391,3 +392,30 @@ def test_two_samples_of_one_number_end_the_writer_loudly(tmp_path):
         assert isinstance(writer.failed, apsw.ConstraintError)
     assert "died" in troubles[0]
     assert check(tmp_path).ok
+
+
+def test_commits_begin_at_a_steady_pace_however_long_each_takes(tmp_path, monkeypatch):
+    now = [0]
+    waits = []
+
+    class Wake(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return super().wait(5)
+
+    def slowly(original, self, batch, advances):
+        now[0] += 30_000_000
+        return original(self, batch, advances)
+
+    original = Journal.write
+    monkeypatch.setattr(Journal, "write", lambda self, *args: slowly(original, self, *args))
+    writer = StoreWriter(tmp_path, clock=Clock(monotonic=lambda: now[0]), flush=0.05, compact=None)
+    writer._wake = Wake()
+    writer.open()
+    writer.begin_run(Instant(0, T0), T0, {})
+    source = Source()
+    for _ in range(3):
+        writer.put(source.chunk())
+        assert writer.flush()
+    writer.close()
+    assert waits[:4] == pytest.approx([0.05, 0.02, 0.02, 0.02])
