@@ -14,6 +14,8 @@ from acquisition.remotes.standing import Standing
 LARGEST = 5000
 """Lines in a batch; measured: larger ones gain nothing."""
 SMALLEST = 50
+LOOK = 2.0
+"""Seconds between two words on how things stand, while it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Delivery:
     """Sends batches for one thread; `limit` is how many lines the remote bears at a time.
 
     A line is refused for good only when the server refuses it alone, twice, and takes a line that is known to be
-    right in between: a server that refuses everything is not believed but held.
+    right in between: a server that refuses everything is not believed but held. `waiting` is called every
+    now and then while nothing is taken.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Delivery:
         stopping: threading.Event,
         pace: Pace,
         rng: random.Random,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.limit = LARGEST
         self._remote = remote
@@ -49,6 +53,7 @@ class Delivery:
         self._stopping = stopping
         self._pace = pace
         self._rng = rng
+        self._waiting = waiting
         self._failures = 0
 
     def deliver(self, batch: Batch) -> list[Refused] | None:
@@ -115,7 +120,13 @@ class Delivery:
         self._standing.fail("held" if held else "unreachable", answer.reason)
         longest = self._pace.held if held else min(self._pace.first * 2 ** min(self._failures - 1, 16), self._pace.cap)
         asked = min(answer.wait or 0.0, self._pace.asked)
-        return not self._stopping.wait(max(asked, longest * self._rng.uniform(0.5, 1.0)))
+        left = max(asked, longest * self._rng.uniform(0.5, 1.0))
+        while left > 0:
+            self._waiting()
+            if self._stopping.wait(min(left, LOOK)):
+                return False
+            left -= LOOK
+        return True
 
     def _accepted(self, count: int) -> None:
         self._recovered()

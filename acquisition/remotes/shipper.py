@@ -77,8 +77,15 @@ class Shipper:
         self._stop = threading.Event()
         self._deadline = float("inf")
         self._delivery = Delivery(
-            remote, self.standing, self._describe, self._stop, pace or Pace(), rng or random.Random()
+            remote,
+            self.standing,
+            self._describe,
+            self._stop,
+            pace or Pace(),
+            rng or random.Random(),
+            lambda: self._look_back(),
         )
+        self._look_back: Callable[[], None] = lambda: None
         self._noted: dict[int, int] = {}
         self._noted_event = 0
         self._untold: list[Refused] = []
@@ -131,6 +138,11 @@ class Shipper:
         event = cursor.event if cursor is not None else 0
         fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
         witnessed, _ = store.head()
+
+        def look_back() -> None:
+            self.pending = outbox.pending(store.ends())
+
+        self._look_back = look_back
         while True:
             stopping = self._stop.is_set()
             ends = store.ends()

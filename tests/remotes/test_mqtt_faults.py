@@ -95,6 +95,9 @@ def test_a_broker_that_is_replaced_by_an_empty_one_gets_all_that_a_subscriber_ha
             until(lambda: reader.on("/record"), "the first samples")
             own.kill()
             flow(writer, [source], 0.2, rng)
+            with Store(record) as store:
+                behind = sum(store.ends().values())
+            until(lambda: running.pending == behind, "everything that has not settled counting as pending")
             own.folder = tmp_path / "second"
             own.folder.mkdir()
             own.start()
@@ -120,6 +123,7 @@ def test_while_nobody_subscribes_the_durable_feed_waits_and_says_so(tmp_path):
             assert "nobody subscribes" in running.standing.reason
             with Store(record) as store:
                 assert store.cursors()["mqtt"].positions == {}
+            assert running.pending == 100
             with Subscriber(own.port, *RECORD) as reader:
                 delivered(writer, running, record)
                 until(lambda: len(Rebuilt(reader.on("/record")).rows.get(("ldf", "flux"), ())) == 100, "all samples")

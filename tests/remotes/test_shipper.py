@@ -124,6 +124,22 @@ def test_live_data_pass_a_backlog_that_drains_in_order(tmp_path):
     assert max(at - sent[found] for at, found in live) < 5.0
 
 
+def test_while_nothing_is_taken_what_waits_is_counted(tmp_path):
+    source, away = Source(), [True]
+    sink = Sink(lambda text: Answer(Verdict.KEEP, "no route") if away else None)
+    with Recording(tmp_path) as writer:
+        writer.put(source.chunk(100))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        until(lambda: shipper.pending == 100, "what waits being counted")
+        writer.put(source.chunk(50))
+        writer.flush()
+        until(lambda: shipper.pending == 150, "what came meanwhile being counted")
+        away.clear()
+        until(lambda: shipper.pending == 0, "nothing waiting")
+        shipper.stop(5)
+
+
 def caught(directory):
     with Store(directory) as store:
         cursor = store.cursors().get("influx")

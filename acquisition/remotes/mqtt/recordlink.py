@@ -91,6 +91,7 @@ class RecordLink:
         if time.monotonic() < self._due and not at_once:
             return False
         ends = self._store.ends()
+        self.pending = feed.cursor.pending(ends)
         load = feed.load(ends)
         try:
             if load.messages:

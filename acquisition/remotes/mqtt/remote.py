@@ -66,6 +66,7 @@ class MqttRemote:
         self._states = DeviceStates(dict(station.devices), key_now)
         self._cursor: Cursor | None = None
         self._session: Session | None = None
+        self._behind = 0
         self._deadline = float("inf")
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"remote-{NAME}", daemon=True)
@@ -78,7 +79,8 @@ class MqttRemote:
     @property
     def pending(self) -> int:
         """How many samples the durable feed is behind, as far as is known."""
-        return self._session.pending if self._session is not None else 0
+        linked = self._session.pending if self._session is not None else None
+        return self._behind if linked is None else linked
 
     def start(self) -> None:
         """Begin; only then may `put` be called."""
@@ -130,6 +132,7 @@ class MqttRemote:
                 self._backoff.reset()
             word, reason = link.judge(fault)
             self.standing.fail(word, reason)
+            self._look_back()
             await link.pause(self._ending.stopping, self._backoff.next(held=word == "held"))
 
     async def _one_session(self) -> BaseException | None:
@@ -156,6 +159,13 @@ class MqttRemote:
                 raise
             return link.first_error(expected)
         return None
+
+    def _look_back(self) -> None:
+        """See how far the feed is behind, while there is no link."""
+        self._session = None
+        if self._station.durable:
+            with contextlib.suppress(StoreError), Store(self._station.record) as store:
+                self._behind = self._rewound(store).pending(store.ends())
 
     def _rewound(self, store: Store) -> Cursor:
         """The feed's cursor, back at what counts."""

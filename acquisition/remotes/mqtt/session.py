@@ -85,9 +85,9 @@ class Session:
         self._record: RecordLink | None = None
 
     @property
-    def pending(self) -> int:
-        """How many samples the durable feed is behind."""
-        return self._record.pending if self._record is not None else 0
+    def pending(self) -> int | None:
+        """How many samples the durable feed is behind, None while it has no link."""
+        return self._record.pending if self._record is not None else None
 
     async def run(self) -> None:
         """Be there until the service ends."""
@@ -119,7 +119,7 @@ class Session:
                     "version": __version__,
                     "devices": list(self._station.devices),
                     "durable": self._station.durable,
-                    "pending": self.pending,
+                    "pending": self.pending or 0,
                     "dropped": self._queue.dropped,
                     "head": {"event": number, "hash": digest},
                 }
