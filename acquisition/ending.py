@@ -27,7 +27,3 @@ def run(command: click.Command, name: str, program: str | None = None) -> NoRetu
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of stdout is gone; what is still buffered has nowhere to go.
-        sys.stdout = None
-        sys.exit(0)

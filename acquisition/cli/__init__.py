@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import sys
+from typing import Any
 
 import click
 
 from acquisition import __version__, ending
+from acquisition.errors import PerfusionError
 
 COMMANDS = {
     "backup": "record:backup",
@@ -47,6 +50,22 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(f"acquisition.cli.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a reader of stdout who has seen enough is no failure, a full disk under it is one in words."""
+        try:
+            code = super().invoke(ctx)
+            print(end="", flush=True)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+                raise
+            sys.stdout = None  # what is still buffered has nowhere to go
+            if error.errno == errno.EPIPE:
+                return 0
+            raise PerfusionError(
+                f"cannot be written ({error.strerror})", error.filename or "the output", "the disk is full"
+            ) from error
+        return code
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -10,6 +10,7 @@ import pytest
 
 from acquisition.cli import COMMANDS, perfusion
 from tests.service.bench import PERFUSION
+from tests.store.records import Recording, Source
 
 
 def test_no_command_waits_for_the_libraries_of_another():
@@ -49,6 +50,32 @@ def test_a_simulator_is_the_process_that_was_started(tmp_path):
         process.stdout.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((listen["host"], listen["port"]))
+
+
+@pytest.fixture
+def buffered(monkeypatch):
+    """Standard output as people have it, whatever the tests run with."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
+@pytest.mark.parametrize("arguments", [("devices", "--json"), ("config", "schema")])
+def test_a_reader_who_has_seen_enough_is_no_failure(buffered, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([*PERFUSION, *arguments], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_full_disk_under_the_output_is_told_in_words(buffered, tmp_path):
+    with Recording(tmp_path) as record:
+        record.put(Source().chunk(3))
+    for form in ("--csv", "--json"):
+        with open("/dev/full", "wb") as full:
+            ended = subprocess.run([*PERFUSION, "query", str(tmp_path), form], stdout=full, stderr=subprocess.PIPE)
+        assert ended.returncode == 1
+        assert b"the output: cannot be written (No space left on device)" in ended.stderr
+        assert b"Traceback" not in ended.stderr
 
 
 FAULTY = """\
