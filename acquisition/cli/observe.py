@@ -151,6 +151,19 @@ def mean_pressure(which: str | None, **fields: Any) -> int:
 
 
 @observe.command()
+@click.argument("electrode")
+@click.argument("reading", type=float)
+@click.option("--calibrated", type=float, help="What it read in air when it was calibrated (else by the barometer).")
+@SESSION
+@SUBJECT
+@VISIT
+@options
+def recheck(which: str | None, **fields: Any) -> int:
+    """Enter what ELECTRODE (such as calf) reads in air after the measurement, mmHg: its drift follows."""
+    return _enter("recheck", which, fields)
+
+
+@observe.command()
 @SIDE
 @click.option("--wound", type=click.IntRange(0, 3), help="Grade of the wound, 0 to 3.")
 @click.option("--infection", type=click.IntRange(0, 3), help="Grade of the foot infection, 0 to 3.")

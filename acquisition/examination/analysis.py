@@ -8,35 +8,41 @@ from typing import Any
 
 from acquisition.examination import posture
 from acquisition.examination.binding import Address
+from acquisition.examination.drift import drifts
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import CARBON_DIOXIDE, NEAR, TEMPERATURE, Evidence
+from acquisition.examination.perfusion_pressure import Reading, conductance
 from acquisition.examination.protocol import Measures
+from acquisition.examination.provenance import objection
 from acquisition.signals import drop as drops
 from acquisition.signals import hyperaemia, tcpo2
 from acquisition.signals.attachment import attached
 from acquisition.signals.bands import SETS, STEFANOVSKA
 from acquisition.signals.comparison import FLUX, TCPO2, WALKING
+from acquisition.signals.decay import UNITS as DECAY
+from acquisition.signals.decay import fit_decay
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred
 from acquisition.signals.porh import porh
 from acquisition.signals.result import Result, Trace
 from acquisition.signals.thermal_dose import ThermalDose
-from acquisition.signals.units import vascular_conductance
 from acquisition.signals.walking import StopReason, Walk, distances, recovery_time
-from acquisition.signals.walking_cost import estimated_mets
+from acquisition.signals.walking_cost import UPTAKE, estimated_costs
 from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
 from acquisition.walking import load_walk
 
 ISCHAEMIC_ABI = 0.9
+UNITS = {"flux": "[arb'U]", "belt": "km/h"}
+"""In which the numbers of a role must be recorded to mean something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What other entries of the visit say: ABI of the limb, mean and systolic pressure of an arm (mmHg)."""
+    """What other entries of the visit say: ABI of the limb, mean pressures and their times, the latest systolic."""
 
     abi: float | None = None
-    mean: float | None = None
+    means: tuple[Reading, ...] = ()
     systolic: float | None = None
 
 
@@ -52,9 +58,22 @@ def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
     occlusion, objection = _occlusion(evidence, known)
     found = porh(_flux(evidence), occlusion, settings, abi=known.abi)
     results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
-    results += [vascular_conductance(found[name], known.mean, abi=known.abi) for name in ("rest_flow", "peak_flow")]
-    results = posture.judged(evidence, results)
+    results += [conductance(evidence, found[name], known.means, known.abi) for name in ("rest_flow", "peak_flow")]
+    results = posture.judged(evidence, [*results, *_decay(_flux(evidence), found, occlusion, settings)])
     return _all(evidence, "flux", [*results, *posture.of_flux(evidence, _flux(evidence))], FLUX)
+
+
+def _decay(
+    flux: Trace, found: Mapping[str, Result], occlusion: Occlusion, settings: hyperaemia.Settings
+) -> list[Result]:
+    """How the flux falls from its peak, as a stretched exponential; only a hyperaemia has a fall."""
+    to_peak = found["time_to_peak"]
+    if occlusion.off is None or to_peak.value is None:
+        return [Result.missing(name, unit, to_peak.reason) for name, unit in DECAY.items()]
+    start = occlusion.off + to_peak.value
+    fit = fit_decay(flux, start, min(flux.span[1], occlusion.off + settings.follow_up))
+    results = [replace(each, settings={**settings.as_dict(), **each.settings}) for each in fit.values()]
+    return [r.flagged(to_peak.reason) if to_peak.reason and r.value is not None else r for r in results]
 
 
 def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
@@ -87,7 +106,7 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
     results = [
         *found.values(),
         *(
-            vascular_conductance(found[name], known.mean, abi=known.abi)
+            conductance(evidence, found[name], known.means, known.abi)
             for name in ("heating_baseline", "plateau", "maximum")
         ),
     ]
@@ -129,14 +148,18 @@ def _resting(evidence: Evidence, until: float | None) -> list[Outcome]:
     end = min(evidence.end if until is None else until, posture.lying_until(evidence))
     chests, limbs = evidence.addresses("chest"), evidence.addresses("limb")
     rests: dict[Address, Result] = {}
+    drifted = drifts(evidence)
     outcomes: list[Outcome] = []
     for address in (*chests, *limbs):
         if applied is None:
             rests[address] = Result.missing("tcpo2_rest", tcpo2.UNIT, "electrodes_not_marked_as_applied")
         else:
             skin = _skin(evidence, address)
-            rests[address] = tcpo2.rest(skin, applied, end, temperature=evidence.beside(address, TEMPERATURE))
+            resting = tcpo2.rest(skin, applied, end, temperature=evidence.beside(address, TEMPERATURE))
+            doubt = drifted[address].reason if address in drifted and drifted[address].value is not None else ""
+            rests[address] = resting.flagged(doubt) if doubt and resting.value is not None else resting
         outcomes.append(_outcome(evidence, address, rests[address], TCPO2))
+    outcomes += [_outcome(evidence, address, result, ()) for address, result in drifted.items()]
     if chests:
         ratios = {address: tcpo2.rpi(rests[address], rests[chests[0]]) for address in limbs}
         outcomes += [_outcome(evidence, address, ratio, TCPO2) for address, ratio in ratios.items()]
@@ -186,7 +209,7 @@ def _walking(evidence: Evidence, known: Known) -> list[Outcome]:
     if walk.stop is not None:
         grade = evidence.of_role("grade")
         results.append(_followed(evidence, belt, grade, walk.start, walk.stop))
-        results.append(_cost(belt, grade, walk))
+        results += _costs(belt, grade, walk)
     outcomes = _all(evidence, "belt", results, WALKING, {"handrail": walk.handrail})
     return outcomes + (_drops(evidence, walk.start, walk.stop) if walk.stop is not None else [])
 
@@ -199,16 +222,17 @@ def _followed(evidence: Evidence, belt: Trace, grade: Trace | None, start: float
     return adherence(belt, grade, table, start, stop)
 
 
-def _cost(belt: Trace, grade: Trace | None, walk: Walk) -> Result:
-    """METs of the last half minute of the walk."""
+def _costs(belt: Trace, grade: Trace | None, walk: Walk) -> list[Result]:
+    """METs and oxygen uptake of the last half minute of the walk."""
     stop = walk.stop or walk.start
     last = (max(walk.start, stop - 30.0), stop)
     speed = belt.between(*last)
     tilt = None if grade is None else grade.between(*last)
     if not speed.valid.any() or tilt is None or not tilt.valid.any():
-        return Result.missing("mets", "1", "speed_or_grade_missing", window=last)
+        names = (("mets", "1"), ("oxygen_uptake", UPTAKE))
+        return [Result.missing(name, unit, "speed_or_grade_missing", window=last) for name, unit in names]
     middle = (float(speed.values[speed.valid].mean()), float(tilt.values[tilt.valid].mean()))
-    return replace(estimated_mets(*middle, walk.handrail), window=last)
+    return [replace(each, window=last) for each in estimated_costs(*middle, walk.handrail)]
 
 
 def _drops(evidence: Evidence, start: float, stop: float) -> list[Outcome]:
@@ -226,7 +250,8 @@ def _drops(evidence: Evidence, start: float, stop: float) -> list[Outcome]:
         for result in drops.indices(attached(evidence.trace(address)), chest, start, stop, settings):
             result = replace(result, settings={**result.settings, "chest": change})
             outcomes.append(_outcome(evidence, address, result, TCPO2))
-    return outcomes
+    least = [each.result for each in outcomes if each.result.name == "drop_min"]
+    return [*outcomes, Outcome("all sites", drops.sum_of(least), outcomes[0].conditions, TCPO2)]
 
 
 def _entries(evidence: Evidence, known: Known) -> list[Outcome]:
@@ -251,11 +276,13 @@ def _all(
     address = next(iter(evidence.addresses(role)), None)
     conditions = {**evidence.conditions(address), **(more or {})}
     place = role if address is None else str(address)
-    return [Outcome(place, result, conditions, fields) for result in results]
+    against = "" if address is None else objection(evidence, address, UNITS[role])
+    return [Outcome(place, result, conditions, fields, objection=against) for result in results]
 
 
 def _outcome(evidence: Evidence, address: Address, result: Result, fields: tuple[str, ...]) -> Outcome:
-    return Outcome(str(address), result, evidence.conditions(address), fields)
+    against = objection(evidence, address, tcpo2.UNIT)
+    return Outcome(str(address), result, evidence.conditions(address), fields, objection=against)
 
 
 ANALYSES: Mapping[Measures, Callable[[Evidence, Known], list[Outcome]]] = {

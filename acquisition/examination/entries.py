@@ -22,7 +22,8 @@ class Outcome:
     """One index of a session: `place` says of what (a channel, a leg, an ulcer).
 
     `conditions` and the `fields` of them that must agree say with what it may be compared. What a person `entered` is
-    of a visit, whichever session took it; `limb` is its leg where it is of one.
+    of a visit, whichever session took it; `limb` is its leg where it is of one. `objection` says why the numbers of its
+    channel make no endpoint: an unconfirmed scale, an unchecked unit, a coarse range.
     """
 
     place: str
@@ -31,6 +32,7 @@ class Outcome:
     fields: tuple[str, ...] = ()
     limb: str = ""
     entered: bool = False
+    objection: str = ""
 
     @property
     def reads(self) -> str:
@@ -54,17 +56,24 @@ def pressures(sessions: Iterable[Session], side: str) -> list[Result]:
     ]  # fmt: skip
 
 
-def arm_pressure(sessions: Iterable[Session]) -> tuple[float | None, float | None]:
-    """The latest mean and systolic pressure of an arm, mmHg; None where none was entered."""
-    mean, systolic = None, None
-    for entry in _entries(sessions):
-        match entry:
-            case ArmPressure():
-                computed = mean_arterial_pressure(entry.systolic, entry.diastolic)
-                mean, systolic = (entry.mean if entry.mean is not None else computed), entry.systolic
-            case MeanPressure():
-                mean = entry.mean
-    return mean, systolic
+def mean_pressures(sessions: Iterable[Session]) -> tuple[tuple[int, float], ...]:
+    """When (time key) and how high mean arterial pressure was, mmHg, in the order of entry."""
+    found = []
+    for session in sessions:
+        for item in session.observations():
+            match observation.parse(item.fields):
+                case ArmPressure() as entry:
+                    computed = mean_arterial_pressure(entry.systolic, entry.diastolic)
+                    found.append((item.at, entry.mean if entry.mean is not None else computed))
+                case MeanPressure() as entry:
+                    found.append((item.at, entry.mean))
+    return tuple(sorted(found))
+
+
+def systolic(sessions: Iterable[Session]) -> float | None:
+    """The latest systolic pressure of an arm, mmHg; None where none was entered."""
+    found = [entry.systolic for entry in _entries(sessions) if isinstance(entry, ArmPressure)]
+    return found[-1] if found else None
 
 
 def falls(session: Session, visit: Iterable[Session]) -> list[Outcome]:

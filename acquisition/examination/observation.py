@@ -150,6 +150,14 @@ class MeanPressure(Entry, frozen=True, tag="map"):
     position: Posture = "supine"
 
 
+class Recheck(Entry, frozen=True, tag="recheck"):
+    """What a TcPO2 electrode reads in air after the measurement, and what it read when it was calibrated, mmHg."""
+
+    electrode: str
+    reading: Annotated[float, Meta(gt=0, le=400)]
+    calibrated: Annotated[float, Meta(gt=0, le=400)] | None = None
+
+
 class Wifi(Entry, frozen=True, tag="wifi"):
     """Wound and foot infection of a leg as WIfI grades them, 0 to 3; the ischaemia grade follows from pressures."""
 
@@ -216,10 +224,10 @@ class Happening(Entry, frozen=True, tag="event"):
             raise ValueError(f"{self.kind} needs its limb")
 
 
-Observation = Vas | Ulcer | Abi | ArmPressure | MeanPressure | Wifi | Stage | NotDone | Happening
+Observation = Vas | Ulcer | Abi | ArmPressure | MeanPressure | Recheck | Wifi | Stage | NotDone | Happening
 KINDS = {
     kind.__struct_config__.tag: kind
-    for kind in (Vas, Ulcer, Abi, ArmPressure, MeanPressure, Wifi, Stage, NotDone, Happening)
+    for kind in (Vas, Ulcer, Abi, ArmPressure, MeanPressure, Recheck, Wifi, Stage, NotDone, Happening)
 }
 """Each kind by its word."""
 

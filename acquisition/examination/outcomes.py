@@ -7,22 +7,18 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from acquisition import assets, strict
-from acquisition.analog import Profile
 from acquisition.examination import entries, heat
 from acquisition.examination.analysis import Known, analyse
-from acquisition.examination.binding import Address
 from acquisition.examination.description import summarise
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import Evidence
+from acquisition.examination.provenance import provenance
 from acquisition.examination.session import Book, Session
 from acquisition.examination.staging import Found, staged
 from acquisition.signals.eligibility import Eligibility, Provenance, by_abi, by_tcpo2, eligibility, first_valid
 from acquisition.signals.result import Result
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
-
-UNCONFIRMED = "unconfirmed scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +84,7 @@ def _side(session: Session) -> str:
 def _known(visit: list[Session], session: Session) -> Known:
     indices = entries.pressures(visit, _side(session))
     index = first_valid(indices)
-    mean, systolic = entries.arm_pressure(visit)
-    return Known(index.value if index is not None else None, mean, systolic)
+    return Known(index.value if index is not None else None, entries.mean_pressures(visit), entries.systolic(visit))
 
 
 def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibility:
@@ -108,7 +103,7 @@ def _rests(store: Store, closed: list[Session], side: str) -> list[tuple[Result,
             continue
         # The first electrode of the limb is the one that the limit is about; the others inform.
         attempts += [
-            (outcome.result, _provenance(evidence, address))
+            (outcome.result, provenance(evidence, address, "mm[Hg]"))
             for address in evidence.addresses("limb")[:1]
             for outcome in analyse(evidence, Known())
             if outcome.result.name == "tcpo2_rest" and outcome.place == str(address)
@@ -130,27 +125,6 @@ def _farthest(store: Store, visit: list[Session]) -> Result | None:
         for evidence in walks if evidence.protocol.measures == "walking"
         for outcome in analyse(evidence, Known()) if outcome.result.name == "acd_distance"
     )  # fmt: skip
-
-
-def _provenance(evidence: Evidence, address: Address) -> Provenance:
-    header = evidence.header(address)
-    if header is None:
-        return Provenance(scale_confirmed=False)
-    return Provenance(
-        scale_confirmed=header.confidence != UNCONFIRMED,
-        unit_checked=evidence.unit(address) == "mm[Hg]",
-        accuracy=_accuracy(header.profile, address.channel),
-    )
-
-
-def _accuracy(profile: str, channel: str) -> float | None:
-    """The accuracy that an analog output's profile states, in the value's unit."""
-    path = assets.find("profiles", profile) if profile else None
-    if path is None:
-        return None
-    signals = strict.convert(strict.read(path), Profile, path).signals
-    own = [signal for signal in signals if channel == signal.signal or channel.startswith(f"{signal.signal}_")]
-    return own[0].accuracy if own else None
 
 
 def _shown(found: Eligibility | None) -> dict[str, Any]:

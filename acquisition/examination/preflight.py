@@ -125,7 +125,7 @@ def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
     if rule.days is not None:
         return f"a date, at most {rule.days:g} days ago"
     if rule.air is not None:
-        expected = _in_air(rule, answers)
+        expected = expected_in_air(rule, answers)
         if expected is None:
             return f"every electrode within {rule.air:g} % of what the barometer makes of air: answer {BAROMETER} too"
         return f"every electrode within {rule.air:g} % of {expected:.1f} mm[Hg]"
@@ -133,6 +133,14 @@ def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
         f"{word} {value:g}" for word, value in (("at least", rule.low), ("at most", rule.high)) if value is not None
     ]
     return " and ".join(limits) + (f" {rule.unit}" if rule.unit else "") if limits else rule.wants
+
+
+def expected_in_air(rule: CheckRule, answers: Mapping[str, str]) -> float | None:
+    """The pressure of oxygen in air, mmHg; None while nobody has read the barometer."""
+    given = answers.get(BAROMETER)
+    if not given:
+        return None
+    return calibration_pressure(_number(BAROMETER, given, "mmHg, such as 755"), rule.saturated_at)
 
 
 def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) -> bool:
@@ -143,21 +151,13 @@ def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) 
             raise Refused(f"{rule.name}: {given!r} is no date", "--check", remedy="such as 2026-02-27") from None
         return 0 <= age <= rule.days
     if rule.air is not None:
-        expected = _in_air(rule, answers)
+        expected = expected_in_air(rule, answers)
         readings = [_number(rule.name, each, "such as 151,153") for each in given.split(",")]
         return expected is not None and all(abs(p / expected - 1.0) <= rule.air / 100.0 for p in readings)
     if rule.low is None and rule.high is None:
         return given.lower() == rule.wants
     number = _number(rule.name, given, wanted(rule, answers))
     return (rule.low is None or number >= rule.low) and (rule.high is None or number <= rule.high)
-
-
-def _in_air(rule: CheckRule, answers: Mapping[str, str]) -> float | None:
-    """The pressure of oxygen in air, mmHg; None while nobody has read the barometer."""
-    given = answers.get(BAROMETER)
-    if given is None:
-        return None
-    return calibration_pressure(_number(BAROMETER, given, "mmHg, such as 755"), rule.saturated_at)
 
 
 def _number(name: str, given: str, remedy: str) -> float:

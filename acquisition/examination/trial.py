@@ -78,10 +78,14 @@ class _Person:
     def rows(self, visits: Sequence[str]) -> Iterator[dict[str, Any]]:
         seen = (_visit(a.found) for a in (*self.attempts, *(attempt for attempt, _ in self.entries)))
         for visit in dict.fromkeys((*visits, *seen)):
-            found = [self._row(attempt, outcome) for attempt, outcome in (*self._of(visit), *self._healed(visit))]
+            made = [*self._of(visit), *self._healed(visit)]
+            found = [self._row(attempt, outcome) for attempt, outcome in made]
             yield from found
+            barred = {self._endpoint(a.found.session, o): o.objection for a, o in made if o.objection}
             named = {row["endpoint"] for row in found if row["value"] is not None}
-            yield from (self._lacking(visit, e) for e in self.study.endpoint if e.outcome not in named)
+            for endpoint in self.study.endpoint:
+                if endpoint.outcome not in named:
+                    yield self._lacking(visit, endpoint, barred.get(endpoint.outcome, ""))
             known = {row["index"] for row in found} | {name for e in self.study.endpoint for name in _names(e)}
             for (when, name), reason in sorted(self.not_done.items()):
                 if when == visit and name not in known:
@@ -128,7 +132,7 @@ class _Person:
             "protocol": session.about["protocol"],
             "place": outcome.place,
             "index": result.name,
-            "endpoint": self._endpoint(session, outcome) if counted else "",
+            "endpoint": self._endpoint(session, outcome) if counted and not outcome.objection else "",
             "value": result.value,
             "unit": result.unit,
             "status": str(result.status),
@@ -144,8 +148,8 @@ class _Person:
             "reads": outcome.reads,
         }
 
-    def _lacking(self, visit: str, endpoint: Endpoint) -> dict[str, Any]:
-        """An endpoint without a value: what happened before, why it was not done, or that nobody knows."""
+    def _lacking(self, visit: str, endpoint: Endpoint, objection: str) -> dict[str, Any]:
+        """An endpoint without a value: what happened before, why it was not done, or what bars the number."""
         made = (*self.attempts, *(attempt for attempt, _ in self.entries))
         last = max((_day(a.found.session.start) for a in made if _visit(a.found) == visit), default=date.max)
         limb = self.study.index_limb.get(self.subject, "")
@@ -160,7 +164,7 @@ class _Person:
             "index": endpoint.index,
             "endpoint": endpoint.outcome,
             "status": status,
-            "reason": barred[0].kind if barred else reason or "",
+            "reason": barred[0].kind if barred else reason or objection,
             "intercurrent": self._intercurrent(last),
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from acquisition.model import Floats
 from acquisition.signals.bins import Binner
-from acquisition.signals.result import Result, Trace, Window
+from acquisition.signals.result import Result, Status, Trace, Window
 
 UNIT = "mm[Hg]"
 SECOND = 1.0
@@ -224,6 +224,18 @@ def sites(
 ) -> dict[str, list[Result]]:
     """Return the indices of every site (buttock, thigh, calf; left, right) against one chest electrode."""
     return {site: indices(limb, chest, walk_start, walk_stop, settings) for site, limb in limbs.items()}
+
+
+def sum_of(least: Sequence[Result]) -> Result:
+    """Return the sum of DROPmin over all sites, mmHg, as good as the worst of them; exploratory."""
+    name, settings = "drop_sum", {"sites": len(least)}
+    for each in least:
+        if each.value is None:
+            return Result.missing(name, UNIT, each.reason, settings=settings)
+    result = Result.of(name, math.fsum(each.value or 0.0 for each in least), UNIT, settings=settings)
+    for each in least:
+        result = result.flagged(each.reason, each.status) if each.status is not Status.OK else result
+    return result
 
 
 def gardner_skinner_from_strandness(value: float) -> float:

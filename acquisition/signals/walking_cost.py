@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from acquisition.signals.result import Result
 
 REST = 3.5
 """Oxygen uptake at rest, one MET, ml/kg/min."""
+UPTAKE = "mL/kg/min"
 VALID = (50.0, 100.0)
 """Speeds for which the walking equation holds, m/min (ACSM)."""
 GRAVITY = 9.80665
@@ -42,6 +44,14 @@ def estimated_mets(speed: float, grade: float, handrail: bool = False) -> Result
     if not low <= speed / 0.06 <= high:
         result = result.flagged("speed_outside_50_to_100_m_per_min")
     return result.flagged("handrail_lowers_the_true_cost") if handrail else result
+
+
+def estimated_costs(speed: float, grade: float, handrail: bool = False) -> list[Result]:
+    """Return METs and oxygen uptake (ml/kg/min) as results, each with what the other is worth."""
+    met = estimated_mets(speed, grade, handrail)
+    if met.value is None:
+        return [met, Result.missing("oxygen_uptake", UPTAKE, met.reason, settings=met.settings)]
+    return [met, replace(met, name="oxygen_uptake", unit=UPTAKE, value=met.value * REST)]
 
 
 def energy_rate(speed: float, grade: float, mass: float) -> float:

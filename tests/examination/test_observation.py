@@ -9,7 +9,7 @@ from acquisition.examination.observation import KINDS, parse
 
 
 def test_there_is_an_entry_for_each_thing_that_people_measure():
-    assert set(KINDS) == {"vas", "ulcer", "abi", "pressure", "map", "wifi", "stage", "not-done", "event"}
+    assert set(KINDS) == {"vas", "ulcer", "abi", "pressure", "map", "recheck", "wifi", "stage", "not-done", "event"}
 
 
 GOOD = {
@@ -18,6 +18,7 @@ GOOD = {
     "abi": {"side": "left", "dorsalis_pedis": 80, "brachial_left": 125},
     "pressure": {"systolic": 130, "diastolic": 80},
     "map": {"mean": 93},
+    "recheck": {"electrode": "calf", "reading": 148},
     "wifi": {"side": "left", "wound": 2, "infection": 0},
     "stage": {"side": "left", "symptoms": "rest_pain", "fontaine": "III"},
     "not-done": {"measurement": "tcpo2", "reason": "electrode broken"},

@@ -14,7 +14,7 @@ from acquisition.examination.session import replay
 from acquisition.signals.eligibility import Verdict
 from acquisition.store import Store
 from simulators.physiology import Participant
-from tests.examination.patients import ABI, PORH, REST, Study, identity
+from tests.examination.patients import ABI, PORH, REST, SECOND, Study, identity
 
 
 def compute(directory, key):
@@ -52,6 +52,62 @@ def test_conductance_uses_the_pressure_that_was_entered(porh):
     assert found["rest_flow_cvc"].reason == "includes_upstream_resistance", "ABI 0.8"
     assert found["rest_flow"].settings["abi"] == pytest.approx(0.8)
     assert found["abi"].value == pytest.approx(0.8)
+
+
+def test_the_fall_from_the_peak_has_the_shape_of_the_participant(porh):
+    found = by_name(compute(porh, "s1"), "ldf/flux/flux")
+    assert found["decay_time_constant"].value == pytest.approx(28.0, rel=0.3)
+    assert found["decay_r_squared"].value > 0.8
+    assert found["decay_amplitude"].window[0] == pytest.approx(
+        found["peak_flow"].settings["off"] + found["time_to_peak"].value
+    )
+
+
+def test_without_hyperaemia_nothing_falls(tmp_path):
+    made = Study()
+    made.examine("cli", "porh", "porh", PORH, 900.0, devices=("ldf",))
+    found = by_name(compute(made.write(tmp_path), "s1"))
+    assert "no_hyperaemia" in found["decay_time_constant"].reason
+
+
+def test_an_old_blood_pressure_makes_a_conductance_doubtful(tmp_path):
+    made = Study()
+    arm = {"what": "pressure", "systolic": 130, "diastolic": 70}
+    made.examine("healthy", "porh", "porh", PORH[:1], 300.0, devices=("ldf",), entries=[arm], stop="a test")
+    made.examine("healthy", "porh", "porh", PORH, 700.0, devices=("ldf",))
+    made.write(tmp_path)
+    # The second session begins an hour after the reading, which is before its release and its rest.
+    found = by_name(compute(tmp_path, "s2"))["rest_flow_cvc"]
+    assert found.value == pytest.approx(by_name(compute(tmp_path, "s2"))["rest_flow"].value / 90.0)
+    assert (found.status, found.reason) == ("low_quality", "blood_pressure_not_within_10_min")
+    assert by_name(compute(tmp_path, "s1"))["rest_flow_cvc"].status == "ok"
+
+
+def test_pressure_between_two_readings_lies_between_them(tmp_path):
+    made = Study()
+    made.examine("healthy", "rest", "flowmotion", (), 5.0, devices=("ldf",), entries=[{"what": "map", "mean": 80}],
+                 stop="a test")  # fmt: skip
+    made.start -= 3540 * SECOND
+    made.examine("healthy", "porh", "porh", PORH, 500.0, devices=("ldf",), entries=[{"what": "map", "mean": 100}],
+                 stop="a test")  # fmt: skip
+    found = by_name(compute(made.write(tmp_path), "s2"))
+    ratio = found["rest_flow"].value / found["rest_flow_cvc"].value
+    middle = 0.5 * sum(found["rest_flow"].window)
+    # The readings were 60 s before the second session and 500 s after its start.
+    assert ratio == pytest.approx(80.0 + 20.0 * (middle + 60.0) / 560.0, abs=0.1)
+
+
+def test_an_electrode_that_drifted_says_so(tmp_path):
+    made = Study()
+    checked = [{"what": "recheck", "electrode": "calf", "reading": 130, "calibrated": 150},
+               {"what": "recheck", "electrode": "chest", "reading": 149, "calibrated": 150}]  # fmt: skip
+    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, devices=("tcpo2",), entries=checked)
+    found = compute(made.write(tmp_path), "s1")
+    calf, chest = by_name(found, "tcpo2/calf/tcpo2"), by_name(found, "tcpo2/chest/tcpo2")
+    # 20 of 150 mmHg in 36 minutes.
+    assert calf["tcpo2_drift"].value == pytest.approx(-100.0 * 20 / 150 / 0.6)
+    assert (calf["tcpo2_rest"].status, calf["tcpo2_rest"].reason) == ("low_quality", "drift_over_tolerance")
+    assert chest["tcpo2_rest"].status == "ok"
 
 
 def test_a_longer_smoothing_is_a_setting_of_the_protocol_and_another_method(porh, tmp_path):
@@ -199,6 +255,7 @@ def test_walking_distances_are_those_of_the_participant(walked):
     assert found["fcd_distance"].status == "censored"
     assert found["protocol_adherence"].value > 95.0
     assert found["mets"].value == pytest.approx(5.29, abs=0.1)
+    assert found["oxygen_uptake"].value == pytest.approx(3.5 * found["mets"].value)
 
 
 def test_the_drop_is_negative_and_carries_its_protocol(walked):
@@ -207,6 +264,7 @@ def test_the_drop_is_negative_and_carries_its_protocol(walked):
     assert found["drop_positive"].value == 1.0
     assert found["drop_min"].settings["protocol"] == "walking-constant"
     assert found["drop_min"].settings["chest"] in ("flat", "rise", "fall")
+    assert by_name(compute(walked, "s1"), "all sites")["drop_sum"].value == found["drop_min"].value
 
 
 def test_a_walk_whose_start_nobody_marked_has_no_distance(tmp_path):

@@ -150,6 +150,15 @@ def test_only_the_index_limb_has_endpoints(lost):
     assert row(trial.rows(lost, plan), "03-117", "baseline", "tcpo2_rest", "")["status"] == "missing"
 
 
+def test_a_number_of_unconfirmed_scale_is_no_endpoint(tmp_path):
+    made = Study()
+    electrode(made, "cli", "baseline", head={"confidence": "unconfirmed scale"})
+    table = trial.rows(attempts(made.write(tmp_path)), PLAN)
+    assert row(table, "03-117", "baseline", "tcpo2_rest", CALF)["endpoint"] == ""
+    (lacking,) = [r for r in table if r["endpoint"] == "oxygen" and r["visit"] == "baseline"]
+    assert (lacking["value"], lacking["status"], lacking["reason"]) == (None, "missing", "scale_unconfirmed")
+
+
 def test_the_chest_is_no_endpoint(table):
     rests = [r for r in table if r["index"] == "tcpo2_rest" and r["subject"] == "03-117" and r["value"] is not None]
     assert {r["place"]: r["endpoint"] for r in rests} == {CALF: "oxygen", "tcpo2/chest/tcpo2": ""}
