@@ -141,6 +141,7 @@ class Csafe(Instrument):
         self._at = 0.0
         self._speed = self._grade = self._metres = self._seconds = 0.0
         self._paused_at: float | None = None
+        self._faults: set[str] = set()
         self._host = False
         self._begun_at = 0.0
         self._set_speed: float | None = None
@@ -197,6 +198,15 @@ class Csafe(Instrument):
         if self._unsolicited:
             due.append(self._at + 0.25)
         return min(due, default=None)
+
+    def fault(self, kind: str, on: bool) -> bool:
+        """Faults: wrong-identity (serial number), alarm (state Error), out-of-range (speed), counter-wrap (metres)."""
+        if kind not in ("wrong-identity", "alarm", "out-of-range", "counter-wrap"):
+            return False
+        (self._faults.add if on else self._faults.discard)(kind)
+        if kind == "counter-wrap" and on:
+            self._metres = 65_530 * METRES[self._options.distance_unit]
+        return True
 
     def reset(self, at: float) -> None:
         """Lose power and come back Ready."""
@@ -282,9 +292,10 @@ class Csafe(Instrument):
             return None
         minutes, seconds = divmod(int(self._seconds), 60)
         metric = options.speed_unit >= 48
+        speed = 99.0 if "out-of-range" in self._faults else self._speed
         answers = {
             VERSION: bytes((2, 1, 7, 1, 4)),
-            SERIAL: options.serial.encode("ascii"),
+            SERIAL: b"SIM999999" if "wrong-identity" in self._faults else options.serial.encode("ascii"),
             CAPABILITIES: bytes((MAX_FRAME, MAX_FRAME, 50)),
             UNITS: bytes((not metric,)),
             UTILIZATION: int(self._at // 3600).to_bytes(3, "little"),
@@ -293,8 +304,8 @@ class Csafe(Instrument):
             SERVICE_CODE: bytes(3),
             PROGRAM: bytes(2),
             TIME: bytes((minutes // 60, minutes % 60, seconds)),
-            HORIZONTAL: _number(self._metres / METRES[options.distance_unit], options.distance_unit),
-            SPEED: _number(self._speed / KMH.get(options.speed_unit, 1.0), options.speed_unit),
+            HORIZONTAL: _number(self._metres / METRES[options.distance_unit] % 0x1_0000, options.distance_unit),
+            SPEED: _number(speed / KMH.get(options.speed_unit, 1.0), options.speed_unit),
             GRADE: _number(self._grade / PERCENT[options.grade_unit], options.grade_unit),
         }
         if code == GET_STATUS and options.status_block:
@@ -307,7 +318,7 @@ class Csafe(Instrument):
         self._pending.append((at + self._options.delay, reply, self._addresses))
 
     def _status_byte(self, verdict: Previous) -> int:
-        return self._toggle << 7 | verdict << 4 | self._state
+        return self._toggle << 7 | verdict << 4 | (State.ERROR if "alarm" in self._faults else self._state)
 
     def _status(self, at: float) -> None:
         """Send a status frame unasked."""

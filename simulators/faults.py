@@ -36,18 +36,34 @@ KINDS: Mapping[str, tuple[Family, str]] = MappingProxyType(
         "stuck": ("device", "the measured values stay as they were at the start"),
         "reset": ("device", "the instrument loses power and comes back at the end"),
         "counter-wrap": ("instrument", "the instrument's counter is about to wrap"),
-        "wrong-identity": ("instrument", "another model or serial number answers"),
+        "wrong-identity": ("instrument", "another serial number answers, or another kind of instrument"),
+        "wrong-model": ("instrument", "another model answers"),
+        "memory-overflow": (
+            "instrument",
+            "the memory is full after two sweeps, and the oldest readings are overwritten",
+        ),
         "alarm": ("instrument", "the instrument reports an alarm"),
         "detached": ("instrument", "probe or electrode is off the skin"),
         "out-of-range": ("instrument", "the instrument reports values out of range"),
         "unplug": ("link", "the link goes away; a pseudo-terminal returns under another number and the same --link"),
+        "replug": ("link", "the link goes away and is back at once, a pseudo-terminal under another number"),
         "refuse": ("link", "connections are refused"),
         "drop-connection": ("link", "the connection is cut and may be made again at once"),
     }
 )
+ALSO: Mapping[str, str] = MappingProxyType(
+    {
+        "late-answer": "delay",
+        "cut-answer": "truncate",
+        "reboot": "reset",
+        "stuck-value": "stuck",
+        "sensor-detached": "detached",
+    }
+)
+"""Other names of kinds."""
 _BY: Mapping[str, float] = MappingProxyType({"delay": 1.0, "split": 0.05, "merge": 0.5})
 _PER_BYTE = 0.05
-_POINT = ("drop-connection", "reset")
+_POINT = ("drop-connection", "replug", "reset")
 """Kinds that need no duration."""
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -109,6 +125,7 @@ class Fault:
 def parse(spec: str) -> Fault:
     """Read `garble@10s:2s:p=0.2`; ConfigurationError names what is wrong and what is allowed."""
     kind, at, rest = spec.partition("@")
+    kind = ALSO.get(kind, kind)
     if kind not in KINDS:
         _refuse(spec, f"unknown kind of fault {kind!r}", ", ".join(KINDS))
     family = KINDS[kind][0]

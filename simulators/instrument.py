@@ -100,6 +100,6 @@ class Instrument(Peer, ABC):
     def fault(self, kind: str, on: bool) -> bool:
         """Switch a fault of the device itself on or off; False where this instrument has none of that kind.
 
-        Kinds: counter-wrap, wrong-identity, alarm, detached, out-of-range.
+        Kinds: counter-wrap, wrong-identity, wrong-model, memory-overflow, alarm, detached, out-of-range.
         """
         return False

@@ -121,6 +121,7 @@ class Trackmaster(Instrument):
         self._pending: tuple[Frame, float] | None = None
         self._heard = -math.inf
         self._power_loss = self._options.emergency_stop
+        self._faults: set[str] = set()
         self._power_up(-math.inf)
         self._held = False
 
@@ -183,6 +184,17 @@ class Trackmaster(Instrument):
         if self._options.self_test:
             self.send(SELF_TEST)
             self._may_echo = True
+
+    def fault(self, kind: str, on: bool) -> bool:
+        """Faults: alarm (speed 999.9), out-of-range (speed 45.0), counter-wrap (distance, where it counts)."""
+        if kind not in ("alarm", "out-of-range", "counter-wrap"):
+            return False
+        if kind == "counter-wrap" and self._options.counters != "jas":
+            return False
+        (self._faults.add if on else self._faults.discard)(kind)
+        if kind == "counter-wrap" and on:
+            self._walked = self._odometer - 99.9
+        return True
 
     def lose_power(self, at: float, seconds: float) -> None:
         """Press the emergency stop and release it later: the link is silent meanwhile."""
@@ -350,8 +362,10 @@ class Trackmaster(Instrument):
 
     def _counter(self, code: int, at: float) -> int:
         fault = self._options.speed_fault
-        if code == SPEED and fault is not None and fault[0] <= at < sum(fault):
+        if code == SPEED and ("alarm" in self._faults or (fault is not None and fault[0] <= at < sum(fault))):
             return FAULT
+        if code == SPEED and "out-of-range" in self._faults:
+            return 450
         if code == 0xC7 and self._options.counters == "jas":
             return round((self._odometer - self._walked) * 100) % 10000
         return {

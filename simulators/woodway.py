@@ -74,6 +74,7 @@ class Woodway(Instrument):
         self._heard = -math.inf
         self._due: list[tuple[float, bytes]] = []
         self._watched = False
+        self._faults: set[str] = set()
         self.reset(0.0)
 
     @property
@@ -117,6 +118,15 @@ class Woodway(Instrument):
             due.append(self._missed())
         return min(due, default=None)
 
+    def fault(self, kind: str, on: bool) -> bool:
+        """Faults: alarm (it misses its host once), out-of-range (speed), wrong-identity (a Trackmaster answers C3)."""
+        if kind not in ("alarm", "out-of-range", "wrong-identity"):
+            return False
+        (self._faults.add if on else self._faults.discard)(kind)
+        if kind == "alarm" and on:
+            self._due.append((self._at, Frame(TIMED_OUT).encode()))
+        return True
+
     def reset(self, at: float) -> None:
         """Lose power and come back with a standing belt that follows the bench."""
         self._at = max(at, self._at)
@@ -159,13 +169,15 @@ class Woodway(Instrument):
         answer = code + ANSWER
         if code == TEST:
             return Frame(answer, bytes((self._options.state,)))
+        if code == REVISION and "wrong-identity" in self._faults:
+            return Frame(answer, b"0020")
         if code == REVISION:
             return Frame(answer, self._options.revision.to_bytes(4, "big"))
         if code == GRADE:
             frame = Frame.grade(answer, self._grade)
             self._shown_grade = frame.percent
             return frame
-        frame = Frame.speed(answer, self._speed)
+        frame = Frame.speed(answer, 99.9 if "out-of-range" in self._faults else self._speed)
         if self._options.negative_zero and not frame.mph:
             frame = Frame(answer, b"3000")
         mph = frame.mph or 0.0

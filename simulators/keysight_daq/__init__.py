@@ -122,10 +122,12 @@ class KeysightDaqSimulator(Instrument):
         self.connect(at)
 
     def fault(self, kind: str, on: bool) -> bool:
-        """Faults: wrong-identity, detached (the flowmeter says no probe), out-of-range (every input overloads)."""
-        if kind not in ("wrong-identity", "detached", "out-of-range"):
+        """Faults: of identity, model and memory; detached (the flowmeter has no probe), out-of-range (all overload)."""
+        if kind not in ("wrong-identity", "wrong-model", "memory-overflow", "detached", "out-of-range"):
             return False
         (self._faults.add if on else self._faults.discard)(kind)
+        deep = self._options.memory or self._model.memory
+        self._memory.depth = 2 * len(self._wired) + 1 if "memory-overflow" in self._faults else deep
         return True
 
     def answer_late(self, *seconds: float) -> None:
@@ -141,7 +143,10 @@ class KeysightDaqSimulator(Instrument):
         self._drip = (size, pause) if size else None
 
     def _introduced(self) -> Identity:
-        return replace(self.identity, serial="SIM99999") if "wrong-identity" in self._faults else self.identity
+        found = replace(self.identity, serial="SIM99999") if "wrong-identity" in self._faults else self.identity
+        if "wrong-model" in self._faults:
+            found = replace(found, model="34972A" if found.model != "34972A" else "34970A")
+        return found
 
     def _answer(self, answer: bytes, takes: float = 0.0) -> None:
         if self._cut:

@@ -133,3 +133,12 @@ def test_stuck_values_stand_still_and_go_on():
     assert repeated.values("x", t).tolist() == [0, 1, 1, 3, 4, 5, 6, 6, 8, 9]
     room = Room()
     assert Faults([parse("drop")]).bench(room) is room
+
+
+@pytest.mark.parametrize(("other", "kind"), [("late-answer", "delay"), ("cut-answer", "truncate"), ("reboot", "reset")])
+def test_kinds_are_known_by_what_they_are_called_elsewhere(other, kind):
+    assert parse(f"{other}@5s") == parse(f"{kind}@5s")
+
+
+def test_a_replug_is_over_at_once():
+    assert list(Faults([parse("replug@5s")]).due(5.0)) == [("unplug", "replug"), ("replug", "replug")]
