@@ -189,6 +189,8 @@ class KeysightDaq(Driver):
         return True
 
     def _set_up(self) -> Talk[None]:
+        # What is missing begins with the last reading: where a scan had ended, long before its rest was read.
+        broken_off = self._sweeps.until if self._ended and self._heard is not None else self._heard
         self._ours, self._ended = True, False
         nplc = self._options.nplc or longest_nplc(len(self._wired), self._options, (yield from self._switching()))
         for message in self._opening(nplc):
@@ -215,7 +217,7 @@ class KeysightDaq(Driver):
             started = yield from self._ask(b"SYST:TIME:SCAN?\n", scan_start)
             if started is not None:
                 token = f"{self._serial} {started.isoformat()}"
-        self._sweeps = self._begin(TimeBase(token, began), self._heard)
+        self._sweeps = self._begin(TimeBase(token, began), broken_off if broken_off is not None else self._heard)
 
     def _begin(self, base: TimeBase, broken_off: float | None = None) -> Sweeps:
         self._overflowed = self._late = False

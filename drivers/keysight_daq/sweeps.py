@@ -59,6 +59,13 @@ class Sweeps:
         self._count = 0
         self._judged = False
 
+    @property
+    def until(self) -> float | None:
+        """The host's second of the last reading; None where there was none, or the scan's beginning is not known."""
+        if self.base.origin is None or not self._last:
+            return None
+        return self.base.origin + max(self._last.values())
+
     def stamp(self, volts: Floats) -> Floats:
         """Volts (n,) that carry no time of their own -> readings (n, 3), each one interval after the one before."""
         n = len(volts)

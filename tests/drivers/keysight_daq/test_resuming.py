@@ -64,6 +64,8 @@ def test_what_an_ended_scan_has_left_is_read_before_it_is_set_up_anew():
     assert len(tokens) == 2
     left = np.concatenate([r.device_time for r in second.readings if r.stream == "flux" and r.base.token == tokens[0]])
     assert left[-1] == pytest.approx(9.0, abs=0.1)
+    hole = next(r for r in second.readings if r.stream == "flux" and r.base.token == tokens[1])
+    assert hole.lost == pytest.approx((20.0 - 9.0) / 0.05, abs=20)
     began = next(at for at, item in second if isinstance(item, Readings) and item.base.token == tokens[1])
     assert began - 20.0 < 1.0
 
