@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import apsw
 import msgspec
 
 from acquisition.errors import Damaged, NoRecord, StoreError
+from acquisition.store import wal
 from acquisition.store.chain import Chain
 
 FILE = "record.db"
@@ -165,6 +167,7 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
             connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
         except apsw.Error:
             connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
+        connection = _unwritten(connection, file, vfs)
         connection.set_busy_timeout(5000)
         if _check_version(connection, file) < 2:
             connection.pragma("temp_store", "memory")
@@ -178,6 +181,24 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
     except BaseException:
         _shut(connection)
         raise
+    return connection
+
+
+def _unwritten(connection: apsw.Connection, file: Path, vfs: str) -> apsw.Connection:
+    """The same record where nothing can be written beside it, as on another machine's disk that is only looked at."""
+    try:
+        connection.pragma("schema_version")
+    except apsw.CantOpenError as error:
+        connection.close(True)
+        if os.access(file.parent, os.W_OK):
+            raise
+        if wal.path(file).exists():  # it holds what is not in the file yet
+            raise StoreError(
+                f"the record cannot be read where nothing can be written ({error})", str(file),
+                "its log was left beside it", f"copy {file.name} and {wal.path(file).name} into another folder",
+            ) from error  # fmt: skip
+        uri = f"file:{quote(str(file.absolute()))}?immutable=1"
+        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs or None)
     return connection
 
 

@@ -22,6 +22,7 @@ from acquisition.store import Store
 from tests.service import failing
 from tests.service.bench import PERFUSION, Bench, streaming
 from tests.service.judge import judge
+from tests.store.records import Recording, Source
 
 PROMISED = 5.0
 """Seconds within which a failing disk is told of."""
@@ -164,3 +165,17 @@ def test_a_file_system_that_is_really_full_is_told_of_at_once_and_costs_nothing(
         subprocess.run([*entered, *PERFUSION, "backup", bench.store, tmp_path / "copy"], check=True)
         assert daemon.stop() == 0
         whole(bench, tmp_path / "copy", accepted, 1)
+
+
+def test_a_record_on_a_disk_that_is_only_looked_at_is_read_unless_its_log_is_there(tmp_path):
+    alone = namespace()
+    with Recording(tmp_path / "record") as writer:
+        writer.put(Source().chunk(30))
+    looked_at = 'mount -t tmpfs none /mnt && cp "$1"/* /mnt && mount -o remount,ro /mnt && shift && exec "$@"'
+    shell = [*alone, "sh", "-c", looked_at, "sh", tmp_path / "record", *PERFUSION]
+    verified = subprocess.run([*shell, "verify", "/mnt"], capture_output=True, text=True)
+    assert "ldf/flux: 30 samples" in verified.stdout, verified.stderr
+    (tmp_path / "record" / "record.db-wal").write_bytes(b"a log")
+    refused = subprocess.run([*shell, "verify", "/mnt"], capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "copy record.db and record.db-wal into another folder" in refused.stderr
