@@ -60,7 +60,7 @@ def measure(seconds: float = SECONDS) -> list[Row]:
 
 
 @contextmanager
-def _bench(ports: int, channels: int, rate: float, seconds: float, *more: str) -> Iterator[tuple[Any, ...]]:
+def bench(ports: int, channels: int, rate: float, seconds: float, *more: str) -> Iterator[tuple[Any, ...]]:
     """Folder, links, senders, server and gate."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -75,7 +75,7 @@ def _bench(ports: int, channels: int, rate: float, seconds: float, *more: str) -
             yield folder, links, instruments, server, gate
 
 
-def _configure(path: Path, url: str, flush: float, shipped: float) -> Path:
+def configured(path: Path, url: str, flush: float, shipped: float) -> Path:
     (path.parent / "token").write_text("token")
     text = path.read_text().replace('path = "record"', f'path = "record"\nflush = {flush}')
     influx = f'[influx]\nurl = "{url}"\norg = "o"\nbucket = "ward"\ntoken_file = "token"\nflush = {shipped}\n'
@@ -83,15 +83,15 @@ def _configure(path: Path, url: str, flush: float, shipped: float) -> Path:
     return path
 
 
-def _held(server: InfluxServer, measurement: str, channels: int) -> int:
+def held_by(server: InfluxServer, measurement: str, channels: int) -> int:
     counted = ", ".join(f"count(c{i})" for i in range(channels))
     rows = server.ask(f'SELECT {counted} FROM "{measurement}"', "ward")
     return sum(column[0] for name, column in rows[0][2].items() if name != "time") if rows else 0
 
 
 def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
-    with _bench(ports, channels, rate, seconds) as (folder, links, instruments, server, gate):
-        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, *DEFAULT)
+    with bench(ports, channels, rate, seconds) as (folder, links, instruments, server, gate):
+        config = configured(bench_toml(folder, links, ports, channels, rate), gate.url, *DEFAULT)
         daemon = subprocess.Popen(
             [*PERFUSION, "run", "-c", str(config)], env=entry_point(folder / "meta"), stderr=subprocess.PIPE
         )
@@ -104,9 +104,9 @@ def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
             begin(instruments)
             sent = report(instruments)
             values = ports * channels * sent["lines"]
-            in_time = _held(server, "measurement", channels)
+            in_time = held_by(server, "measurement", channels)
             while (
-                held := _held(server, "measurement", channels)
+                held := held_by(server, "measurement", channels)
             ) < values and time.monotonic() < started + 3 * seconds:
                 time.sleep(0.2)
             used, elapsed = cpu_of(daemon.pid) - before, time.monotonic() - started
@@ -118,7 +118,7 @@ def _ours(ports: int, channels: int, rate: float, seconds: float) -> Row:
 
 
 def _naive(how: str, ports: int, channels: int, rate: float, seconds: float) -> Row:
-    with _bench(ports, channels, rate, seconds) as (_, links, instruments, server, gate):
+    with bench(ports, channels, rate, seconds) as (_, links, instruments, server, gate):
         command = [sys.executable, "-m", "benchmarks.naive_influx", how, links, ports, seconds + 1, gate.url]
         process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -127,10 +127,10 @@ def _naive(how: str, ports: int, channels: int, rate: float, seconds: float) -> 
             started = time.monotonic()
             begin(instruments)
             sent = report(instruments)
-            in_time = _held(server, "naive", channels)
+            in_time = held_by(server, "naive", channels)
             used = json.loads(said.readline())["cpu"]
         process.wait(60)
-        elapsed, held = time.monotonic() - started, _held(server, "naive", channels)
+        elapsed, held = time.monotonic() - started, held_by(server, "naive", channels)
     who = {"batch": "readline() and batching Points", "single": "readline() and one Point per write"}[how]
     return _cost(who, (ports, channels, rate), ports * channels * sent["lines"], (in_time, held), used, elapsed)
 
@@ -152,11 +152,11 @@ def _cost(
 def _delays(flush: float, shipped: float, seconds: float) -> list[Row]:
     """How long after its last byte was sent a sample is on disk, and acknowledged."""
     ports, channels, rate = LOADS[0]
-    with _bench(ports, channels, rate, seconds, "--stamps") as (folder, links, instruments, _, gate):
+    with bench(ports, channels, rate, seconds, "--stamps") as (folder, links, instruments, _, gate):
         environment = entry_point(folder / "meta")
         sys.path[:0] = [str(folder / "meta")]
         os.environ["PYTHONPATH"] = environment["PYTHONPATH"]
-        config = _configure(bench_toml(folder, links, ports, channels, rate), gate.url, flush, shipped)
+        config = configured(bench_toml(folder, links, ports, channels, rate), gate.url, flush, shipped)
         try:
             committed, acknowledged = asyncio.run(_run(config, instruments))
         finally:
