@@ -9,8 +9,9 @@ from collections.abc import Callable
 from acquisition.clock import Clock
 from acquisition.errors import LinkLost
 from acquisition.ports import Receiver
+from acquisition.ports.readers import Readers
 
-READ = 65536
+READ = 16384
 PENDING = 65536
 
 
@@ -28,7 +29,8 @@ class Descriptor:
         self._release = release
         self._pending = b""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(fd, self._readable)
+        self._readers = Readers.here()
+        self._readers.add(fd, self._readable)
 
     def write(self, message: bytes) -> None:
         """Write now what the kernel takes, the rest as it takes it; too much waiting loses the link."""
@@ -53,7 +55,7 @@ class Descriptor:
         if self._receiver is None:
             return
         self._receiver = None
-        self._loop.remove_reader(self._fd)
+        self._readers.remove(self._fd)
         if self._pending:
             self._loop.remove_writer(self._fd)
         self._release()

@@ -17,6 +17,7 @@ from acquisition.driver import Serial
 from acquisition.errors import ForbiddenWrite, LinkLost
 from acquisition.ports import Guard
 from acquisition.ports.memory import MemoryPort
+from acquisition.ports.readers import Readers
 from acquisition.ports.serial import SerialPort, holders_of
 from acquisition.ports.tcp import TcpPort
 
@@ -190,6 +191,37 @@ def test_an_instrument_that_takes_no_bytes_is_lost_and_nothing_piles_up():
 
         ear = asyncio.run(body())
     assert "takes no bytes" in str(ear.errors[0])
+
+
+def test_descriptors_are_read_together_until_the_last_is_removed():
+    async def main():
+        pipes = [os.pipe() for _ in range(3)]
+        reads = [read for read, _ in pipes]
+        before = len(os.listdir("/proc/self/fd"))
+        readers = Readers.here()
+        called = []
+
+        def ready(index):
+            called.append((index, os.read(reads[index], 10)))
+            if index < 2:  # the first that is called removes the other, which has something too
+                for other in (0, 1):
+                    readers.remove(reads[other])
+
+        for index, read in enumerate(reads):
+            readers.add(read, lambda index=index: ready(index))
+        assert Readers.here() is readers
+        for _, write in pipes:
+            os.write(write, b"x")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert sorted(called)[1] == (2, b"x")
+        assert len(called) == 2
+        readers.remove(reads[2])
+        assert len(os.listdir("/proc/self/fd")) == before
+        for fd in (*reads, *(write for _, write in pipes)):
+            os.close(fd)
+
+    asyncio.run(main())
 
 
 def test_the_guard_lets_nothing_undeclared_through():
