@@ -86,7 +86,7 @@ def query(
 
 
 @click.command()
-@PATH
+@click.argument("path", metavar="DIR-OR-FILE", type=click.Path(path_type=Path), required=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--head",
@@ -95,8 +95,12 @@ def query(
     metavar="[N:HASH]",
     help="Show the newest event's number and hash, or compare the record with one that was noted earlier.",
 )
-def verify(path: Path, as_json: bool, head: str | None) -> int:
+def verify(path: Path | None, as_json: bool, head: str | None) -> int:
     """Check sequence, order, keys, gap records and integrity of a record; exit 5 where one fails."""
+    if path is None:  # `--head DIR`: what follows the option is the record
+        if not head:
+            raise click.UsageError("Missing argument 'DIR-OR-FILE'.")
+        path, head = Path(head), ""
     return _tell(check(path, _witness(head) if head else None), as_json, head is not None)
 
 

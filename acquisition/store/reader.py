@@ -274,9 +274,9 @@ class Store:
     def overview(
         self,
         device: str,
-        channels: Sequence[str],
-        start: When,
-        stop: When,
+        channels: Sequence[str] | str | None = None,
+        start: When | None = None,
+        stop: When | None = None,
         points: int = 1000,
         stream: str | None = None,
         exact: bool = False,
@@ -284,13 +284,37 @@ class Store:
         """Channels of a device drawn from `points` equal bins of [start, stop): the cost hardly grows with the span.
 
         With `exact` no bin reaches over its edges, which costs a look at the samples around each edge.
-        Channels are named as in `read`; one that the record does not hold is empty.
+        Channels and times are named as in `read`, and what is not said is all there is; a channel that the
+        record does not hold is empty.
         """
+        if channels is None or start is None or stop is None:
+            channels, start, stop = self._whole(device, stream, channels, start, stop)
+        channels = [channels] if isinstance(channels, str) else channels
         begin, end = key(start), key(stop)
         if end <= begin or points < 1:
             raise ValueError("an overview needs a start, a later stop and at least one point")
         with schema.telling(self.path):
             return self._draw(device, channels, begin, end, points, stream, exact)
+
+    def _whole(
+        self,
+        device: str,
+        stream: str | None,
+        channels: Sequence[str] | str | None,
+        start: When | None,
+        stop: When | None,
+    ) -> tuple[Sequence[str] | str, When, When]:
+        """Every channel of a device, and from its first sample to its last, where nothing else is said."""
+        own = [i for i in self.streams() if i.device == device and stream in (None, i.stream) and i.first is not None]
+        if not own:
+            raise StoreError("the record holds no samples of this device", f"{self.path}, device {device!r}")
+        every = list(names.labels({i.stream: [c.name for c in i.header.stream.channels] for i in own}))
+        first, last = min(i.first for i in own if i.first is not None), max(i.last for i in own if i.last is not None)
+        return (
+            every if channels is None else channels,
+            first if start is None else start,
+            last + 1 if stop is None else stop,
+        )
 
     def _draw(
         self,

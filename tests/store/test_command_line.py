@@ -283,6 +283,9 @@ def test_every_says_what_it_takes(directory, call):
 
 def test_the_head_is_shown_and_compared_with_one_noted_earlier(directory, call):
     _, out = call("verify", directory, "--head")
+    assert call("verify", "--head", directory) == (0, out)
+    with pytest.raises(Exception, match="Missing argument"):
+        call("verify", "--head")
     noted = out.splitlines()[-1].removeprefix("head ")
     with Store(directory) as store:
         number, digest = store.head()

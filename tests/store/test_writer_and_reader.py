@@ -327,6 +327,16 @@ def test_channels_of_one_name_are_told_apart_by_their_stream(two_electrodes):
     assert drawn.low[0].tolist() == [calf.values.min(), chest.values[:, 0].min()]
 
 
+def test_an_overview_of_which_nothing_is_said_draws_all_there_is(two_electrodes):
+    store, chest, calf = two_electrodes
+    drawn = store.overview("tcpo2", points=1)
+    assert sorted(drawn.channels) == ["calf.tcpo2", "chest.tcpo2", "power"]
+    assert int(drawn.count.sum()) == chest.values.size + calf.values.size
+    assert store.overview("tcpo2", "power", points=3).channels == ("power",)
+    with pytest.raises(StoreError, match="no samples of this device"):
+        store.overview("ldf", points=1000)
+
+
 def test_a_name_that_two_streams_have_is_never_guessed(two_electrodes):
     store, *_ = two_electrodes
     for ask in (lambda: store.read("tcpo2", ["tcpo2"]), lambda: store.overview("tcpo2", ["tcpo2"], T0, T0 + STEP)):
