@@ -56,11 +56,11 @@ def _porh(evidence: Evidence, known: Known) -> list[Outcome]:
     settings = hyperaemia.Settings.ischaemic() if ischaemic else hyperaemia.Settings()
     settings = replace(settings, smoothing=float(evidence.settings.get("smoothing", settings.smoothing)))
     occlusion, objection = _occlusion(evidence, known)
-    found = porh(_flux(evidence), occlusion, settings, abi=known.abi)
+    found = porh(evidence.flux, occlusion, settings, abi=known.abi)
     results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
     results += [conductance(evidence, found[name], known.means, known.abi) for name in ("rest_flow", "peak_flow")]
-    results = posture.judged(evidence, [*results, *_decay(_flux(evidence), found, occlusion, settings)])
-    return _all(evidence, "flux", [*results, *posture.of_flux(evidence, _flux(evidence))], FLUX)
+    results = posture.judged(evidence, [*results, *_decay(evidence.flux, found, occlusion, settings)])
+    return _all(evidence, "flux", [*results, *posture.of_flux(evidence, evidence.flux)], FLUX)
 
 
 def _decay(
@@ -85,7 +85,7 @@ def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
     marked = Occlusion(on, off, MarkSource.MANUAL)
     cuff = evidence.of_role("cuff")
     if cuff is None or not cuff.valid.any():
-        return (inferred(_flux(evidence), on), "no_release_mark") if on is not None and off is None else (marked, "")
+        return (inferred(evidence.flux, on), "no_release_mark") if on is not None and off is None else (marked, "")
     seen = [each for each in from_pressure(cuff, known.systolic) if each.on is not None]
     if not seen:
         return marked, "cuff_pressure_shows_no_occlusion"
@@ -102,7 +102,7 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
         float(settings.get("plateau_temperature", 42.0)), float(settings.get("maximum_temperature", 44.0)),
     )  # fmt: skip
     heater = evidence.of_role("heater")
-    found = heating(_flux(evidence), stages, temperature=heater)
+    found = heating(evidence.flux, stages, temperature=heater)
     results = [
         *found.values(),
         *(
@@ -116,7 +116,7 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
 
 def _flowmotion(evidence: Evidence, known: Known) -> list[Outcome]:
     del known
-    window, flux = evidence.phase("rest"), _flux(evidence)
+    window, flux = evidence.phase("rest"), evidence.flux
     if window is not None:
         window = (window[0], min(window[1], posture.lying_until(evidence)))
     bands = SETS.get(str(evidence.settings.get("bands")), STEFANOVSKA)
@@ -264,10 +264,6 @@ def _dose(evidence: Evidence, place: str, temperature: Trace) -> Outcome:
     dose = ThermalDose(place, None if limit is None else float(limit))
     dose.feed(temperature)
     return Outcome(place, dose.result())
-
-
-def _flux(evidence: Evidence) -> Trace:
-    return evidence.of_role("flux") or Trace.of([], [])
 
 
 def _all(

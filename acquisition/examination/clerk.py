@@ -21,6 +21,8 @@ from acquisition.model import Event, Header
 SECOND = 1_000_000_000
 ENTRIES = "entries"
 """The protocol of what is entered apart from any examination."""
+NUMBERS = {"time_constant": "time_constant=0.2 (s)", "sensor_temperature": "sensor_temperature=44 (Cel)"}
+"""Conditions that are numbers, and how they are said."""
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=2000)]
 Ago = Annotated[float, Meta(ge=0, le=86400)]
@@ -297,4 +299,8 @@ class Clerk:
 
 
 def _checked(value: str | float, name: str) -> str | float:
+    if name in NUMBERS and isinstance(value, str):
+        raise Refused(
+            f"{name} is a number, not {value!r}", "--condition", remedy=f"such as --condition {NUMBERS[name]}"
+        )
     return participant.check_text(value, name) if isinstance(value, str) else value

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from acquisition.examination.binding import Address
 from acquisition.examination.decisions import protocol_of
+from acquisition.examination.protocol import Protocol
+from acquisition.examination.screening import screened
 from acquisition.examination.session import Item, Session
 from acquisition.model import Header
 from acquisition.signals.result import Trace
@@ -23,6 +28,14 @@ TEMPERATURE = "sensor_temperature"
 NEAR = 30.0
 """Seconds by which what an instrument shows may part from the mark of it."""
 CARBON_DIOXIDE = "tcpco2"
+BACKSCATTER = "backscatter"
+
+
+def _content(protocol: Protocol) -> str:
+    """What of a protocol makes two measurements unlike, as digits: a site may change it and keep the version."""
+    phases = [[phase.name, phase.seconds, phase.least] for phase in protocol.phase]
+    text = json.dumps([protocol.measures, protocol.belt, dict(protocol.settings), phases], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class Evidence:
@@ -93,12 +106,30 @@ class Evidence:
         found = self.addresses(role)
         return self.trace(found[0]) if found else None
 
+    @cached_property
+    def flux(self) -> Trace:
+        """The flux of the session, without what was stuck or measured off the skin; empty where nothing records it."""
+        found = self.addresses("flux")
+        if not found:
+            return Trace.of([], [])
+        return screened(self.trace(found[0]), self._backscatter(found[0]))
+
     def beside(self, address: Address, channel: str) -> Trace | None:
         """Another channel of the same stream, None where the stream has none of that name."""
         header = self.header(address)
         if header is None or channel not in [c.name for c in header.stream.channels]:
             return None
         return self.trace(Address(address.device, address.stream, channel))
+
+    def _backscatter(self, flux: Address) -> Trace | None:
+        """The total light of the same instrument and, where it has several, of the probe of the same name."""
+        others = [
+            Address(device, stream, channel.name)
+            for (device, stream), header in self._headers.items() if device == flux.device
+            for channel in header.stream.channels if channel.name.startswith(BACKSCATTER)
+        ]  # fmt: skip
+        same = [a for a in others if a.channel.removeprefix(BACKSCATTER) == flux.channel.removeprefix("flux")]
+        return self.trace((same or others)[0]) if same or len(others) == 1 else None
 
     def belt_start(self, belt: Trace) -> float | None:
         """When the belt itself started near the mark of it, else the mark; None without a mark."""
@@ -125,7 +156,7 @@ class Evidence:
         known["site"] = about.get("site") or None
         known["limb"] = about.get("limb") or None
         known["position"] = said.get("position", self.protocol.position)
-        known["protocol"] = f"{about['protocol']} {about['version']}"
+        known["protocol"] = f"{about['protocol']} {about['version']} {_content(self.protocol)}"
         if address is None:
             return known
         header = self.header(address)

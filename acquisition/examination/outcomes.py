@@ -15,7 +15,7 @@ from acquisition.examination.evidence import Evidence
 from acquisition.examination.provenance import provenance
 from acquisition.examination.session import Book, Session
 from acquisition.examination.staging import Found, staged
-from acquisition.signals.eligibility import Eligibility, Provenance, by_abi, by_tcpo2, eligibility, first_valid
+from acquisition.signals.eligibility import Eligibility, Provenance, Verdict, by_abi, by_tcpo2, eligibility, first_valid
 from acquisition.signals.result import Result
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
@@ -88,10 +88,18 @@ def _known(visit: list[Session], session: Session) -> Known:
 
 
 def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibility:
-    """The limits for this session's limb, from every closed session of the visit: the first valid attempt counts."""
-    side = _side(session)
+    """The limits for this session's limb, from every closed session of the visit: the first valid attempt counts.
+
+    A session of no limb (entries of a visit) has those of the limb that meets them, else of the one that was measured.
+    """
     closed = [each for each in visit if not each.open]
-    return eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(_rests(store, closed, side)))
+    sides = [_side(session)] if _side(session) else ["", "left", "right"]
+    found = [
+        eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(_rests(store, closed, side))) for side in sides
+    ]
+    met = [each for each in found if each.verdict is Verdict.MET]
+    measured = [each for each in found if any(criterion.value is not None for criterion in each.criteria)]
+    return (met or measured or found)[0]
 
 
 def _rests(store: Store, closed: list[Session], side: str) -> list[tuple[Result, Provenance]]:

@@ -22,6 +22,8 @@ LAST, BEFORE_RELEASE, SHORTEST = 30.0, 5.0, 60.0
 """Seconds: the window of the biological zero, its distance from the release, the least occlusion."""
 NO_FALL = 0.9
 """Share of resting flow above which a biological zero is none, or rest has no flow."""
+DEEP_FALL = 0.5
+"""Share of resting flow below which a cuff has closed whatever swings on: a slow wave falls by less."""
 LEAST_LINE, LEFT, WIDTH = 10.0, 0.25, 0.15
 """Peak over median that makes a pulse, the share of it that a closed cuff does not leave, and its half width, Hz."""
 
@@ -83,12 +85,14 @@ def verdict(
 ) -> Verdict:
     """Say whether the cuff closed.
 
-    Where rest has a cardiac line (peak over median of the spectrum in 0.6-2 Hz at least 10), more than
-    25 per cent of the line left under the cuff is an incomplete occlusion, however far the flux fell: slow
-    waves let it fall too. Without a fall (a biological zero of at least 0.9 of resting flow) less is no
-    resting flow; and without a line only a recorded pressure decides, but not where ABI > 1.3: calcified
+    A fall below half of resting flow is an occlusion. Else, where rest has a cardiac line (peak over median of the
+    spectrum in 0.6-2 Hz at least 10), more than 25 per cent of the line left under the cuff is an incomplete
+    occlusion: slow waves let the flux fall too. Without a fall (a biological zero of at least 0.9 of resting flow)
+    less is no resting flow; and without a line only a recorded pressure decides, but not where ABI > 1.3: calcified
     arteries do not close.
     """
+    if zero < DEEP_FALL * rest_flow:
+        return Verdict.COMPLETE
     fell = zero < NO_FALL * rest_flow
     if occlusion.on is None or occlusion.off is None:
         return Verdict.COMPLETE if fell else Verdict.INDETERMINATE

@@ -26,6 +26,8 @@ UNSAID = "not said"
 """A condition that nobody states as a rule: on both sides it leaves a doubt, against a known one it is a difference."""
 TEMPERATURE, CLOSE = "sensor_temperature", 0.2
 """Two readings of a temperature that are closer are one set point, Cel."""
+METHOD = ("search", "smoothing", "bands", "normalised", "detrend", "cutoff", "variant", "drug")
+"""Settings of a method that make two results unlike where they differ."""
 LOW_FLUX = 2.0
 """PU: below it a change has no per cent."""
 ORDINAL = frozenset({"fontaine", "rutherford", "wifi_ischaemia", "wifi_wound", "wifi_infection", "wifi_stage"})
@@ -158,6 +160,9 @@ def _obstacle(before: Result, after: Result, conditions: tuple[Conditions, Condi
     field = incomparable(*conditions, fields)
     if field is not None:
         return f"not_comparable({field})"
+    for key in METHOD:
+        if key in before.settings and key in after.settings and before.settings[key] != after.settings[key]:
+            return f"not_comparable({key})"
     for word, each in (("before", before), ("after", after)):
         if each.value is None:
             return f"{word}_missing ({each.reason})"

@@ -62,6 +62,13 @@ def test_a_session_is_kept_once_it_is_over(office):
     assert (kept.kind, kept.details["from"], kept.details["to"]) == ("keep", T0, T0 + 600 * SECOND)
 
 
+def test_a_condition_that_is_a_number_is_said_as_one():
+    office = Office()
+    with pytest.raises(Refused, match=r"time_constant is a number, not '0.2s'"):
+        office.clerk.answer({**START, "conditions": {"time_constant": "0.2s"}})
+    office.clerk.answer({**START, "conditions": {"time_constant": 0.2, "probe": "457"}})
+
+
 def test_what_is_refused_leaves_no_event(office):
     before = list(office.events)
     for do, fields in (

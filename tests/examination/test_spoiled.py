@@ -5,8 +5,10 @@ import pytest
 
 from acquisition.errors import Refused
 from acquisition.examination import decisions
+from acquisition.examination.screening import screened
 from acquisition.examination.session import replay
 from acquisition.model import Quality
+from acquisition.signals.result import Trace
 from simulators.physiology import Participant
 from tests.examination.patients import ABI, PORH, REST, SECOND, Study
 from tests.examination.test_outcomes import WALK, WALK_MARKS, by_name, compute
@@ -93,6 +95,21 @@ def test_a_probe_that_falls_off_at_the_release_leaves_no_peak(outcome):
     found = hyperaemia(outcome, change=lambda signal, t, x: np.where(t > 360.0, np.nan, x) if signal == "flux" else x)
     assert found["peak_flow"].status == "not_computable"
     says(found["rest_flow"], "ok", "")
+
+
+def test_a_code_that_stands_still_is_no_flux(outcome):
+    def stuck(signal, t, x):
+        return np.where((t > 60.0) & (t < 110.0), x[2400], x) if signal == "flux" else x
+
+    says(hyperaemia(outcome, change=stuck)["rest_flow"], "not_computable", "too_many_artefacts")
+
+
+def test_a_probe_that_left_the_skin_measures_none():
+    flux = Trace.of(np.arange(0.0, 200.0, 0.025), 10.0 + np.sin(np.arange(8000) * 0.7))
+    light = Trace.of(np.arange(0.0, 200.0, 0.5), np.where(np.abs(np.arange(400) - 200) < 20, 30.0, 55.0))
+    off = flux.time[~screened(flux, light).valid]
+    assert (off.min(), off.max()) == (pytest.approx(90.5, abs=0.5), pytest.approx(109.5, abs=0.5))
+    assert screened(flux, None).valid.all()
 
 
 def test_without_a_release_mark_the_flux_shows_it_and_nothing_is_timed_by_it(outcome):

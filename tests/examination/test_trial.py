@@ -159,6 +159,25 @@ def test_a_number_of_unconfirmed_scale_is_no_endpoint(tmp_path):
     assert (lacking["value"], lacking["status"], lacking["reason"]) == (None, "missing", "scale_unconfirmed")
 
 
+def test_a_protocol_that_a_site_changed_without_a_new_version_is_another(tmp_path):
+    made = Study()
+    electrode(made, "cli", "baseline")
+    electrode(made, "cli", "month-3", settings={"thermal_limit_minutes": 240})
+    table = trial.rows(attempts(made.write(tmp_path)), PLAN)
+    assert row(table, "03-117", "month-3", "tcpo2_rest", CALF)["change_reason"] == "not_comparable(protocol)"
+
+
+def test_entries_apart_from_any_examination_have_the_limits_of_their_leg(tmp_path):
+    made = Study()
+    leg = {"what": "abi", "side": "right", "dorsalis_pedis": 80, "posterior_tibial": 75,
+           "brachial_left": 125, "brachial_right": 122}  # fmt: skip
+    electrode(made, "healthy", "baseline", limb="", entries=[leg])
+    electrode(made, "cli", "baseline", "03-118", limb="")
+    table = trial.rows(attempts(made.write(tmp_path)), PLAN)
+    assert row(table, "03-117", "baseline", "abi")["eligibility"] == "met"
+    assert row(table, "03-118", "baseline", "tcpo2_rest", CALF)["eligibility"] == "met"
+
+
 def test_the_chest_is_no_endpoint(table):
     rests = [r for r in table if r["index"] == "tcpo2_rest" and r["subject"] == "03-117" and r["value"] is not None]
     assert {r["place"]: r["endpoint"] for r in rests} == {CALF: "oxygen", "tcpo2/chest/tcpo2": ""}

@@ -240,6 +240,18 @@ def test_a_change_stands_beside_what_chance_brings():
     assert change(other, other, (SAME, SAME), ()).meaning is Meaning.UNKNOWN
 
 
+@pytest.mark.parametrize("setting", ["search", "smoothing", "bands"])
+def test_results_of_another_method_are_not_comparable(setting):
+    one, other = (Result.of("peak_flow", 40.0, "[arb'U]", settings={setting: value}) for value in (60, 400))
+    assert change(one, other, (SAME, SAME), ()).difference.reason == f"not_comparable({setting})"
+    assert change(one, one, (SAME, SAME), ()).difference.value == 0.0
+
+
+def test_two_readings_of_one_set_point_are_one_temperature():
+    assert incomparable(SAME, {**SAME, "sensor_temperature": 44.2}, TCPO2) is None
+    assert incomparable(SAME, {**SAME, "sensor_temperature": 44.5}, TCPO2) == "sensor_temperature"
+
+
 def test_missing_censored_and_unlike_results_carry_over():
     gone = Result.missing("tcpo2_rest", "mm[Hg]", "sensor_detached")
     assert change(rested(30.0), gone, (SAME, SAME), TCPO2).difference.reason == "after_missing (sensor_detached)"

@@ -388,6 +388,14 @@ def test_without_a_pulse_only_pressure_decides_and_never_over_calcified_arteries
     assert verdict(trace, (180, 290), Occlusion(300.0, 480.0, held=held), 7.0, 6.9, abi) is expected
 
 
+def test_a_swing_that_goes_on_over_a_deep_fall_is_no_leaking_cuff():
+    trace = HEALTHY.trace()
+    swinging = Trace.of(trace.time, trace.values + 0.6 * np.cos(2 * np.pi * 1.1 * trace.time))
+    found = porh(swinging, CUFF)
+    assert found["biological_zero"].status is Status.OK
+    assert found["peak_flow"].status is Status.OK
+
+
 def test_a_slow_record_cannot_show_a_pulse():
     t = np.arange(0, 900, 0.5)
     assert cardiac_spectrum(Trace.of(t, np.sin(t))) is None
