@@ -111,8 +111,14 @@ def _session(session: Any) -> list[Text]:
 
 
 def _remarks(snapshot: Any) -> list[Text]:
-    return [
+    devices = [
         Text(f"{device['name']}: {device['state'].lower()}: {device['cause']}", "yellow")
         for device in snapshot["devices"]
         if device["cause"]
     ]
+    remotes = [
+        Text(f"▲ {remote['name']} {remote['state']}: {remote['reason']}; {remote['pending']} samples wait", "yellow")
+        for remote in snapshot["remotes"]
+        if remote["state"] not in ("delivering", "starting")
+    ]
+    return devices + remotes

@@ -44,6 +44,18 @@ def test_values_units_and_states_are_told_in_words():
     assert "▁▂▃▄▅▅▆▇█" in text
 
 
+def test_a_remote_that_takes_nothing_is_told_with_its_reason_and_what_waits():
+    snapshot = board().snapshot(Instant(9 * SECOND, 9 * SECOND), 9 * SECOND, 1.0)
+    snapshot["remotes"] = [
+        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 1200},
+        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 3},
+    ]
+    out = io.StringIO()
+    show(iter([snapshot]), Console(file=out, width=120, force_terminal=False))
+    assert "▲ influx held: HTTP 401: unauthorized; 1200 samples wait" in out.getvalue()
+    assert "mqtt" not in out.getvalue()
+
+
 def test_an_old_value_is_called_stale():
     text = printed(12)
     assert "◌ stale" in text
