@@ -6,6 +6,7 @@ import math
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -85,6 +86,19 @@ from simulators.instrument import Example, Instrument, Plan
 
 GAS_GROUP, HEART_RATE, PER_MINUTE = 0xF051, 0x4182, 0x0AA0
 STATES = {"normal": 0, "demo": DEMO, "test": TEST, "calibrating": CALIBRATING}
+
+
+WAVES, PATIENT, ALERT_MONITOR = 0x0009, 0x002A, 0x0036
+NOTHING_TO_TELL = (WAVES, PATIENT, ALERT_MONITOR)
+"""Objects that a real monitor has much to tell of: polls of them are answered, and empty."""
+OBSERVED_VALUE, DYNAMIC, STATIC = 0x0803, 0x0810, 0x0811
+GROUPS: dict[int, frozenset[int]] = {
+    0: frozenset({HANDLE, LABEL, LABEL_STRING, NUMERIC, COMPOUND_NUMERIC}),
+    OBSERVED_VALUE: frozenset({NUMERIC, COMPOUND_NUMERIC}),
+    DYNAMIC: frozenset({LABEL, LABEL_STRING}),
+    STATIC: frozenset({HANDLE}),
+}
+"""Which attributes of a numeric belong to which group; group 0 is all of them (the parting is INF)."""
 
 
 class Electrode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,8 +268,12 @@ class IntelliVueMonitor(Instrument):
     def _answer_poll(self, request: PollRequest, at: float) -> None:
         if request.kind == MDS:
             self._describe(request, at)
+        elif request.kind in NOTHING_TO_TELL:
+            self._say(self._result(request, at, ()))
         elif request.kind != NUMERICS:
             self._say(ErrorResult(request.invoke, 6))
+        elif request.group not in GROUPS:
+            self._say(ErrorResult(request.invoke, 5))
         elif request.period is None:
             self._report(request, at)
         elif not self._options.extended:
@@ -268,9 +286,11 @@ class IntelliVueMonitor(Instrument):
             self.advance(at)
 
     def _describe(self, request: PollRequest, at: float) -> None:
+        production = ((PRODUCTION, pack_list([struct.pack(">HHH", 1, 8, 4) + b"SIM1"])),)
         found = {
+            0: self._identity() + production,
             SYSTEM_IDENTIFICATION: self._identity(),
-            SYSTEM_PRODUCTION: ((PRODUCTION, pack_list([struct.pack(">HHH", 1, 8, 4) + b"SIM1"])),),
+            SYSTEM_PRODUCTION: production,
         }
         attributes = found.get(request.group)
         if attributes is None:
@@ -289,7 +309,8 @@ class IntelliVueMonitor(Instrument):
 
     def _report(self, request: PollRequest, at: float) -> None:
         objects = [*self._others(), *(each for e in self._options.electrodes for each in self._measure(e, at))]
-        parts = list(self._split(objects))
+        wanted = GROUPS[request.group]
+        parts = list(self._split([replace(each, attributes=_only(each.attributes, wanted)) for each in objects]))
         self._sequence += 1
         if len(parts) == 1:
             self._say(self._result(request, at, parts[0]))
@@ -387,6 +408,10 @@ def _observed(handle: int, label: int, text: str, numerics: tuple[Numeric, ...])
             value,
         ),
     )
+
+
+def _only(attributes: Attributes, wanted: frozenset[int]) -> Attributes:
+    return tuple((key, value) for key, value in attributes if key in wanted)
 
 
 def _label(text: str) -> bytes:

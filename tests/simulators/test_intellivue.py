@@ -150,7 +150,7 @@ def test_what_it_does_not_know_is_answered_with_an_error():
     host = associated(extended=False)
     assert host.poll(kind=attributes.MDS, group=0x0999) == [exchange.ErrorResult(5, 5)]
     assert host.poll(period=80000) == [exchange.ErrorResult(5, 24)]
-    assert host.poll(kind=0x002A) == [exchange.ErrorResult(5, 6)]
+    assert host.poll(kind=0x0777) == [exchange.ErrorResult(5, 6)]
 
 
 @pytest.mark.parametrize(("state", "bits"), [("demo", 0x0400), ("test", 0x0800), ("calibrating", 0x1000)])
@@ -214,3 +214,32 @@ def test_garbage_is_passed_over():
     host = associated()
     host.monitor.receive(bytes(range(256)) * 20 + b"\xc0\x7d\xc1" + known.POLL_FRAME, 1.0)
     assert len(host.heard()) == 1
+
+
+def contents(results):
+    """The attributes of each numeric, by handle."""
+    return {each.handle: [key for key, _ in each.attributes] for each in results[0].objects}
+
+
+def test_a_group_has_its_attributes_alone():
+    host = associated(others=0)
+    assert contents(host.poll(group=0x0803)) == {257: [0x094B], 258: [0x094B]}
+    assert contents(host.poll(group=0x0810)) == {257: [0x0924, 0x0927], 258: [0x0924, 0x0927]}
+    assert contents(host.poll(group=0x0811)) == {257: [0x0921], 258: [0x0921]}
+    assert contents(host.poll()) == {handle: [0x0921, 0x0924, 0x0927, 0x094B] for handle in (257, 258)}
+    assert host.poll(group=0x0999) == [exchange.ErrorResult(5, 5)]
+
+
+@pytest.mark.parametrize(("kind", "group"), [(0x0036, 0x0811), (0x002A, 0x0807), (0x0009, 0x0803)])
+def test_what_it_has_nothing_to_tell_of_keeps_the_association_all_the_same(kind, group):
+    host = associated()
+    for _ in range(5):
+        host.wait(8.0)
+        (result,) = host.poll(kind=kind, group=group)
+        assert (result.kind, result.group, result.objects) == (kind, group, ())
+
+
+def test_everything_of_the_system_is_told_at_once():
+    (result,) = associated().poll(kind=attributes.MDS)
+    (system,) = result.objects
+    assert [key for key, _ in system.attributes] == [0x0928, 0x0984, 0x092D]
