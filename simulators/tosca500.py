@@ -61,10 +61,11 @@ class Tosca500(Instrument):
         self._due.clear()
 
     def receive(self, data: bytes, at: float) -> None:
-        """Take requests; what is none is not answered."""
+        """Take requests, whatever stands before their CR LF; what is none is not answered."""
         *messages, self._heard = (self._heard + data).split(END)
         self._heard = self._heard[-8:]
         for message in messages:
+            message = message[max(message.rfind(b"\r\n"), 0) :]
             for request in (STATUS, VALUES):
                 if message + END == request.encode():
                     self._due.append((at + self._options.delay, self._answer(request == STATUS, at).encode()))

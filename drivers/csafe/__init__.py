@@ -51,7 +51,7 @@ class Csafe(Driver):
     one that did not come, or that nobody waited for, it may belong to an earlier request, so that samples are
     QUESTIONABLE. A block that the equipment
     leaves out is no zero: its value is none. Status frames come unasked too; one without data answers the open request
-    only where its toggle bit has flipped.
+    only where its toggle bit has flipped, or where it rejects several commands in one frame.
 
     Forced to control, it asks at least every `HEARTBEAT` seconds and sends commands one frame at a time, each when the
     one before was answered; a stop waits for no answer, only for the gap between frames. CSAFE has no watch over a
@@ -262,7 +262,8 @@ class Csafe(Driver):
         asked = self._asked
         known, self._toggle = self._toggle, reply.toggle
         flipped = known is not None and reply.toggle != known
-        answers = bool(reply.blocks) or flipped
+        rejects = asked is not None and len(asked) > 1 and reply.previous is Previous.REJECTED
+        answers = bool(reply.blocks) or flipped or rejects
         if self._control is not None and answers:
             self._control.heard(at)
         if self._control is not None and asked is not None and self._commanded and not reply.blocks:

@@ -189,10 +189,9 @@ def test_status_frames_come_unasked_and_answer_nothing():
 
 def test_a_rejected_poll_is_asked_in_parts():
     said, _, _ = walk(Habits(combined=False))
-    assert said.written[:9] == [
+    assert said.written[:8] == [
         bytes.fromhex(f)
         for f in (
-            "F1 91 94 05 F2",
             "F1 91 94 05 F2",
             "F1 91 91 F2",
             "F1 94 94 F2",
@@ -205,6 +204,12 @@ def test_a_rejected_poll_is_asked_in_parts():
     ]
     assert any(item.kind == "identity" for item in said.notices)
     assert said.values("belt")[-1] == pytest.approx([3.2, 10.0, 1.0])
+
+
+def test_a_console_that_never_toggles_and_rejects_combined_polls_is_read():
+    said, _, _ = walk(Habits(combined=False, toggles=False))
+    assert said.values("belt")[-1] == pytest.approx([3.2, 10.0, 1.0])
+    assert len(said.values("belt")) > 80
 
 
 def test_an_unanswered_request_is_repeated_and_the_round_given_up():

@@ -54,6 +54,14 @@ def test_requests_are_those_of_the_manual():
     assert VALUES.encode() == bytes.fromhex("0D 0A 30 32 24")
 
 
+@pytest.mark.parametrize("before", [b"junk", b"\r\n99", b"$$", b"02$", b"\r"])
+def test_the_simulated_monitor_hears_a_request_behind_noise(before):
+    monitor = Monitor(Plan("tosca500", Participant("healthy", "rest", 1), Habits()))
+    monitor.receive(before + b"\r\n01$", 0.0)
+    monitor.advance(1.0)
+    assert monitor.to_send() == [b"\r\n0000\r\n[00 >N ND]\r\n$"]
+
+
 def test_the_status_record_is_that_of_the_manual():
     assert Record.decode(STATUS_BYTES) == Record((State("N"),))
     assert Record((State("N"),)).encode() == STATUS_BYTES
