@@ -12,6 +12,9 @@ from acquisition.model import Chunk, Floats, Gap, Header, Instant, Nanoseconds, 
 RATE_SLEW = 0.02
 """How far a nominal rate may be from the truth (INF: two per cent; crystal-timed instruments are far within)."""
 
+RESTARTED, DRIFT = 2.0, 1e-3
+"""By how many seconds, and what share of the time gone by, an instrument's clock may part from the host's meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Last:
@@ -22,21 +25,39 @@ class Last:
 
 
 class InstrumentClocks:
-    """The maps from an instrument's own time to the host's: one per time base, kept over reconnections.
+    """The maps from an instrument's own time to the host's: one per time line, kept over reconnections.
 
-    At a `speed` other than 1 the delays between both are so many times as long.
+    A time line ends with its token, and with a connection on which the instrument's time does not go on where
+    it must be by now: some monitors set their calendar back whenever they are switched on, and say the same
+    token again. At a `speed` other than 1 the delays between both clocks are so many times as long.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
         self._jump = SampleClock.JUMP * speed
+        self._parted = RESTARTED * speed
         self._token: str | None = None
-        self._clock = SampleClock()
+        self._connection: int | None = None
+        self._newest = 0.0
+        self._lines = 0
+        self.clock = SampleClock()
 
-    def clock(self, base: TimeBase) -> SampleClock:
-        """The map of this time base; a new token begins a new map."""
-        if base.token != self._token:
-            self._token, self._clock = base.token, SampleClock(base.origin, jump=self._jump)
-        return self._clock
+    def line(self, base: TimeBase, readings: Readings, newest: float, arrived: float, connection: int) -> int:
+        """The number of the time line on which the `newest` sample (s) of these readings stands; `clock` maps it."""
+        if base.token != self._token or (
+            connection != self._connection and self._is_another(newest, arrived, readings.fresh)
+        ):
+            self._token, self._lines = base.token, self._lines + 1
+            self.clock = SampleClock(base.origin, jump=self._jump)
+            self._newest = newest
+        self._connection = connection
+        self._newest = max(self._newest, newest)
+        return self._lines
+
+    def _is_another(self, newest: float, arrived: float, fresh: bool) -> bool:
+        if not fresh:
+            return newest < self._newest  # held back, and so rightly late
+        parted = arrived - newest - self.clock.present(newest, arrived)
+        return abs(parted) > self._parted + DRIFT * abs(newest - self._newest)
 
 
 class StreamBook:
@@ -60,7 +81,8 @@ class StreamBook:
         self._next = last.next if last else 0
         self._key = last.key if last else None
         self._cause = "the service was not running" if last else ""
-        self._device_last: tuple[str, float, float] | None = None
+        self._device_last: tuple[int, float, float] | None = None
+        self._line = 0
         self._connection: int | None = None
         self._index_clock = SampleClock(slew=RATE_SLEW)
 
@@ -74,6 +96,9 @@ class StreamBook:
         """Give readings their numbers and times."""
         lost = readings.lost or None
         self._notice_pause(arrived)
+        if readings.device_time is not None and readings.base is not None:
+            newest = float(readings.device_time[-1])
+            self._line = self._clocks.line(readings.base, readings, newest, arrived.monotonic / 1e9, connection)
         if self._cause:
             missing = self._missing(readings)
             # What a driver counts begins with its connection: beyond that it knows of no loss.
@@ -122,21 +147,21 @@ class StreamBook:
         if device_time is not None:
             device_time.setflags(write=False)
             if readings.base is not None:
-                step = self._step(device_time, readings.base.token, whole=gap is None)
-                self._device_last = (readings.base.token, float(device_time[-1]), step)
+                step = self._step(device_time, whole=gap is None)
+                self._device_last = (self._line, float(device_time[-1]), step)
         self._key, self._cause = int(time[-1]), ""
         self._next = first + len(time)
         return Chunk(
             self.header, self._timeline.run, connection, first, arrived, time, values, quality, device_time, gap
         )
 
-    def _step(self, device_time: Floats, token: str, whole: bool) -> float:
+    def _step(self, device_time: Floats, whole: bool) -> float:
         """The sample period (s) on the instrument's clock, 0 for unknown; `whole`: no gap before these samples."""
         n = len(device_time)
         if n > 1:
             return float(device_time[-1] - device_time[0]) / (n - 1)
         known, nominal = self._device_last, self._interval or 0.0
-        if known is None or known[0] != token:
+        if known is None or known[0] != self._line:
             return nominal
         step = known[2] or nominal
         latest = float(device_time[0]) - known[1]
@@ -145,8 +170,10 @@ class StreamBook:
 
     def _missing(self, readings: Readings) -> int | None:
         """How many samples an interruption cost, where the instrument's own clock ran on through it."""
-        last, base = self._device_last, readings.base
-        if last is None or base is None or readings.device_time is None or last[0] != base.token or not last[2]:
+        last = self._device_last
+        if last is None or readings.base is None or readings.device_time is None:
+            return None
+        if last[0] != self._line or not last[2]:
             return None
         return max(round((float(readings.device_time[0]) - last[1]) / last[2]) - 1, 0)
 
@@ -155,7 +182,7 @@ class StreamBook:
         at = arrived.monotonic
         seconds: Floats
         if readings.device_time is not None and readings.base is not None:
-            clock = self._clocks.clock(readings.base)
+            clock = self._clocks.clock
             learn = clock.offset if readings.fresh else clock.present
             offset = learn(float(readings.device_time[-1]), at / 1e9)
             seconds = np.add(readings.device_time, offset)

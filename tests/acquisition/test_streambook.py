@@ -16,10 +16,10 @@ def book(rate=None, last=None, patience=3.0):
     return StreamBook(header, Timeline(1, 0, 10_000 * SECOND), InstrumentClocks(), patience, last)
 
 
-def rows(n=1, lost=0, device=None, token="t", origin=None):
+def rows(n=1, lost=0, device=None, token="t", origin=None, fresh=True):
     base = None if device is None else TimeBase(token, origin)
     device_time = None if device is None else np.array(device, dtype=float)
-    return Readings("s", np.zeros((n, 1)), np.zeros((n, 1), np.uint8), device_time, base, lost)
+    return Readings("s", np.zeros((n, 1)), np.zeros((n, 1), np.uint8), device_time, base, lost, fresh)
 
 
 def at(seconds):
@@ -88,7 +88,7 @@ def test_an_instrument_that_kept_its_samples_loses_none_over_a_reconnection():
     b = book(rate=10.0)
     b.chunk(rows(5, device=[0, 0.1, 0.2, 0.3, 0.4], origin=100.0), at(100.45), 1)
     b.interrupted("unplugged")
-    chunk = b.chunk(rows(5, device=[0.5, 0.6, 0.7, 0.8, 0.9], origin=None), at(104), 2)
+    chunk = b.chunk(rows(5, device=[0.5, 0.6, 0.7, 0.8, 0.9], origin=None, fresh=False), at(104), 2)
     assert chunk.gap.missing == 0
     assert chunk.first == 5
     assert np.diff(chunk.time) == pytest.approx([0.1 * SECOND] * 4, rel=1e-3)
@@ -99,7 +99,7 @@ def test_what_the_instrument_lost_meanwhile_is_counted():
     b = book(rate=10.0)
     b.chunk(rows(2, device=[0, 0.1], origin=100.0), at(100.2), 1)
     b.interrupted("unplugged")
-    chunk = b.chunk(rows(2, device=[0.5, 0.6]), at(104), 2)
+    chunk = b.chunk(rows(2, device=[0.5, 0.6], fresh=False), at(104), 2)
     assert (chunk.gap.missing, chunk.first) == (3, 5)
 
 
@@ -142,6 +142,28 @@ def test_a_restarted_instrument_clock_leaves_the_number_unknown():
     b.interrupted("unplugged")
     chunk = b.chunk(rows(2, device=[0.5, 0.6], token="other"), at(104), 2)
     assert (chunk.gap.missing, chunk.first) == (None, 3)
+
+
+@pytest.mark.parametrize(("device", "fresh"), [(0.5, True), (107.0, True), (90.0, False), (140.0, True)])
+def test_a_clock_that_started_anew_under_the_same_token_is_another_one(device, fresh):
+    b = book(rate=1.0)
+    for k in range(3):
+        b.chunk(rows(device=[100.0 + k]), at(50.1 + k), 1)
+    b.interrupted("switched off")
+    chunk = b.chunk(rows(device=[device], fresh=fresh), at(62), 2)
+    assert chunk.time.tolist() == [10_062 * SECOND]
+    assert chunk.gap.missing is None
+    assert b.chunk(rows(device=[device + 1.0], fresh=fresh), at(63), 2).time.tolist() == [10_063 * SECOND]
+
+
+def test_a_clock_that_ran_on_through_the_interruption_is_the_same():
+    b = book(rate=1.0)
+    for k in range(3):
+        b.chunk(rows(device=[100.0 + k]), at(50.1 + k), 1)
+    b.interrupted("unplugged")
+    chunk = b.chunk(rows(device=[3702.0]), at(3650.1 + 3.0 + 1.9), 2)  # a clock that runs slow, and a late answer
+    assert chunk.gap.missing == 3599
+    assert chunk.time.tolist() == [int((10_000 + 3652.1) * SECOND)]
 
 
 def test_keys_rise_strictly_whatever_the_clock_says():

@@ -60,6 +60,34 @@ def test_unplugged_and_back_is_one_gap_and_streaming_within_two_seconds(bench, n
     assert transitions(bench, device)[-3:].count("LOST") == 1
 
 
+@pytest.mark.parametrize("name", ["daq970a", "intellivue"])
+def test_an_instrument_that_was_switched_off_and_on_again_is_stamped_by_the_hosts_clock(bench, name):
+    device = DEVICES[name]
+    first = bench.simulate(name)
+    link = None if first.listen["kind"] == "pty" else ("--hislip", f"127.0.0.1:{first.listen['port']}")
+    bench.write()
+    daemon = bench.run()
+    daemon.until(bench.store, streaming)
+    time.sleep(2.5)
+    first.process.kill()
+    daemon.until(bench.store, lambda seen: states(seen)[device] != "STREAMING", timeout=10)
+    time.sleep(3.0)
+    back = time.time()
+    first.end()
+    bench.simulate(name, link=link)
+    daemon.until(bench.store, streaming)
+    time.sleep(2.0)
+    assert daemon.stop() == 0
+    assert check(bench.store).ok
+    with Store(bench.store) as store:
+        for info in store.streams():
+            (gap,) = info.gaps
+            assert gap.missing is None
+            assert back < gap.stop / 1e9 < back + 10
+            assert (gap.stop - gap.start) / 1e9 > 3.0
+            assert info.last / 1e9 > back + 2
+
+
 @pytest.mark.parametrize("name", ["intellivue", "trackmaster"])
 def test_garbage_on_the_line_is_counted_and_survived(bench, name):
     for each in ("intellivue", "trackmaster"):
