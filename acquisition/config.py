@@ -205,11 +205,20 @@ class Endpoint(Table, frozen=True):
     protocol: str = ""
 
 
+class Reliability(Table, frozen=True):
+    """The smallest detectable change of an index (SDC95), in its unit or in per cent of the first value, and whence."""
+
+    value: Annotated[float, Meta(gt=0)]
+    percent: bool = False
+    source: str = ""
+
+
 class Study(Table, frozen=True):
     """The study: what a participant's code looks like (a regular expression), and its visits; without them, any.
 
-    `windows` are days after the `baseline` visit, from and to; `index_limb` says by participant which limb counts;
-    `wifi` by what the ischaemia of WIfI is graded: by the toe before all, or by the worst of what was measured.
+    `windows` are days after the `baseline` visit, from and to; `index_limb` says by participant which limb counts.
+    `sdc95` gives smallest detectable changes by index, before the published ones. `wifi` says by what the ischaemia of
+    WIfI is graded: by the toe before all, or by the worst of what was measured.
     """
 
     participant: str | None = None
@@ -217,6 +226,7 @@ class Study(Table, frozen=True):
     baseline: Name = "baseline"
     windows: dict[Name, tuple[float, float]] = {}
     index_limb: dict[str, Literal["left", "right"]] = {}
+    sdc95: dict[str, Reliability] = {}
     wifi: Literal["toe_first", "worst"] = "toe_first"
     endpoint: tuple[Endpoint, ...] = (
         Endpoint("reactivity", "peak_percent_increase", "porh"),

@@ -15,7 +15,7 @@ from acquisition.examination.observation import INTERCURRENT, Happening, NotDone
 from acquisition.examination.outcomes import Outcomes
 from acquisition.examination.session import Session
 from acquisition.examination.study import Attempt
-from acquisition.signals.comparison import change
+from acquisition.signals.comparison import SDC95, Detectable, change
 from acquisition.signals.eligibility import first_valid
 
 DAY = 86_400 * 1_000_000_000
@@ -180,7 +180,9 @@ class _Person:
         before = self._at_baseline(attempt.found.session, outcome)
         if before is None or not outcome.fields:
             return {"change_reason": "no_baseline" if outcome.fields else ""}
-        found = change(before.result, outcome.result, (before.conditions, outcome.conditions), outcome.fields)
+        own = {name: Detectable(r.value, r.percent, r.source) for name, r in self.study.sdc95.items()}
+        conditions = (before.conditions, outcome.conditions)
+        found = change(before.result, outcome.result, conditions, outcome.fields, {**SDC95, **own})
         return {
             "baseline": before.result.value,
             "difference": found.difference.value,

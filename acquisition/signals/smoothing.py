@@ -42,21 +42,51 @@ def moving_mean(values: ArrayLike, width: int, *, centred: bool = True, least: f
 
 
 def exponential_mean(values: ArrayLike, rate: float, tau: float) -> Floats:
-    """Return y[n] = a y[n-1] + (1 - a) x[n], a = exp(-1/(rate tau)), along the last axis.
+    """Return y[n] = a y[n-1] + (1 - a) x[n], a = exp(-1/(rate tau)), along the last axis; y is x at the first sample.
 
-    Started as the weighted mean of what came so far, not from zero. Where x is NaN so is y, and the
-    recursion continues over the hole as if its samples had no weight. `tau` in s, 0 for none.
+    Where x is NaN so is y, and the recursion continues over the hole as if its samples had no weight. `tau` in s, 0
+    for none.
     """
     x = np.asarray(values, np.float64)
     if tau <= 0 or x.shape[-1] == 0:
         return x.copy()
-    a = float(np.exp(-1.0 / (rate * tau)))
-    good = np.isfinite(x)
-    total = lfilter([1 - a], [1, -a], np.where(good, x, 0.0), axis=-1)
-    weight = lfilter([1 - a], [1, -a], good.astype(np.float64), axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Floats = np.where(good, total / weight, np.nan)
-    return mean
+    rows = x.reshape(-1, x.shape[-1])
+    return FirstOrder(len(rows), rate, tau).feed(rows).reshape(x.shape)
+
+
+class FirstOrder:
+    """The recursion of `exponential_mean` for channels (c,) that come in pieces."""
+
+    def __init__(self, channels: int, rate: float, tau: float) -> None:
+        self._a = float(np.exp(-1.0 / (rate * tau))) if tau > 0 else 0.0
+        self._total = np.zeros((channels, 1))
+        self._weight = np.zeros((channels, 1))
+        self._begun = np.zeros(channels, np.bool_)
+
+    def feed(self, x: Floats) -> Floats:
+        """Take samples (c, n); return the filtered ones, NaN where a sample is."""
+        good = np.isfinite(x)
+        fresh = ~self._begun & good.any(1)
+        if not fresh.any():
+            return self._run(x, good, slice(None))
+        # Before its first sample a channel is thought to have been what it then is.
+        result = np.full(x.shape, np.nan)
+        first = np.where(fresh, np.argmax(good, axis=1), 0)
+        for start in np.unique(first).tolist():
+            rows = np.flatnonzero(first == start)
+            new = rows[fresh[rows]]
+            self._total[new, 0], self._weight[new, 0] = self._a * x[new, start], self._a
+            result[rows, start:] = self._run(x[rows, start:], good[rows, start:], rows)
+        self._begun |= fresh
+        return result
+
+    def _run(self, x: Floats, good: NDArray[np.bool_], rows: slice | NDArray[np.int64]) -> Floats:
+        b, a = [1 - self._a], [1, -self._a]
+        total, self._total[rows] = lfilter(b, a, np.where(good, x, 0.0), zi=self._total[rows])
+        weight, self._weight[rows] = lfilter(b, a, good.astype(np.float64), zi=self._weight[rows])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: Floats = np.where(good, total / weight, np.nan)
+        return mean
 
 
 def amplitude_left(frequency: ArrayLike, tau: float) -> Floats:

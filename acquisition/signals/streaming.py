@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.signal import lfilter
 
 from acquisition.model import Floats
-from acquisition.signals.smoothing import moving_mean
+from acquisition.signals.smoothing import FirstOrder, moving_mean
 
 
 class TrailingMean:
@@ -34,20 +33,11 @@ class ExponentialMean:
     """The first-order low-pass of each channel, as `exponential_mean`; lags `tau` s."""
 
     def __init__(self, channels: int, rate: float, tau: float) -> None:
-        self._a = float(np.exp(-1.0 / (rate * tau))) if tau > 0 else 0.0
-        self._total = np.zeros((channels, 1))
-        self._weight = np.zeros((channels, 1))
+        self._filter = FirstOrder(channels, rate, tau)
 
     def feed(self, block: Floats) -> Floats:
         """Take samples (n, c); return the filtered ones (n, c), NaN where a sample is."""
-        x = np.asarray(block, np.float64).T
-        good = np.isfinite(x)
-        b, a = [1 - self._a], [1, -self._a]
-        total, self._total = lfilter(b, a, np.where(good, x, 0.0), zi=self._total)
-        weight, self._weight = lfilter(b, a, good.astype(np.float64), zi=self._weight)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean: Floats = np.where(good, total / weight, np.nan).T
-        return mean
+        return self._filter.feed(np.asarray(block, np.float64).T).T
 
 
 class Recent:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from acquisition.cli import perfusion
-from acquisition.config import Endpoint
+from acquisition.config import Endpoint, Reliability
 from acquisition.config import Study as Plan
 from acquisition.examination import study, trial
 from acquisition.examination.desk import events
@@ -94,6 +94,12 @@ def test_a_change_over_two_records_stands_beside_its_baseline_and_what_chance_br
     assert (found["change_status"], found["meaning"]) == ("ok", "beyond_smallest_detectable_change")
     assert (found["endpoint"], found["record"], found["attempt"]) == ("oxygen", "bed2", 1)
     assert row(table, "03-117", "month-3", "pain_vas")["difference"] == -30.0
+
+
+def test_a_study_may_know_its_own_smallest_detectable_change(made):
+    own = Plan(visits=PLAN.visits, endpoint=ENDPOINTS, sdc95={"tcpo2_rest": Reliability(50.0, source="own repeats")})
+    found = row(trial.rows(made, own), "03-117", "month-3", "tcpo2_rest", CALF)
+    assert found["meaning"] == "below_smallest_detectable_change"
 
 
 def test_the_baseline_is_its_own(table):

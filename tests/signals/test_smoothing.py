@@ -60,6 +60,15 @@ def test_an_exponential_mean_settles_like_a_resistor_and_a_capacitor():
     assert np.allclose(after, 1 - np.exp(-t / tau), atol=1e-9)
 
 
+def test_an_exponential_mean_is_its_recursion_from_the_first_sample_on():
+    x = np.random.default_rng(0).normal(size=300)
+    y, a = exponential_mean(x, 10.0, 3.0), math.exp(-1 / 30)
+    assert y[0] == pytest.approx(x[0])
+    assert np.allclose(y[1:], a * y[:-1] + (1 - a) * x[1:], atol=1e-12)
+    late = np.concatenate([np.full(7, math.nan), x])
+    assert np.allclose(exponential_mean(np.stack([late, np.r_[x, x[:7]]]), 10.0, 3.0)[0, 7:], y, atol=1e-12)
+
+
 def test_a_time_constant_takes_its_share_of_the_pulse():
     assert amplitude_left(1.1, 0.2) == pytest.approx(0.586, abs=5e-4)
     assert amplitude_left(1.1, 3.0) == pytest.approx(0.048, abs=5e-4)
