@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -93,11 +93,16 @@ def _format(
     present = np.flatnonzero(here).tolist()
     combined = int(np.bitwise_or.reduce(flags)) if len(flags) else 0
     own = "".join(f"{fields[i]}_quality={flags[i]}i," for i in np.flatnonzero(flags).tolist())
-    columns = [*(samples.values[rows, i] for i in present), seq[rows], samples.time[rows]]
+    values = _texts(samples.values[rows][:, present].ravel())
+    columns = [*(values[i :: len(present)] for i in range(len(present))), _texts(seq[rows]), _texts(samples.time[rows])]
     labels = [f",{fields[i]}=" for i in present] + [f",{own}quality={combined}i,run={samples.run}i,seq=", "i "]
-    labels[0] = head + labels[0][1:]
-    pieces = [piece for label, column in zip(labels, columns, strict=True) for piece in (repeat(label), _texts(column))]
-    return "".join(chain.from_iterable(zip(*pieces, repeat("\n"), strict=False)))[:-1]
+    labels[0] = "\n" + head + labels[0][1:]
+    step = 2 * len(labels)
+    pieces = [""] * (step * len(rows))
+    for i, (label, column) in enumerate(zip(labels, columns, strict=True)):
+        pieces[2 * i :: step] = [label] * len(rows)
+        pieces[2 * i + 1 :: step] = column
+    return "".join(pieces)[1:]
 
 
 def _texts(numbers: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> list[str]:
@@ -109,6 +114,7 @@ def _head(measurement: str, tags: Mapping[str, str]) -> str:
     return _key(measurement) + "".join(f",{_key(k)}={_key(v)}" for k, v in sorted(tags.items()) if v) + " "
 
 
+@lru_cache(maxsize=1024)
 def _key(text: str) -> str:
     """Escape a name or tag; names are the configuration's and hold no line breaks."""
     for mark in ("\\", ",", "=", " "):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from acquisition.model import Chunk, Flags, Floats, Nanoseconds
 
@@ -20,8 +21,7 @@ Blob = bytes | None
 Row = tuple[int, int, int, int, int, int, int, bytes, bytes, Blob, Blob, bytes, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
+class Samples(msgspec.Struct, frozen=True, gc=False):
     """Consecutive samples of a stream from number `first` on, none missing, of one run and connection.
 
     time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None; arrived (k, 3) int64: how

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -28,11 +27,15 @@ SELECT 1, id, stream, run, connection, first, n, start, stop, body, NULL, NULL, 
 FROM block WHERE stream = ?1 AND first >= ?2
 ORDER BY first LIMIT ?3"""
 
+_HOLDS = """SELECT first FROM (SELECT first, n FROM {} WHERE stream = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)
+WHERE first + n > ?2"""
+_ROW_AT = f"SELECT coalesce(({_HOLDS.format('block')}), ({_HOLDS.format('chunk')}), ?2)"
+_END = "(SELECT first + n FROM {} WHERE stream = s.id ORDER BY first DESC LIMIT 1)"
+_ENDS = f"SELECT id, {_END.format('chunk')}, {_END.format('block')} FROM stream s"
 _BEGUN = "SELECT first, n FROM {} WHERE stream = ? AND start <= ? ORDER BY {} DESC LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A row of either tier: where it says it stands, and its samples, None where it is damaged."""
 
     tier: int
@@ -99,12 +102,8 @@ def widths(known: dict[int, Header]) -> dict[int, int]:
 
 def row_at(connection: apsw.Connection, stream: int, sequence: int) -> int:
     """The `first` of the row that holds sample `sequence`, or `sequence` itself where none does."""
-    query = """SELECT first FROM (SELECT first, n FROM {} WHERE stream = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)
-               WHERE first + n > ?2"""
-    for tier in ("block", "chunk"):
-        for (first,) in connection.execute(query.format(tier), (stream, sequence)):
-            return int(first)
-    return sequence
+    ((first,),) = connection.execute(_ROW_AT, (stream, sequence))
+    return int(first)
 
 
 def row_before(connection: apsw.Connection, stream: int, time: int) -> int:
@@ -136,13 +135,8 @@ def end(connection: apsw.Connection, device: str, stream: str) -> tuple[int, Sam
 
 def ends(connection: apsw.Connection) -> dict[int, int]:
     """The next sequence number of every stream that has samples, by its number."""
-    newest = "SELECT first + n FROM {} WHERE stream = ? ORDER BY first DESC LIMIT 1"
-    found: dict[int, int] = {}
-    for (stream,) in list(connection.execute("SELECT id FROM stream")):
-        for tier in ("chunk", "block"):
-            for (following,) in connection.execute(newest.format(tier), (stream,)):
-                found[stream] = max(following, found.get(stream, 0))
-    return found
+    found = {stream: max(row or 0, block or 0) for stream, row, block in connection.execute(_ENDS)}
+    return {stream: following for stream, following in found.items() if following}
 
 
 def last_key(connection: apsw.Connection) -> int:
@@ -159,10 +153,10 @@ def last_key(connection: apsw.Connection) -> int:
 
 
 def _page(connection: apsw.Connection, stream: int, first: int, page: int, frozen: bool) -> list[Any]:
-    if frozen:
-        return list(connection.execute(_PAGE, (stream, first, page)))
-    with connection:  # one snapshot for both questions
-        found = list(connection.execute(_PAGE, (stream, row_at(connection, stream, first), page)))
+    found = list(connection.execute(_PAGE, (stream, first, page)))
+    if not frozen and not (found and found[0][5] == first):
+        with connection:  # one snapshot for both questions: which row holds the sample, and what follows it
+            found = list(connection.execute(_PAGE, (stream, row_at(connection, stream, first), page)))
     return found
 
 

@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from acquisition.remotes import influx
 from acquisition.remotes.answer import Verdict

@@ -143,7 +143,7 @@ def test_a_block_that_would_not_come_back_is_not_made(tmp_path, monkeypatch, cap
     def encode(samples):
         values = samples.values.copy()
         values[3, 0] += 0.1
-        return broken(type(samples)(*(values if f == "values" else getattr(samples, f) for f in samples.__slots__)))
+        return broken(replace(samples, values=values))
 
     with Recording(tmp_path, compact=None) as writer:
         fill(writer, Source())
