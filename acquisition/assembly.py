@@ -120,7 +120,7 @@ def _on_this_machine(where: str) -> bool:
 
 def _port(port: str | None, visa: str | None, line: Serial | None, clock: Clock) -> Port:
     if visa is not None:
-        return VisaPort(visa, clock)
+        return VisaPort(visa, clock, line)
     assert port is not None
     kind, separator, rest = port.partition("://")
     if separator:

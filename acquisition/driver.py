@@ -16,7 +16,7 @@ from acquisition.derived import Derivation
 from acquisition.errors import Refused
 from acquisition.model import Notice, Readings, Stream
 
-Link = Literal["serial", "tcp", "udp", "hislip", "socket", "vxi11", "gpib"]
+Link = Literal["serial", "tcp", "udp", "hislip", "socket", "vxi11", "asrl", "gpib"]
 Confidence = Literal["documented", "partly documented", "one implementation", "inferred"]
 
 

@@ -151,7 +151,8 @@ def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
         raise click.UsageError(f"{instrument.plan.name} has no serial line: --tcp, --hislip or --vxi11 is wanted")
     if given["link"] is None and any(parse(spec).family == "link" for spec in given["faults"]):
         click.echo("an unplugged pseudo-terminal comes back under another number: give it a name by --link", err=True)
-    return PtyCable(given["link"], instrument.serial, given["speed"], not given["unpaced"], given["seed"])
+    paced = not (given["unpaced"] or instrument.any_rate)
+    return PtyCable(given["link"], instrument.serial, given["speed"], paced, given["seed"])
 
 
 def _visa(module: str, name: str, address: tuple[str, int]) -> Cable:

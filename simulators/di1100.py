@@ -39,6 +39,7 @@ class Di1100Simulator(Instrument):
     Options = Options
     not_modelled = ("digital inputs", "ASCII encoding", "packet sizes", "counters and rate inputs", "noise")
     serial = Di1100Driver.serial
+    any_rate = True
 
     @classmethod
     def example(cls, name: str) -> Example:  # noqa: ARG003

@@ -66,6 +66,8 @@ class Instrument(Peer, ABC):
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     not_modelled: ClassVar[tuple[str, ...]] = ()
     serial: Serial | None = None
+    any_rate: bool = False
+    """True where a host's baud rate is a mere name, as on USB's own serial ports, or where no document states one."""
 
     @classmethod
     def example(cls, name: str) -> Example:  # noqa: ARG003

@@ -32,6 +32,7 @@ class SnuadcSimulator(Instrument):
     Options = Options
     not_modelled = ("the calibration print-out (`cp`)", "the event buttons", "noise of the converter")
     serial = SnuadcDriver.serial
+    any_rate = True
 
     @classmethod
     def example(cls, name: str) -> Example:  # noqa: ARG003

@@ -20,6 +20,7 @@ import pyvisa
 from pyvisa import constants
 
 from acquisition.clock import Clock
+from acquisition.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.model import Instant
 from acquisition.ports import Receiver
@@ -35,6 +36,8 @@ ANSWER = 2.0
 LEAVE = 1.0
 """Seconds that a program's end waits for farewells to go out."""
 MESSAGE = 1 << 16
+SERIAL_PIECE = 32
+"""Bytes asked for at once of a serial line, which even at 1200 baud come within `SLICE`: a time-out would lose them."""
 
 # pyvisa-py logs each failed attempt with its traceback; the error that follows says it once.
 logging.getLogger("pyvisa").setLevel(logging.CRITICAL)
@@ -48,10 +51,12 @@ class VisaPort:
 
     A session is not safe between threads and cannot be interrupted, so a thread of its own opens, uses and
     closes it. Any exception poisons it: an answer that came late would be taken for the next one's, for ever.
+    `line`: how a serial line (ASRL) is set, where the driver says it.
     """
 
-    def __init__(self, resource: str, clock: Clock) -> None:
+    def __init__(self, resource: str, clock: Clock, line: Serial | None = None) -> None:
         self.name = resource
+        self._serial = line
         self._clock = clock
         self._receiver: Receiver | None = None
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -84,7 +89,7 @@ class VisaPort:
     def _own(self, opened: asyncio.Future[None]) -> None:
         """Run the session from its opening to its close."""
         try:
-            with contextlib.closing(_session(self.name)) as session:
+            with contextlib.closing(_session(self.name, self._serial)) as session:
                 self._tell(_settle, opened, None)
                 while (message := self._messages.get()) is not None:
                     asks = b"?" in message
@@ -169,8 +174,10 @@ class _Bytes(_Session):
 
     def __init__(self, resource: Any) -> None:
         super().__init__(resource)
+        self._piece = MESSAGE
         resource.set_visa_attribute(constants.ResourceAttribute.termchar_enabled, False)
         if isinstance(resource, pyvisa.resources.SerialInstrument):
+            self._piece = SERIAL_PIECE
             resource.set_visa_attribute(constants.ResourceAttribute.asrl_end_in, constants.SerialTermination.none)
         if self._socket is not None:
             # Opening succeeds where nobody listens.
@@ -202,7 +209,7 @@ class _Bytes(_Session):
     def _exactly(self, count: int) -> bytes:
         data = b""
         while len(data) < count:
-            data += self._read(count - len(data))
+            data += self._read(min(count - len(data), self._piece))
         return data
 
     def _read(self, count: int) -> bytes:
@@ -218,7 +225,7 @@ def _manager() -> pyvisa.ResourceManager:
     return pyvisa.ResourceManager("@py")
 
 
-def _session(name: str) -> _Session:
+def _session(name: str, line: Serial | None = None) -> _Session:
     """Open a resource; whatever pyvisa-py raises where that fails."""
     # There is one manager for all, and closing it would close every session: so it stays.
     with _manager_lock:
@@ -227,7 +234,14 @@ def _session(name: str) -> _Session:
     stream = name.upper().startswith("ASRL") or name.upper().endswith("SOCKET")
     if not stream and "HISLIP" not in name.upper():
         resource.timeout = int(2000 * SLICE)
+    if line is not None and isinstance(resource, pyvisa.resources.SerialInstrument):
+        resource.baud_rate, resource.data_bits = line.baud, line.bits
+        resource.parity, resource.stop_bits = _PARITY[line.parity], _STOP_BITS[line.stop]
     return _Bytes(resource) if stream else _Session(resource)
+
+
+_PARITY = {"N": constants.Parity.none, "E": constants.Parity.even, "O": constants.Parity.odd}
+_STOP_BITS = {1: constants.StopBits.one, 2: constants.StopBits.two}
 
 
 def _gone(link: socket.socket, wait: float = 0.0) -> bool:

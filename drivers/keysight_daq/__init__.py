@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from acquisition.driver import About, Driver, Setup
+from acquisition.driver import About, Driver, Serial, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
 from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, scan_start, scan_times
@@ -40,13 +40,13 @@ class KeysightDaq(Driver):
     about = About(
         {
             "daq970a": "Keysight DAQ970A, DAQ973A",
-            "34970a": "Keysight 34970A",
+            "34970a": "Keysight 34970A (RS-232 as ASRL, GPIB)",
             "34972a": "Keysight 34972A",
             "34980a": "Keysight 34980A",
             "34465a": "Keysight 34465A (one channel, digitising)",
         },
         "digitiser",
-        ("hislip", "vxi11", "socket", "gpib"),
+        ("hislip", "vxi11", "socket", "asrl", "gpib"),
         "documented",
         "Keysight programming guides of the 34970A/34972A, 34980A, DAQ970A and Truevolt series",
         (
@@ -54,6 +54,7 @@ class KeysightDaq(Driver):
             "bit 16 of STAT:OPER:COND? while a scan runs; without it one is resumed as long as it gives readings",
             "that ROUT:SCAN replaces the scan list of a 34980A",
             "the settings by which a 34465A samples without end",
+            "the baud rate with which a 34970A leaves the factory (57600)",
         ),
     )
     Options = Options
@@ -63,6 +64,7 @@ class KeysightDaq(Driver):
         self._model = MODELS[setup.name]
         self._options: Options = setup.options if isinstance(setup.options, Options) else Options()
         check(self._model, self._options, setup.inputs)
+        self.serial = Serial(self._options.baud)
         self._wired = Wired(setup.inputs)
         self._interval = self._options.interval
         self.streams = tuple(Stream(each.name, (each.channel,), 1 / self._interval) for each in self._wired.inputs)

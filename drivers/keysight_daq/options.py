@@ -19,7 +19,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `interval` between sweeps in s, whole ms; `range` in V; `nplc` integration in periods of the mains, by
     default the longest that leaves every sweep within the interval; `autozero` doubles the time of each
     reading; `batch`: readings fetched at once; `binary`: a 34465A's readings come as eight bytes each, for
-    kilohertz. A link without a checksum (GPIB) had better stay with ASCII, in which most damage shows.
+    kilohertz. A link without a checksum (GPIB, ASRL) had better stay with ASCII, in which most damage shows.
+    `baud` of a serial line (ASRL), as the instrument is set.
     """
 
     interval: Annotated[float, Meta(ge=0.001, le=3600)] = 0.05
@@ -28,6 +29,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     autozero: bool = False
     batch: Annotated[int, Meta(ge=1, le=10_000)] = 400
     binary: bool = False
+    baud: Annotated[int, Meta(ge=1200, le=115_200)] = 57_600
 
 
 def sweep_time(inputs: int, nplc: float, autozero: bool, switching: str | None) -> float:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 import numpy as np
 
+from acquisition.driver import Serial
 from acquisition.model import Floats
 from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, ScanList
 from drivers.keysight_daq.models import MAINS, MODELS, NPLCS, RANGES
@@ -67,6 +68,8 @@ class KeysightDaqSimulator(Instrument):
         super().__init__(plan)
         options = plan.options if isinstance(plan.options, Options) else Options()
         self._options = options
+        if plan.name == "34970a":
+            self.serial, self.any_rate = Serial(57_600), True
         self._model = MODELS[plan.name]
         self._wiring = Wiring(options.terminals or _usual(plan.name), plan.bench)
         self._wired = self._wiring.inputs

@@ -121,6 +121,36 @@ def test_a_serial_session_reads_blocks_and_lines():
     asyncio.run(body())
 
 
+def test_a_block_that_a_slow_line_takes_seconds_for_comes_whole():
+    async def body():
+        instrument = simulator("34970a")
+        instrument._scpi.on("BIG?", lambda _: b"#48000" + b"0123456789" * 800)
+        line = Serial(57_600)
+        async with plugged(instrument, PtyCable(None, line)) as listen:
+            port, host = VisaPort(f"ASRL{listen['path']}::INSTR", Clock(), line), Host()
+            await port.open(host)
+            await asyncio.sleep(0.1)
+            port.write(b"BIG?\n")
+            data, _ = await host.next()
+            assert data == b"#48000" + b"0123456789" * 800 + b"\n"
+            port.close()
+
+    asyncio.run(body())
+
+
+def test_a_serial_session_is_set_as_the_driver_says():
+    async def body():
+        async with plugged(simulator("34970a"), PtyCable(None, Serial(19_200))) as listen:
+            port, host = VisaPort(f"ASRL{listen['path']}::INSTR", Clock(), Serial(19_200)), Host()
+            await port.open(host)
+            await asyncio.sleep(0.1)
+            port.write(b"*IDN?\n")
+            assert (await host.next())[0] == b"Keysight Technologies,34970A,SIM00001,A.02.02\n"
+            port.close()
+
+    asyncio.run(body())
+
+
 @each
 def test_a_block_of_megabytes_comes_in_one_piece(kind):
     async def script(port, host, instrument, cable):

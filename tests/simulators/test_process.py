@@ -217,3 +217,23 @@ def test_an_instrument_that_hangs_or_fails_ends_the_process_with_a_traceback(scr
     assert process.returncode == 1
     assert says in err.decode()
     assert "connect" in err.decode()
+
+
+@pytest.mark.parametrize("name", ["di1100", "snuadc", "34970a"])
+def test_an_instrument_that_knows_no_baud_rate_is_understood_at_any(name):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulators", name, "--pty"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        path = json.loads(process.stdout.readline())["listen"]["path"]
+        with serial.Serial(path, 9600, timeout=3) as line:
+            if name == "snuadc":
+                heard = line.read(240)
+                assert {heard[k + 12] & 0x80 for k in range(0, 228, 12) if heard[k] & 0x80} == {0x80}
+            else:
+                line.write(b"stop\r" if name == "di1100" else b"*IDN?\n")
+                assert line.read(5) in (b"stop\r", b"Keysi")
+    finally:
+        process.stdin.close()
+        process.wait(5)
+        process.stdout.close()
