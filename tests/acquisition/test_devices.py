@@ -71,7 +71,7 @@ def test_people_read_the_same(call):
 
 def test_names_of_one_driver_are_shown_together(call):
     out = call("34970a", "34972a")
-    assert out.splitlines()[:2] == ["34970a: Keysight 34970A", "34972a: Keysight 34972A"]
+    assert out.splitlines()[:2] == ["34970a: Keysight 34970A (RS-232 as ASRL, GPIB)", "34972a: Keysight 34972A"]
     assert out.count("one for each [[device.channel]]") == 1
 
 
