@@ -10,6 +10,7 @@ import pytest
 
 from acquisition.cli import COMMANDS, perfusion
 from tests.service.bench import PERFUSION
+from tests.service.bench import perfusion as cli
 from tests.store.records import Recording, Source
 
 
@@ -113,3 +114,13 @@ def test_a_run_in_which_a_driver_failed_ends_with_4_when_its_time_is_over(tmp_pa
     assert process.returncode == 4, said
     assert "box: FAILED, a fault in the driver; it is not retried" in said
     assert "ZeroDivisionError: a fault in the driver" in said
+
+
+def test_the_record_that_the_environment_names_is_watched(tmp_path, monkeypatch):
+    monkeypatch.delenv("PERFUSION_DATA", raising=False)
+    ended = cli("watch", "--once")
+    assert (ended.returncode, "PERFUSION_DATA" in ended.stderr) == (2, True)
+    monkeypatch.setenv("PERFUSION_DATA", str(tmp_path))
+    ended = cli("watch", "--once")
+    assert ended.returncode == 8
+    assert f"{tmp_path}/control.sock: no daemon answers" in ended.stderr
