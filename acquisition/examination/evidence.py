@@ -14,7 +14,6 @@ import numpy as np
 from acquisition.examination.binding import Address
 from acquisition.examination.decisions import protocol_of
 from acquisition.examination.protocol import Protocol
-from acquisition.examination.screening import screened
 from acquisition.examination.session import Item, Session
 from acquisition.model import Header
 from acquisition.signals.result import Trace
@@ -112,6 +111,9 @@ class Evidence:
         found = self.addresses("flux")
         if not found:
             return Trace.of([], [])
+        # It loads filters for a second, for which neither a mark nor the start of the service should wait.
+        from acquisition.examination.screening import screened
+
         return screened(self.trace(found[0]), self._backscatter(found[0]))
 
     def beside(self, address: Address, channel: str) -> Trace | None:
