@@ -227,6 +227,18 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
         click.echo(json.dumps(now, indent=2, ensure_ascii=False, allow_nan=False))
         return 0
     click.echo(f"{now['session']}: {now['phase']}, PROVISIONAL")
+    if now["flux"] is not None:
+        pulse = now["flux"]["pulse"]
+        beats = "" if pulse is None else f", pulse {pulse:.0f}/min"
+        click.echo(f"  flux: {_number(now['flux']['value'], 'PU')}{beats}")
+    if now["hyperaemia"] is not None:
+        seen = now["hyperaemia"]
+        levels = (("rest", seen["rest_flow"]), ("zero", seen["biological_zero"]), ("peak", seen["peak"]))
+        known = "".join(f", {word} {value:.1f} PU" for word, value in levels if value is not None)
+        click.echo(f"  {seen['phase']} for {seen['seconds']:.0f} s{known}")
+    for name, band in (now["bands"] or {}).items():
+        power = "not yet" if band["power"] is None else f"{band['power']:.2g}"
+        click.echo(f"  {name}: {power} ({band['lag']:.0f} s behind)")
     for each in now["electrodes"]:
         ratio = now["rpi"].get(each["place"])
         wait = f", {each['countdown']:.0f} s to go" if each["countdown"] else ""

@@ -1,4 +1,4 @@
-"""What a session is worth while it goes on: lamps, slopes, RPI, heat, distance, METs and DROP, all provisional."""
+"""What a session is worth while it goes on: flux, lamps, slopes, RPI, heat, distance and DROP, all provisional."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.examination import heat
+from acquisition.examination import heat, live_flux
 from acquisition.examination.binding import Address
 from acquisition.examination.evidence import TEMPERATURE, Evidence
 from acquisition.signals import drop as drops
@@ -36,6 +36,9 @@ def provisional(evidence: Evidence, earlier: Sequence[Evidence] = ()) -> dict[st
         "electrodes": [{"place": str(address), **_plain(asdict(shown))} for address, shown in electrodes.items()],
         "heat": _heat(evidence, earlier),
         "rpi": {str(address): ratio for address, ratio in ratios.items()},
+        "flux": live_flux.flux(evidence),
+        "hyperaemia": live_flux.hyperaemia(evidence),
+        "bands": live_flux.bands(evidence),
         "walk": _walk(evidence),
         "drop": _drop(evidence),
     }

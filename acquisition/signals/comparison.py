@@ -59,6 +59,7 @@ SDC95 = {
     "icd_distance": Detectable(42.0, True, "CV 15 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
     "abi": Detectable(0.15, False, "a difference of 0.15 counts as one (Aboyans 2012)"),
     "peak_flow": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
+    "peak_flow_cvc": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
 }
 """Of other populations than yours: replace them with your own reliability as soon as you have it."""
 

@@ -24,7 +24,9 @@ class Steadiness(StrEnum):
     """Still settling, or not shown to have settled."""
     STABLE = "stable"
     UNSTABLE = "unstable"
-    """Too long observed, or too noisy, for a plateau to be claimed."""
+    """Too long observed for a plateau to be claimed."""
+    NOISY = "noisy"
+    """It swings too much for a plateau to be claimed."""
     FALLING = "falling"
     """A steady decrease instead of a plateau, as seen on plantar skin in diabetes."""
     RISING = "rising"
@@ -180,7 +182,7 @@ class StabilityDetector:
                 return Judgement(elapsed, Steadiness.RISING, slope, "steadily_rising")
             if slope.residual > settings.noise:
                 self._stable = False
-                return Judgement(elapsed, Steadiness.UNSTABLE, slope, "too_noisy")
+                return Judgement(elapsed, Steadiness.NOISY, slope, "too_noisy")
         moving = abs(slope.value) > max(slope.half_width, settings.limit)
         self._stable = self._stable and not moving
         if self._stable:

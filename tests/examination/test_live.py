@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from acquisition.cli import perfusion
@@ -11,7 +12,7 @@ from acquisition.examination.live import provisional
 from acquisition.examination.outcomes import outcomes
 from acquisition.examination.session import replay
 from acquisition.store import Store
-from tests.examination.patients import REST, Study
+from tests.examination.patients import PORH, REST, Study
 from tests.examination.test_outcomes import WALK, WALK_MARKS
 
 HEAT = (("heat", 600.0), ("maximum", 2400.0))
@@ -92,6 +93,39 @@ def test_skin_remembers_the_heat_of_the_sessions_before(tmp_path, capsys):
     made.write(tmp_path)
     assert perfusion.main(["session", "live", "--data", str(tmp_path)], standalone_mode=False) == 0
     assert "heat left hallux: 21 of 20 min, LIMIT REACHED" in capsys.readouterr().out
+
+
+def occluded(directory, seconds, **more):
+    made = Study()
+    marks = [mark for mark in PORH if mark[1] < seconds]
+    made.examine("healthy", "porh", "porh", marks, seconds, devices=("ldf",), stop=False, **more)
+    return look(made.write(directory))
+
+
+@pytest.mark.parametrize("cuff", [True, False])
+def test_a_hyperaemia_is_followed_by_the_cuff_or_by_the_marks(tmp_path, cuff):
+    blind = {} if cuff else {"change": lambda signal, t, x: x * (np.nan if signal == "cuff_pressure" else 1.0)}
+    closed, _ = occluded(tmp_path / "closed", 300.0, **blind)
+    assert closed["hyperaemia"]["phase"] == "occlusion"
+    assert closed["hyperaemia"]["peak"] is None
+    risen, final = occluded(tmp_path / "risen", 430.0, **blind)
+    assert risen["hyperaemia"]["phase"] in ("hyperaemia", "recovery")
+    for live, name in (("rest_flow", "rest_flow"), ("biological_zero", "biological_zero"), ("peak", "peak_flow")):
+        assert risen["hyperaemia"][live] == pytest.approx(final["ldf/flux/flux", name].value, rel=1e-6), name
+    assert risen["flux"]["value"] > 12.0
+
+
+def test_resting_flux_has_a_pulse_and_the_bands_that_are_known_so_far(tmp_path, capsys):
+    made = Study()
+    made.examine("healthy", "rest", "flowmotion", (), 700.0, devices=("ldf",), stop=False)
+    made.write(tmp_path)
+    now, _ = look(tmp_path)
+    assert now["flux"]["pulse"] == pytest.approx(66.0, abs=8.0)
+    assert now["bands"]["cardiac"]["power"] > 0
+    assert now["bands"]["endothelial_independent"]["power"] is None
+    assert now["hyperaemia"] is None
+    assert perfusion.main(["session", "live", "--data", str(tmp_path)], standalone_mode=False) == 0
+    assert "endothelial_independent: not yet (28" in capsys.readouterr().out
 
 
 def test_before_its_start_a_walk_shows_nothing(tmp_path):
