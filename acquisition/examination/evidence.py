@@ -166,7 +166,7 @@ class Evidence:
         known["site"] = known["site"] or placed or None
         known["electrode"] = address.stream
         known["model"] = known["model"] or self._models.get(address.device) or (header.driver if header else None)
-        temperature = self.beside(address, TEMPERATURE)
+        temperature = self.of_role("heater") if address in self.addresses("flux") else self.beside(address, TEMPERATURE)
         if known[TEMPERATURE] is None and temperature is not None and temperature.valid.any():
             middle = float(np.median(temperature.values[temperature.valid]))
             known[TEMPERATURE] = round(middle, 1) if math.isfinite(middle) else None

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from acquisition.cli import perfusion
@@ -296,6 +298,50 @@ def test_of_two_entries_the_first_valid_one_counts(entered):
     table = entered([first, both, {**both, "dorsalis_pedis": 60}], [both])
     assert row(table, "03-117", "baseline", "abi")["value"] == pytest.approx(0.72)
     assert later(table, "abi")["meaning"] == "below_smallest_detectable_change"
+
+
+@pytest.mark.parametrize(
+    ("entry", "changed", "index", "field"),
+    [
+        ({"what": "abi", "side": "left", "dorsalis_pedis": 90, "posterior_tibial": 80, "brachial_left": 120,
+          "brachial_right": 120}, {"position": "sitting"}, "abi", "position"),
+        ({"what": "abi", "side": "left", "toe": 60, "brachial_left": 120, "brachial_right": 120},
+         {"method": "laser-doppler"}, "tbi", "method"),
+        ({"what": "vas", "mark": 60}, {"scale": "spoken"}, "pain_vas", "scale"),
+    ],
+)  # fmt: skip
+def test_entries_that_were_measured_in_another_way_have_no_change(entered, entry, changed, index, field):
+    found = later(entered([entry], [{**entry, **changed}]), index)
+    assert (found["difference"], found["change_reason"]) == (None, f"not_comparable({field})")
+
+
+@pytest.mark.parametrize("field", ["model", "probe", "calibration", "sensor_temperature", "site", "position"])
+def test_electrodes_that_differ_in_one_thing_have_no_change(tmp_path, field):
+    made = Study()
+    electrode(made, "cli", "baseline")
+    other = {"site": "heel"} if field == "site" else {"conditions": {**MONTHS, field: 43.0}}
+    electrode(made, "cli", "month-3", **other)
+    found = row(trial.rows(attempts(made.write(tmp_path)), PLAN), "03-117", "month-3", "tcpo2_rest", CALF)
+    assert (found["difference"], found["change_reason"]) == (None, f"not_comparable({field})")
+
+
+def test_a_heater_that_was_set_lower_is_another_stimulus(tmp_path):
+    made = Study()
+    said = {"devices": ("ldf",), "site": "hallux", "conditions": {"model": "PF", "probe": "457", "time_constant": 0.2,
+                                                                 "calibration": "motility"}}  # fmt: skip
+    marks = (("heat", 600.0), ("maximum", 2400.0))
+
+    def cooler(signal, t, x):
+        return np.minimum(x, 39.0) if signal == "heater_temperature" else x
+
+    for visit, change in (("baseline", None), ("month-3", cooler), ("month-6", None)):
+        more = {} if change is None else {"change": change}
+        made.examine("healthy", "heating", "local-heating", marks, 3420.0, stop="a test", **said, **more, visit=visit)
+    study_of = attempts(made.write(tmp_path))
+    counted = [replace(each, counts=True) for each in study_of]
+    table = trial.rows(counted, PLAN)
+    assert later(table, "plateau")["change_reason"] == "not_comparable(sensor_temperature)"
+    assert row(table, "03-117", "month-6", "plateau")["difference"] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_stages_stand_in_the_table_by_their_words(entered):

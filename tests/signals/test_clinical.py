@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from acquisition.signals.clinical import AbiClass, abi, abi_class, pain, pain_change, post_exercise, tbi
 from acquisition.signals.comparison import (
     FLUX,
+    PAIN,
+    PRESSURE,
     TCPO2,
+    ULCER,
+    WALKING,
     Meaning,
     change,
     geometric_mean_ratio,
@@ -214,6 +218,17 @@ def test_visits_that_differ_or_are_unknown_in_one_field_are_not_comparable(field
         result = change(rested(30.0), rested(40.0), (SAME, other), TCPO2)
         assert result.difference.reason == f"not_comparable({field})"
         assert result.difference.value is None
+
+
+EVERY = {"FLUX": FLUX, "TCPO2": TCPO2, "WALKING": WALKING, "PRESSURE": PRESSURE, "ULCER": ULCER, "PAIN": PAIN}
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in EVERY.items() for field in fields])
+def test_every_field_that_must_agree_is_named_where_it_does_not(kind, field):
+    same = dict.fromkeys(EVERY[kind], "as before")
+    result = change(rested(30.0), rested(40.0), (same, {**same, field: "changed"}), EVERY[kind])
+    assert (result.difference.value, result.difference.reason) == (None, f"not_comparable({field})")
+    assert change(rested(30.0), rested(40.0), (same, same), EVERY[kind]).difference.value == 10.0
 
 
 def test_what_nobody_knows_of_either_visit_is_not_the_same():
