@@ -321,17 +321,7 @@ def load(path: Path) -> Config:
         raise strict.fault(path, f"$.mqtt.{key}", what, allowed)
     if not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
-    seen: dict[str, int] = {}
-    for index, device in enumerate(tables.device):
-        if device.name in seen:
-            raise strict.fault(
-                path,
-                f"$.device[{index}].name",
-                f"the name is taken by $.device[{seen[device.name]}]",
-                "a name of its own for each device",
-                device.name,
-            )
-        seen[device.name] = index
+    _check_apart(path, tables.device)
     devices = tuple(_device(path, f"$.device[{i}]", table) for i, table in enumerate(tables.device))
     return Config(path, tables, devices)
 
@@ -388,6 +378,24 @@ def _document(kind: type[Document], name: str, path: Path, key: str) -> Document
     return document
 
 
+def _check_apart(path: Path, tables: tuple[DeviceTable, ...]) -> None:
+    """Each device has a name and a link of its own."""
+    for word in ("name", "port", "resource"):
+        seen: dict[str, int] = {}
+        for index, table in enumerate(tables):
+            value = getattr(table, word)
+            if value in seen:
+                raise strict.fault(
+                    path,
+                    f"$.device[{index}].{word}",
+                    f"the {word} is taken by $.device[{seen[value]}]",
+                    f"a {word} of its own for each device",
+                    value,
+                )
+            if value is not None:
+                seen[value] = index
+
+
 def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) -> None:
     links = set(driver.about.links)
     if (table.port is None) == (table.resource is None):
@@ -399,6 +407,8 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
             "one of them: port (a serial device, socket://host:port or udp://host:port), or resource (a VISA resource)",
         )
     if table.port is not None:
+        if not table.port.strip():
+            raise strict.fault(path, f"{key}.port", "it is empty", PORTS, table.port)
         kind, separator, rest = table.port.partition("://")
         if separator and kind not in NETWORK_PORTS:
             raise strict.fault(path, f"{key}.port", "unknown kind of port", PORTS, table.port)

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from acquisition import strict
-from acquisition.config import load, schema
+from acquisition.config import Config, load, schema
 
 FILE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 
@@ -26,7 +26,7 @@ def config() -> None:
 def check(path: Path) -> None:
     """Check a configuration without opening anything; exit 3 where it does not fit."""
     checked = load(path)
-    click.echo(f"{path}: ok, {len(checked.devices)} devices", err=True)
+    click.echo(f"{path}: ok, {counted(checked)}", err=True)
 
 
 @config.command()
@@ -57,6 +57,11 @@ def show(path: Path, origin: bool, as_json: bool) -> None:
 def show_schema() -> None:
     """Print the JSON schema of the configuration file."""
     click.echo(json.dumps(schema(), indent=2))
+
+
+def counted(checked: Config) -> str:
+    """How many devices a configuration has, in words."""
+    return "1 device" if len(checked.devices) == 1 else f"{len(checked.devices)} devices"
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

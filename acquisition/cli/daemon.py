@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from acquisition.cli.configuration import counted
 from acquisition.clock import Clock
 from acquisition.config import Config, load
 from acquisition.errors import ConfigurationError
@@ -31,7 +32,7 @@ def run(path: Path, seconds: float | None, speed: float, t0: float | None, check
     config = load(path)
     if check:
         check_secrets(config)
-        click.echo(f"{path}: ok, {len(config.devices)} devices", err=True)
+        click.echo(f"{path}: ok, {counted(config)}", err=True)
         return 0
     return serve(config, seconds, speed, t0, witness, lambda url: click.echo(f"live page: {url}", err=True))
 
