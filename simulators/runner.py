@@ -12,7 +12,7 @@ from typing import Any
 
 from acquisition.errors import ConfigurationError
 from simulators.cables import Cable
-from simulators.faults import Fault, Faults
+from simulators.faults import KINDS, Fault, Faults
 from simulators.instrument import Instrument
 
 STANDSTILL = 1000
@@ -103,8 +103,10 @@ class Runner:
 
     def _require(self, kind: str) -> None:
         if not self._instrument.fault(kind, False):
-            name = type(self._instrument).__name__
-            raise ConfigurationError(f"{name} has no fault {kind!r}", f"--fault {kind}", remedy="choose another")
+            own = [each for each, (family, _) in KINDS.items() if family == "instrument"]
+            has = ", ".join(each for each in own if self._instrument.fault(each, False)) or "none"
+            what = f"{self._instrument.plan.name} has no fault {kind!r}"
+            raise ConfigurationError(what, f"--fault {kind}", remedy=f"of its own it has {has}")
 
     def _flush(self) -> None:
         at = self._clock.now()

@@ -24,6 +24,8 @@ from simulators.wiring import Terminal, Wiring, usual, wire
 
 EPOCH = datetime(2025, 1, 1)
 """What the instrument's clock shows at second 0 of the scenario."""
+MOST = 100_000
+"""Readings that R? may be asked for, however few the memory holds."""
 FIRMWARE = {"34465a": "A.03.01"}
 CARD = {"daq970a": "DAQM900A", "34970a": "34902A", "34972a": "34902A", "34980a": "34925A"}
 
@@ -398,7 +400,7 @@ class KeysightDaqSimulator(Instrument):
         if not parameters:
             wanted = len(self._memory)
         else:
-            wanted = integer(parameters, 1, self._model.memory)
+            wanted = integer(parameters, 1, max(self._model.memory, MOST))
             if wanted > len(self._memory) and not fewer:
                 raise Complaint(-222)
         table = self._memory.take(wanted)

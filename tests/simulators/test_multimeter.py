@@ -102,6 +102,13 @@ def test_read_would_wait_for_ever_for_a_trigger_of_the_bus():
     assert bench.errors == '-214,"Trigger deadlock"'
 
 
+def test_any_scanner_may_be_asked_for_a_hundred_thousand_readings():
+    bench = Bench("34970a")
+    assert bench.ask("R? 100000") == "#10"
+    assert bench.ask("R? 100001") == ""
+    assert bench.errors == '-222,"Data out of range"'
+
+
 def test_abort_ends_the_waiting_for_a_trigger():
     bench = Bench()
     bench.ask("TRIG:SOUR BUS", "INIT", "ABOR", "*TRG")

@@ -29,4 +29,5 @@ def test_a_case_stands_in_the_folder_of_its_driver(case):
 
 
 def test_the_folders_of_drivers_have_cases():
-    assert {case.split("/")[0] for case in CASES} >= {"ascii", "csafe", "intellivue", "keysight_daq", "trackmaster"}
+    modules = {driver.__module__.split(".")[1] for driver in drivers().values()} - {"tosca500_csv"}
+    assert {case.split("/")[0] for case in CASES} >= modules
