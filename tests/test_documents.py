@@ -1,6 +1,7 @@
 """What the documents promise to be there is there."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,12 @@ def test_every_page_is_named_by_the_readme():
     named = set(LINK.findall((ROOT / "README.md").read_text("utf-8")))
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
     assert pages <= named
+
+
+def test_every_function_that_the_page_of_indices_names_exists():
+    page = (ROOT / "docs" / "indices.md").read_text("utf-8")
+    table = page.split("## Functions")[1].split("## ")[0]
+    named = re.findall(r"`([a-z_0-9]+)\.([A-Za-z_0-9]+)`", table)
+    assert len(named) > 60
+    lost = [f"{m}.{f}" for m, f in named if not hasattr(import_module(f"acquisition.signals.{m}"), f)]
+    assert lost == []
