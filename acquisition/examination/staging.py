@@ -61,9 +61,12 @@ def _leg(side: str, visit: list[Session], found: Found, rule: Rule) -> list[Outc
         if grade is not None:
             results.append(Result.of(name, float(grade), "1"))
     results += _symptoms(said, found)
-    conditions = {"rule": rule, "measure": " ".join(ischaemia.settings.get("decided_by", ())) or None}
+    measure = " ".join(ischaemia.settings.get("decided_by", ())) or None
+    conditions = {"limb": side, "rule": rule, "measure": measure}
+    # Only the grade of ischaemia, and what follows from it, depends on how it was measured.
+    graded_by = dict.fromkeys(("wifi_ischaemia", "wifi_stage"), STAGES)
     return [
-        Outcome(f"leg {side}", result, conditions, STAGES if result.name.startswith("wifi_i") else (), side, True)
+        Outcome(f"leg {side}", result, conditions, graded_by.get(result.name, ("limb",)), side, True)
         for result in results
     ]
 

@@ -351,6 +351,8 @@ def test_stages_stand_in_the_table_by_their_words(entered):
     assert row(table, "03-117", "baseline", "wifi_stage")["reads"] == "W1 I2 fI0"
     found = later(table, "wifi_ischaemia")
     assert (found["value"], found["difference"], found["percent"]) == (0.0, -2.0, None)
+    assert (later(table, "wifi_stage")["baseline"], later(table, "wifi_stage")["difference"]) == (2.0, -1.0)
+    assert later(table, "wifi_wound")["difference"] == 0.0
 
 
 @pytest.fixture
