@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tests.service.bench import perfusion
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds on the wall for anything to happen."""
 
 

@@ -14,7 +14,8 @@ from simulators.physiology import Participant
 from tests.service.bench import WITH_CUFF, Bench, demo, perfusion, streaming
 from tests.service.technician import Technician, later, truth
 
-SPEED = 20
+SPEED = 12
+"""Slow enough for a technician who is busy: what the first mark is about comes ten seconds after the start."""
 FLUX = "ldf/flux/flux"
 
 
