@@ -326,6 +326,57 @@ def test_an_overview_reads_few_rows(long):
     assert levels == {1: 54, 2: 13, 3: 3}
 
 
+def uncompressed(row, buckets):
+    """A row as earlier versions wrote it."""
+    arrays = (("<i8", buckets.start), ("<i8", buckets.stop), ("<u4", buckets.count), ("<f8", buckets.low),
+              ("<f8", buckets.high), ("<f4", buckets.mean), ("u1", buckets.quality))  # fmt: skip
+    shape = np.array(buckets.low.shape, "<u4").tobytes()
+    body = shape + b"".join(array.astype(kind).tobytes() for kind, array in arrays)
+    return (*row[:7], body, overview._checksum(row[:7], body))
+
+
+@pytest.mark.parametrize("levels", [(1, 2, 3), (2,)])
+def test_an_overview_of_an_earlier_version_is_drawn_the_same_alone_and_beside_new_rows(long, levels):
+    def look():
+        with Store(long) as store:
+            shown = [store.overview("ldf", points=points) for points in (5, 60, 400)]
+        return [getattr(each, name).tobytes() for each in shown for name in ("edges", "count", "low", "high", "mean")]
+
+    new = look()
+    connection = apsw.Connection(str(long / "record.db"))
+    found = list(connection.execute("SELECT * FROM overview"))
+    older = [uncompressed(row, overview.unpack([row])) for row in found if row[1] in levels and row[2] % 3]
+    connection.executemany("REPLACE INTO overview VALUES (?,?,?,?,?,?,?,?,?)", older)
+    connection.close()
+    assert older
+    assert check(long).problems == ()
+    assert look() == new
+
+
+def test_an_overview_is_a_small_part_of_what_it_shows(long):
+    connection = apsw.Connection(str(long / "record.db"))
+    drawn, kept = (
+        next(iter(connection.execute(f"SELECT sum(length(body)) FROM {each}")))[0] for each in ("overview", "block")
+    )
+    connection.close()
+    assert drawn < kept / 6
+
+
+def test_fresh_rows_are_drawn_together_and_exactly(tmp_path):
+    source = Source()
+    with Recording(tmp_path, compact=None) as writer:
+        for k in range(1500):
+            writer.put(source.chunk(4, lost={0: 0, 700: 3}.get(k if k == 700 else k % 5)))  # a row ends at each gap
+    assert tiers(tmp_path)[0] >= 300
+    with Store(tmp_path) as store:
+        block = store.read("ldf")
+        shown = store.overview("ldf", "flux", points=37)
+    expected = drawn(block.values[:, 0], block.quality[:, 0], shown.edges, block.time)
+    assert shown.count[:, 0].tolist() == [e[0] for e in expected]
+    assert shown.low[:, 0].tolist() == [e[1] for e in expected]
+    assert shown.quality[:, 0].tolist() == [e[4] for e in expected]
+
+
 def test_a_damaged_overview_is_drawn_from_the_level_below(long):
     with Store(long) as store:
         block = store.read("ldf")
