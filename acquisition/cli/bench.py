@@ -60,7 +60,7 @@ def demo(
     speed: float,
 ) -> int:
     """Show a simulated bedside: laser Doppler, TcPO2 and treadmill, through the real drivers, with the live page."""
-    _end_in_order()
+    ending = _Ending()
     t0 = time.time()
     common = [
         "--scenario", scenario, "--class", kind, "--seed", str(seed), "--speed", str(speed), "--t0", f"{t0:.6f}",
@@ -72,14 +72,15 @@ def demo(
             webbrowser.open(url)
 
     with contextlib.ExitStack() as stack:
-        folder = _folder(stack, data)
-        links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfusion-links-")))
+        with ending.held():
+            folder = _folder(stack, data)
+            links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfusion-links-")))
         cables = {
             "ldf": ("daq970a", "--hislip", "127.0.0.1:0"),
             "tcpo2": ("intellivue", "--pty", "--link", str(links / "tcpo2")),
             "treadmill": ("trackmaster", "--pty", "--link", str(links / "treadmill")),
         }
-        started = {name: stack.enter_context(_simulator(*cable, *common)) for name, cable in cables.items()}
+        started = {name: _simulator(stack, ending, *cable, *common) for name, cable in cables.items()}
         # What the service needs is loaded while they start.
         from acquisition.cli.daemon import serve
         from acquisition.config import load
@@ -115,14 +116,29 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _end_in_order() -> None:
+class _Ending:
     """Until the service runs, whatever ends this process lets it clean up."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self._held = self._asked = False
+        for number in host.endings():
+            signal.signal(number, self._hear)
 
-    for number in host.endings():
-        signal.signal(number, interrupt)
+    def _hear(self, *_: object) -> None:
+        self._asked = True
+        if not self._held:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the block come to its end first, so that what it makes is known to be removed."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 def _page_port(port: int | None) -> int:
@@ -137,24 +153,26 @@ def _page_port(port: int | None) -> int:
     return 8080
 
 
-@contextlib.contextmanager
-def _simulator(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a simulator until the block ends. It ends with the pipe to its stdin."""
-    process = subprocess.Popen(
-        [*SIMULATORS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-    )
+def _simulator(stack: contextlib.ExitStack, ending: _Ending, *arguments: str) -> subprocess.Popen[bytes]:
+    """Run a simulator until the stack ends. It ends with the pipe to its stdin."""
+    with ending.held():
+        process = subprocess.Popen(
+            [*SIMULATORS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        stack.callback(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.close()
     try:
-        yield process
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+        process.wait(END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
 
 
 def _address(name: str, process: subprocess.Popen[bytes]) -> str:

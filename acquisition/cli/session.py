@@ -16,7 +16,6 @@ from acquisition.errors import Refused
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
-from acquisition.examination.live import provisional
 from acquisition.examination.session import Book, Session, replay
 from acquisition.store import Store
 
@@ -218,6 +217,9 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
 @options
 def live(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show the provisional numbers of a session: lamps, slopes, RPI, distance, DROP."""
+    # It loads filters for a second, for which no mark should wait.
+    from acquisition.examination.live import provisional
+
     del by
     with Store(directory(path, data)) as store:
         book = replay(desk.events(store))

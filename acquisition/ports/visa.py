@@ -13,7 +13,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pyvisa
@@ -220,14 +219,14 @@ class _Bytes(_Session):
         return bytes(data)
 
 
-@cache
 def _manager() -> pyvisa.ResourceManager:
     return pyvisa.ResourceManager("@py")
 
 
 def _session(name: str, line: Serial | None = None) -> _Session:
     """Open a resource; whatever pyvisa-py raises where that fails."""
-    # There is one manager for all, and closing it would close every session: so it stays.
+    # There is one manager for all in a process, and closing it would close every session: so it stays.
+    # Where another program part has closed it, this makes a new one.
     with _manager_lock:
         manager = _manager()
     resource: Any = manager.open_resource(name, open_timeout=int(ANSWER * 1000), timeout=int(SLICE * 1000))

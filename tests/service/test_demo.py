@@ -42,8 +42,16 @@ def test_a_killed_demo_leaves_no_orphan(tmp_path):
         assert not [name for name, pid in started.items() if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.fixture
+def hangup():
+    """Let the processes started here hear that their terminal closed, though these tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_record_is_removed_where_no_folder_was_named(tmp_path, monkeypatch, ending):
+def test_the_record_is_removed_where_no_folder_was_named(tmp_path, monkeypatch, hangup, ending):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with demo() as (process, _):
         assert [*tmp_path.glob("perfusion-demo-*/demo.toml")]
