@@ -20,6 +20,8 @@ TOLD = frozenset({"service", "state", "instrument", "gap", "clock", "store", "re
 """Events whose text may leave the bedside; of all others (sessions, marks, observations) only number and hash do."""
 RESERVED = frozenset({"quality", "run", "seq", "time"})
 """What else a line says; InfluxDB drops a field called time."""
+_PART = 500
+"""Lines that are formatted at once: their texts stay in the processor's cache."""
 _SPREAD = 16
 """Events of one instant are kept apart by a tag of so many values: their number modulo this."""
 
@@ -93,16 +95,22 @@ def _format(
     present = np.flatnonzero(here).tolist()
     combined = int(np.bitwise_or.reduce(flags)) if len(flags) else 0
     own = "".join(f"{fields[i]}_quality={flags[i]}i," for i in np.flatnonzero(flags).tolist())
-    values = _texts(samples.values[rows][:, present].ravel())
-    columns = [*(values[i :: len(present)] for i in range(len(present))), _texts(seq[rows]), _texts(samples.time[rows])]
     labels = [f",{fields[i]}=" for i in present] + [f",{own}quality={combined}i,run={samples.run}i,seq=", "i "]
     labels[0] = "\n" + head + labels[0][1:]
-    step = 2 * len(labels)
-    pieces = [""] * (step * len(rows))
+    values = samples.values
+    parts = [rows[begin : begin + _PART] for begin in range(0, len(rows), _PART)]
+    columns = ([*(values[part, i] for i in present), seq[part], samples.time[part]] for part in parts)
+    return "".join(_interleave(labels, each) for each in columns)[1:]
+
+
+def _interleave(labels: Sequence[str], columns: Sequence[np.ndarray[Any, np.dtype[Any]]]) -> str:
+    """Every row's numbers, each behind its column's label."""
+    step, n = 2 * len(labels), len(columns[0])
+    pieces = [""] * (step * n)
     for i, (label, column) in enumerate(zip(labels, columns, strict=True)):
-        pieces[2 * i :: step] = [label] * len(rows)
-        pieces[2 * i + 1 :: step] = column
-    return "".join(pieces)[1:]
+        pieces[2 * i :: step] = [label] * n
+        pieces[2 * i + 1 :: step] = _texts(column)
+    return "".join(pieces)
 
 
 def _texts(numbers: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> list[str]:

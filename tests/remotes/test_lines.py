@@ -42,6 +42,15 @@ def test_a_row_is_a_line_with_its_stable_key():
     assert line == (r"treadmill,site=x,station=bed\ 1 speed=3.2,grade=0.1,quality=0i,run=3i,seq=7i 1800000000000000001")
 
 
+def test_lines_of_many_samples_are_those_of_each_alone():
+    values = np.arange(2600.0).reshape(-1, 2) / 8
+    told = encode("ldf", {}, ["flux", "backscatter"], samples(values))
+    assert told == [
+        f"ldf flux={row[0]},backscatter={row[1]},quality=0i,run=3i,seq={7 + i}i {1_800_000_000_000_000_001 + i}"
+        for i, row in enumerate(values)
+    ]
+
+
 def test_a_value_that_is_none_has_no_field_and_quality_says_why():
     found = encode("m", {}, ["a", "b"], samples([[1, np.nan], [2, 3], [np.inf, 4]], [[0, 1], [0, 0], [2, 4]]))
     assert found == [
