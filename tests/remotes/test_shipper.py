@@ -195,8 +195,8 @@ def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path
     with Recording(tmp_path) as writer:
         writer.put(source.chunk(10))
         writer.flush()
-        shipper = ship("", "", writer, tmp_path, remote=sink)
-        shipper.standing._say = lambda *event: said.append(event)
+        untold = Standing("influx", lambda *event: said.append(event))
+        shipper = ship("", "", writer, tmp_path, remote=sink, standing=untold)
         until(lambda: any(kind == "quarantine" for kind, *_ in said), "the quarantine being said")
         writer.put(source.chunk(10))
         writer.flush()
