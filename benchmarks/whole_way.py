@@ -38,7 +38,7 @@ ABI = {"healthy": 1.1, "diabetic": 1.0, "claudicant": 0.65, "cli": 0.4}
 """Of the left leg, entered as pressures; it decides how long a peak is searched."""
 TIME_CONSTANT = 0.2
 """s, of the simulated laser Doppler monitor."""
-AT_ONCE = 3
+AT_ONCE = 4
 """Participants whose instruments and daemon run at the same time, on two processors."""
 Mark = tuple[str, float] | tuple[str, float, str]
 Ran = tuple[dict[str, Any], dict[tuple[str, str], Result]]
