@@ -1,6 +1,6 @@
 """Every index against a truth that is known, and on real recordings; writes docs/validation.md.
 
-`python -m benchmarks.validate [PARTICIPANTS]`: simulated participants per class, 200 without a number (some 25 minutes).
+`python -m benchmarks.validate [PARTICIPANTS]`: simulated participants per class, 200 without a number (25 minutes).
 """
 
 from __future__ import annotations

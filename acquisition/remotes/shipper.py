@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -36,6 +37,8 @@ TOGETHER = 30.0
 
 MANY = 1000
 """Refused stretches that are not kept any longer untold."""
+Told = tuple[str, str, str, tuple[tuple[int, int], ...]]
+"""Device, stream, reason and ranges of sequence numbers of an event `quarantine`."""
 
 
 class Shipper:
@@ -90,7 +93,8 @@ class Shipper:
         self._noted_event = 0
         self._untold: list[Refused] = []
         self._untold_since = 0.0
-        self._awaited = 0
+        self._awaited: set[Told] = set()
+        self._witnessed: int | None = None
         self._told_of_events = False
         self._beat = float("-inf")
         self._thread = threading.Thread(target=self._work, name=f"remote-{name}", daemon=True)
@@ -137,7 +141,8 @@ class Shipper:
         outbox = Outbox(cursor.positions if cursor is not None else {})
         event = cursor.event if cursor is not None else 0
         fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
-        witnessed, _ = store.head()
+        if self._witnessed is None:
+            self._witnessed, _ = store.head()
 
         def look_back() -> None:
             self.pending = outbox.pending(store.ends())
@@ -154,7 +159,7 @@ class Shipper:
             busy = busy or more
             self.pending = outbox.pending(ends)
             self._tell_refused(at_once=stopping)
-            witnessed = self._await_told(store, witnessed)
+            self._await_told(store, self._witnessed)
             self._advance(outbox.acknowledged(ends), event)
             self._tell_of_itself()
             if stopping and (self._finished() or not (busy or self._awaited)):
@@ -223,17 +228,18 @@ class Shipper:
             log.error("%s: %d samples of %s/%s are refused for good: %s", self.name, count, device, stream, reason)
             details = {"device": device, "stream": stream, "ranges": ranges, "reason": reason, "line": parts[0].line}
             self.standing.tell("quarantine", f"{count} samples are refused for good: {reason}", details)
-            self._awaited += 1
+            self._awaited.add(_told(details))
         self._untold = []
 
-    def _await_told(self, store: Store, witnessed: int) -> int:
-        """Look for the events `quarantine` that were said; answers the last event that was looked at."""
+    def _await_told(self, store: Store, witnessed: int) -> None:
+        """Look for the events `quarantine` that were said."""
         if not self._awaited:
-            return witnessed
+            return
         for event in store.events("quarantine", since=witnessed):
-            witnessed = event.id
-            self._awaited -= event.body.get("details", {}).get("remote") == self.name
-        return witnessed
+            self._witnessed = event.id
+            details = event.body.get("details", {})
+            if details.get("remote") == self.name:
+                self._awaited.discard(_told(details))
 
     def _advance(self, positions: Mapping[int, int], event: int) -> None:
         """Note what has moved, unless refused samples would be passed of which the record does not know."""
@@ -256,6 +262,12 @@ class Shipper:
 
     def _describe(self) -> str:
         return lines.station(self._shipment.tags, self.pending, self.refused, self._key_now())
+
+
+def _told(details: Mapping[str, Any]) -> Told:
+    """What an event `quarantine` says, to know it again in the record: others of this remote may come late."""
+    ranges = tuple((first, following) for first, following in details["ranges"])
+    return details["device"], details["stream"], details["reason"], ranges
 
 
 def _by_reason(refused: Iterable[Refused]) -> dict[tuple[str, str, str], list[Refused]]:

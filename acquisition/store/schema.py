@@ -168,7 +168,6 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
         except apsw.Error:
             connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
         connection = _unwritten(connection, file, vfs)
-        connection.set_busy_timeout(5000)
         if _check_version(connection, file) < 2:
             connection.pragma("temp_store", "memory")
             connection.execute(SECOND.replace("TABLE ", "TEMP TABLE ").replace("INDEX ", "INDEX temp."))
@@ -186,6 +185,8 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
 
 def _unwritten(connection: apsw.Connection, file: Path, vfs: str) -> apsw.Connection:
     """The same record where nothing can be written beside it, as on another machine's disk that is only looked at."""
+    # Another process may just be looking through the log of a record that was not closed.
+    connection.set_busy_timeout(5000)
     try:
         connection.pragma("schema_version")
     except apsw.CantOpenError as error:

@@ -5,12 +5,14 @@ import logging
 import random
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import apsw
 import pytest
 
-from acquisition.errors import ConfigurationError
+from acquisition.errors import ConfigurationError, StoreError
+from acquisition.model import Event
 from acquisition.remotes import shipper as shipping
 from acquisition.remotes.answer import Answer, Verdict
 from acquisition.remotes.batch import Batch, Origin
@@ -211,6 +213,73 @@ def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path
         again.stop(5)
     assert refused(tmp_path) == {("ldf", "flux", 3)}
     assert set(sink.numbers()) == set(range(20)) - {3}
+
+
+def poisoned(writer, directory, said):
+    """A shipper whose remote refuses 3 and 13, and whose words are kept in `said`, not in the record."""
+    sink = Sink(lambda text: Answer(Verdict.REJECT, "poison") if "seq=3i" in text or "seq=13i" in text else None)
+    return ship("", "", writer, directory, remote=sink, standing=Standing("influx", lambda *event: said.append(event)))
+
+
+def quarantines(said, count):
+    """The events `quarantine` that were said, once there are so many."""
+
+    def found():
+        return [Event(kind, 10**18 + n, "", text, details) for n, (kind, text, details) in enumerate(said)
+                if kind == "quarantine"]  # fmt: skip
+
+    until(lambda: len(found()) == count, f"{count} quarantines being said")
+    return found()
+
+
+def test_what_another_shipper_said_late_is_not_taken_for_what_this_one_waits_for(tmp_path):
+    source, said = Source(seed=4), []
+    with Recording(tmp_path) as writer:
+        writer.put(source.chunk(10))
+        writer.flush()
+        shipper = poisoned(writer, tmp_path, said)
+        (own,) = quarantines(said, 1)
+        for ranges in ([[1, 2]], [[2, 3]]):
+            writer.put(replace(own, details={**own.details, "ranges": ranges}))
+        writer.flush()
+        time.sleep(0.1)
+        with Store(tmp_path) as store:
+            assert store.cursors()["influx"].positions == {}
+        writer.put(own)
+        caught_up(tmp_path, writer)
+        writer.put(source.chunk(10))
+        writer.flush()
+        _, other = quarantines(said, 2)
+        writer.put(other)
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+    assert refused(tmp_path) >= {("ldf", "flux", 3), ("ldf", "flux", 13)}
+
+
+def test_a_quarantine_recorded_while_the_record_could_not_be_read_is_seen_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "REOPEN", 0.01)
+    ends, away = Store.ends, threading.Event()
+
+    def read(store):
+        if away.is_set() and threading.current_thread().name == "remote-influx":
+            raise StoreError("the disk is away")
+        return ends(store)
+
+    monkeypatch.setattr(Store, "ends", read)
+    said = []
+    with Recording(tmp_path) as writer:
+        writer.put(Source(seed=4).chunk(10))
+        writer.flush()
+        shipper = poisoned(writer, tmp_path, said)
+        (own,) = quarantines(said, 1)
+        away.set()
+        until(lambda: shipper.standing.word == "unreachable", "the record being away")
+        writer.put(own)
+        writer.flush()
+        time.sleep(0.05)
+        away.clear()
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
 
 
 def test_refused_events_are_no_reason_for_further_events(tmp_path):

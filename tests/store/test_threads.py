@@ -1,8 +1,13 @@
-"""Several threads that open a record at once, as the daemon's page and remotes do right after the start."""
+"""Several that open a record at once, as the daemon's page and remotes do right after the start."""
 
 import subprocess
 import sys
+import threading
 
+import apsw
+
+from acquisition.store import Store
+from acquisition.store.schema import FILE
 from tests.store.records import Source, record
 
 OPENING = """
@@ -26,3 +31,15 @@ def test_threads_that_read_a_header_for_the_first_time_at_once_do_not_crash(tmp_
     record(tmp_path, [Source().chunk()])
     for _ in range(5):
         subprocess.run([sys.executable, "-c", OPENING, tmp_path], check=True, timeout=30)
+
+
+def test_a_reader_waits_while_another_process_has_the_record_for_itself(tmp_path):
+    record(tmp_path, [Source().chunk(10)])
+    alone = apsw.Connection(str(tmp_path / FILE))
+    alone.pragma("locking_mode", "exclusive")
+    alone.execute("BEGIN EXCLUSIVE")
+    released = threading.Timer(0.3, alone.close, (True,))
+    released.start()
+    with Store(tmp_path) as store:
+        assert len(store.read("ldf")) == 10
+    released.join()
