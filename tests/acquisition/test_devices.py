@@ -69,6 +69,21 @@ def test_people_read_the_same(call):
     assert "trackmaster" not in out
 
 
+def test_what_control_needs_is_said_for_each_treadmill_and_none_for_who_only_reads(found, call):
+    control = {name: each["control"] for name, each in found.items() if each["kind"] == "treadmill"}
+    assert control == {"csafe": "force", "trackmaster": True, "woodway": True}
+    assert {each["control"] for each in found.values() if each["kind"] != "treadmill"} == {False}
+    said = {name: _fact(call(name), "control") for name in ("csafe", "woodway", "tosca500")}
+    assert said["woodway"] == "with control = true and limits in its entry"
+    assert said["csafe"].startswith('with control = "force" and limits in its entry: its belt does not stop by itself')
+    assert said["tosca500"] == "none: it is only read"
+
+
+def _fact(shown, name):
+    (line,) = [line for line in shown.splitlines() if line.startswith(f"  {name} ")]
+    return line.strip().removeprefix(name).strip()
+
+
 def test_names_of_one_driver_are_shown_together(call):
     out = call("34970a", "34972a")
     assert out.splitlines()[:2] == ["34970a: Keysight 34970A (RS-232 as ASRL, GPIB)", "34972a: Keysight 34972A"]

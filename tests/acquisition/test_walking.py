@@ -6,7 +6,7 @@ from acquisition import assets
 from acquisition.errors import ConfigurationError
 from acquisition.walking import KIND, Walk, load_walk
 
-WALKS = ["walk-constant", "walk-constant-12", "walk-gs", "walk-hiatt", "walk-single-stage"]
+WALKS = ["walk-constant", "walk-constant-12", "walk-gs", "walk-hiatt", "walk-single-stage", "walk-slow"]
 
 
 def orders(walk, until, step=1.0):
@@ -37,7 +37,10 @@ def test_gardner_skinner_climbs_two_per_cent_every_two_minutes():
     assert said[-1] == (1200.0, "stop", None)
 
 
-@pytest.mark.parametrize(("name", "speed", "grade"), [("walk-constant", 3.2, 10.0), ("walk-constant-12", 3.0, 12.0)])
+@pytest.mark.parametrize(
+    ("name", "speed", "grade"),
+    [("walk-constant", 3.2, 10.0), ("walk-constant-12", 3.0, 12.0), ("walk-slow", 2.0, 10.0)],
+)
 def test_constant_load_orders_once_and_stops(name, speed, grade):
     assert orders(begun(name), 1300) == [(0.0, "speed", speed), (0.0, "grade", grade), (1200.0, "stop", None)]
 
