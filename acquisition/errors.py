@@ -55,7 +55,7 @@ class StoreError(PerfusionError):
 
 
 class NoRecord(StoreError):
-    """There is no record at the path that was named."""
+    """There is no record at the path that was named, or none that this account may read."""
 
     exit_code = 2
 

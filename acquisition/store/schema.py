@@ -121,10 +121,16 @@ BEGIN SELECT raise(ABORT, 'events are final'); END;
 
 
 def locate(path: Path) -> Path:
-    """The record's file, given it or its folder; StoreError where there is none."""
-    file = path / FILE if path.is_dir() else path
-    if not file.is_file():
+    """The record's file, given it or its folder; NoRecord where there is none that this account may read."""
+    try:
+        file = path / FILE if path.is_dir() else path
+        found = file.is_file()
+    except PermissionError:
+        raise _closed(path) from None
+    if not found:
         raise NoRecord("there is no record", str(path), "a wrong folder", "name the folder that holds record.db")
+    if not os.access(file, os.R_OK):
+        raise _closed(file)
     return file
 
 
@@ -189,14 +195,15 @@ def _unwritten(connection: apsw.Connection, file: Path, vfs: str) -> apsw.Connec
     connection.set_busy_timeout(5000)
     try:
         connection.pragma("schema_version")
-    except apsw.CantOpenError as error:
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
         connection.close(True)
-        if os.access(file.parent, os.W_OK):
+        if os.access(file.parent, os.W_OK) and os.access(file, os.W_OK):
             raise
         if wal.path(file).exists():  # it holds what is not in the file yet
             raise StoreError(
                 f"the record cannot be read where nothing can be written ({error})", str(file),
-                "its log was left beside it", f"copy {file.name} and {wal.path(file).name} into another folder",
+                "its log was left beside it, or a daemon of another account writes it",
+                f"read it as that account, or copy {file.name} and {wal.path(file).name} into another folder",
             ) from error  # fmt: skip
         uri = f"file:{quote(str(file.absolute()))}?immutable=1"
         return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs or None)
@@ -291,6 +298,15 @@ def _check_version(connection: apsw.Connection, file: Path) -> int:
             "use that version or a newer one",
         )
     return version
+
+
+def _closed(path: Path) -> NoRecord:
+    return NoRecord(
+        "this account may not read the record",
+        str(path),
+        "it belongs to the account that records",
+        "read it as that account, or read a copy: perfusion backup",
+    )
 
 
 def _kind(error: Exception) -> type[StoreError]:
