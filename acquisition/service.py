@@ -17,6 +17,7 @@ from acquisition.clock import Clock, Timeline
 from acquisition.conductor import Conductor
 from acquisition.config import Config, DeviceConfig
 from acquisition.control import Answer, ControlSocket
+from acquisition.errors import LinkLost, PerfusionError
 from acquisition.examination import participant
 from acquisition.examination.clerk import REQUESTS, Clerk
 from acquisition.examination.desk import events
@@ -68,7 +69,7 @@ class Service:
         self._bus = Bus()
         self._subscribers: list[Subscriber] = []
         self._stop = asyncio.Event()
-        self._trouble: str | None = None
+        self._broken = False
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Let `subscriber` have every chunk and event too, after the record; before `run`."""
@@ -79,7 +80,10 @@ class Service:
         self._stop.set()
 
     async def run(self, seconds: float | None = None) -> int:
-        """Run until `stop`, a signal, or for the given wall seconds; 0, or 4 where a device FAILED."""
+        """Run until `stop`, a signal, or for the given wall seconds.
+
+        Answers 0; 1 where samples could not be recorded or a part of the service broke, 4 where a device FAILED.
+        """
         check_secrets(self._config)
         host.raise_descriptor_limit()
         loop = asyncio.get_running_loop()
@@ -141,11 +145,15 @@ class Service:
         finally:
             store.close()
             host.notify("STOPPING=1")
-        return 4 if any(supervisor.state is State.FAILED for supervisor in supervisors) else 0
+        if store.failed is not None or self._broken:
+            return PerfusionError.exit_code
+        return LinkLost.exit_code if any(supervisor.state is State.FAILED for supervisor in supervisors) else 0
 
     async def _stream(self, supervisors: list[Supervisor], store: StoreWriter, seconds: float | None) -> None:
         tasks = [asyncio.create_task(each.run(), name=each.name) for each in supervisors]
         watch = asyncio.create_task(self._watch(store, supervisors), name="watch")
+        for task in (*tasks, watch):
+            task.add_done_callback(self._heed)
         host.notify("READY=1")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
@@ -156,9 +164,14 @@ class Service:
         for task in pending:
             log.error("%s did not stop within %g s", task.get_name(), DRAIN)
             task.cancel()
-        for result in await asyncio.gather(*tasks, watch, return_exceptions=True):
-            if isinstance(result, Exception):
-                log.error("a task ended with an error", exc_info=result)
+        await asyncio.gather(*tasks, watch, return_exceptions=True)
+
+    def _heed(self, task: asyncio.Task[None]) -> None:
+        """Tell at once of a part that ended with an error; the others go on recording."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = True
+            log.critical("%s: ended with an error and is not started again", task.get_name(), exc_info=error)
+            self._say("service", f"{task.get_name()} ended with an error: {error}")
 
     async def _watch(self, store: StoreWriter, supervisors: list[Supervisor]) -> None:
         """Look once a second: report wall-clock steps, and a record that no longer writes.

@@ -69,7 +69,8 @@ class StoreWriter:
     written again; meanwhile up to `ring` bytes wait, compressed. Beyond that new samples are dropped, counted, and
     the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, that samples begin to be
     dropped, and None when it is over; it may be called on any thread. Every `compact` seconds old rows are
-    compressed, and what `retention` lets go is removed.
+    compressed, and what `retention` lets go is removed. `failed` is why the writer died, or could not commit at the
+    end what still waited: then something is lost that was never accepted.
     """
 
     def __init__(
@@ -215,14 +216,16 @@ class StoreWriter:
             self._refuse_upkeep()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Commit all that was put and advanced so far; False where that takes longer."""
+        """Commit all that was put and advanced so far; False where that takes longer, or the writer died."""
         target, advances = self._ring.put_count, self._advance_count
+
+        def through() -> bool:
+            return self._done_count >= target and self._advance_done >= advances
+
         self._wake.set()
         with self._done:
-            return self._done.wait_for(
-                lambda: (self._done_count >= target and self._advance_done >= advances) or self.failed is not None,
-                timeout,
-            )
+            self._done.wait_for(lambda: through() or self.failed is not None, timeout)
+            return through()
 
     def close(self, timeout: float = 5.0) -> None:
         """Commit what waits and release the record."""
@@ -239,7 +242,7 @@ class StoreWriter:
             if self._housekeeper is not None:
                 self._housekeeper.join(timeout)
             if self._thread.is_alive():
-                log.critical("the record's writer did not end; %d items were not committed", len(self._ring))
+                self._lose(len(self._ring), f"the disk has not answered for {timeout:g} s")
                 return
         self._disconnect()
         self._lock.release()
@@ -284,8 +287,7 @@ class StoreWriter:
         more, waiting, head = len(self._ring) > 0, batch, None if self._journal is None else self._journal.head
         while not self._commit(waiting, advances):
             if self._closing:
-                lost = len(waiting) + len(self._ring)
-                log.critical("the record cannot be written and the service ends: %d items are lost", lost)
+                self._lose(len(waiting) + len(self._ring), self._trouble or "the disk does not take it")
                 more = False
                 break
             self._wake.wait(self._retry)
@@ -331,6 +333,12 @@ class StoreWriter:
             self._say_trouble(None)
         if self._witness is not None and stored:
             self._witness(stored)
+
+    def _lose(self, items: int, cause: str) -> None:
+        self.failed = StoreError(
+            f"{items} items are lost: the service ends, and the record cannot be written", str(self._file), cause
+        )
+        log.critical("%s", self.failed)
 
     def _holds(self, batch: list[Item], head: tuple[int, bytes]) -> bool:
         assert self._journal is not None

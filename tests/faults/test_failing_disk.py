@@ -343,6 +343,7 @@ def test_a_close_while_the_disk_is_away_ends_in_time_and_keeps_what_was_accepted
         began = time.monotonic()
         writer.close()
         assert time.monotonic() - began < 5
+        assert "1 items are lost" in str(writer.failed)
         heal(disk)
     whole(tmp_path, [chunk])
     with Recording(tmp_path):
