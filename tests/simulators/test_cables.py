@@ -10,6 +10,9 @@ from acquisition.driver import Serial
 from acquisition.errors import ConfigurationError, PerfusionError
 from simulators.cables import PtyCable, TcpCable
 
+PATIENCE = 60.0
+"""Seconds for anything to come about."""
+
 
 class Ear:
     """Writes down what a cable tells the instrument's end."""
@@ -34,14 +37,14 @@ class Ear:
         self.news.set()
 
     async def until(self, true):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not true():
                 self.news.clear()
                 await self.news.wait()
 
 
 def open_line(path, baud=9600):
-    return serial.Serial(path, baud, timeout=3, exclusive=True)
+    return serial.Serial(path, baud, timeout=PATIENCE, exclusive=True)
 
 
 def test_a_pty_carries_bytes_both_ways_and_tells_when_the_host_comes_and_goes(tmp_path):
@@ -100,10 +103,18 @@ def test_a_pty_takes_no_less_time_than_the_wire_and_less_at_speed(tmp_path):
         await cable.close()
         return took
 
-    # 384 bytes of 10 bits at 9600 Bd take 0.4 s; the best of three, for a busy machine is late.
-    assert 0.39 <= min(asyncio.run(seconds(1.0)) for _ in range(3)) < 1.2
-    assert 0.09 <= min(asyncio.run(seconds(4.0)) for _ in range(3)) < 0.39
-    assert min(asyncio.run(seconds(1.0, paced=False)) for _ in range(3)) < 0.3
+    def best(limit, *how):
+        """The least of several tries, for a busy machine is late: until one is within the limit."""
+        tries = (asyncio.run(seconds(*how)) for _ in range(20))
+        least = next(tries)
+        while least >= limit and (again := next(tries, None)) is not None:
+            least = min(least, again)
+        return least
+
+    # 384 bytes of 10 bits at 9600 Bd take 0.4 s.
+    assert 0.39 <= best(1.2, 1.0) < 1.2
+    assert 0.09 <= best(0.39, 4.0) < 0.39
+    assert best(0.3, 1.0, False) < 0.3
 
 
 def test_a_wrong_baud_rate_garbles_and_the_right_one_does_not(tmp_path):
@@ -191,7 +202,7 @@ def test_tcp_serves_one_client_and_refuses_a_second():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await ear.until(lambda: ear.said == ["connected"])
         second = socket.create_connection(("127.0.0.1", port))
-        second.settimeout(3)
+        second.settimeout(PATIENCE)
         with pytest.raises(ConnectionResetError):
             await asyncio.to_thread(second.recv, 1)
         second.close()

@@ -17,6 +17,8 @@ from simulators.__main__ import main
 from simulators.registry import simulators
 
 NAME = "trackmaster"
+PATIENCE = 60.0
+"""Seconds in which a process starts, answers or ends, on however busy a machine."""
 SPEED, ZERO = b"\xc1", b"\xd10000"
 """A Trackmaster's question for its actual speed, and the answer of one that stands."""
 
@@ -24,13 +26,9 @@ pytestmark = pytest.mark.skipif(NAME not in simulators(), reason="no instrument 
 
 
 @contextlib.contextmanager
-def simulator(*arguments, stdin=subprocess.PIPE):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulators", NAME, *arguments],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def started(*command, stdin=subprocess.PIPE):
+    """A Python process that says where it `listen`s; ended and closed whatever happens."""
+    process = subprocess.Popen([sys.executable, *command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         process.listen = json.loads(process.stdout.readline())["listen"]
         yield process
@@ -38,7 +36,7 @@ def simulator(*arguments, stdin=subprocess.PIPE):
         if process.stdin:
             process.stdin.close()
         try:
-            process.wait(5)
+            process.wait(PATIENCE)
         finally:
             process.kill()
             process.wait()
@@ -46,8 +44,12 @@ def simulator(*arguments, stdin=subprocess.PIPE):
             process.stderr.close()
 
 
+def simulator(*arguments, **how):
+    return started("-m", "simulators", NAME, *arguments, **how)
+
+
 def ask(path):
-    with serial.Serial(str(path), 4800, timeout=3, exclusive=True) as line:
+    with serial.Serial(str(path), 4800, timeout=PATIENCE, exclusive=True) as line:
         line.write(SPEED)
         return line.read(5)
 
@@ -71,31 +73,29 @@ def test_it_answers_on_its_link_and_ends_with_its_stdin(tmp_path):
     with simulator("--pty", "--link", link) as process:
         assert process.listen == {"kind": "pty", "path": link}
         assert ask(link) == ZERO
-        began = time.monotonic()
         process.stdin.close()
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 2
+        assert process.wait(PATIENCE) == 0
         assert not os.path.lexists(link)
         assert process.stderr.read() == b""
 
 
 def test_it_answers_over_tcp_and_ends_on_sigterm():
     with simulator("--tcp", "127.0.0.1:0") as process:
-        with socket.create_connection((process.listen["host"], process.listen["port"]), timeout=5) as link:
+        with socket.create_connection((process.listen["host"], process.listen["port"]), timeout=PATIENCE) as link:
             link.sendall(SPEED)
             heard = b""
             while len(heard) < 5:
                 heard += link.recv(5)
         assert heard == ZERO
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_it_does_not_end_with_a_stdin_that_is_no_pipe():
-    with simulator("--tcp", "127.0.0.1:0", "--for", "0.6", stdin=subprocess.DEVNULL) as process:
-        began = time.monotonic()
-        assert process.wait(5) == 0
-        assert time.monotonic() - began > 0.3
+    with simulator("--tcp", "127.0.0.1:0", "--for", "1.5", stdin=subprocess.DEVNULL) as process:
+        time.sleep(0.3)
+        assert process.poll() is None
+        assert process.wait(PATIENCE) == 0
 
 
 def test_its_scenario_began_at_t0_and_runs_at_its_speed(tmp_path):
@@ -107,18 +107,22 @@ def test_its_scenario_began_at_t0_and_runs_at_its_speed(tmp_path):
         assert 15 < int(ask(link)[1:]) < 25  # 2.0 mph, 300 s into the walk's scenario
 
 
+def number(link):
+    """The terminal behind a link; None while there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.readlink(link)
+
+
 def test_an_unplugged_line_returns_under_its_link(tmp_path):
     link = tmp_path / "treadmill"
-    with simulator("--link", str(link), "--fault", "unplug@1.5s:500ms") as process:
+    with simulator("--link", str(link)) as process:
         first = os.readlink(link)
-        deadline = time.monotonic() + 10
-        while os.path.lexists(link) and os.readlink(link) == first:
+        process.stdin.write(b"unplug@0s:500ms\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + PATIENCE
+        while number(link) in (None, first):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        while not os.path.lexists(link):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        assert os.readlink(link) != first
         assert ask(link) == ZERO
         assert process.poll() is None
 
@@ -130,7 +134,7 @@ def test_the_ledger_survives_a_kill(tmp_path):
         for _ in range(3):
             ask(link)
         process.kill()
-        process.wait(5)
+        process.wait()
         rows = [json.loads(line) for line in ledger.read_text().splitlines()]
     assert rows.pop(0) == {}, "what stood there before"
     assert [row["n"] for row in rows] == [0, 1, 2]
@@ -208,32 +212,27 @@ FAILING = HANGING.replace("time.sleep(60)", "1 / 0")
 
 @pytest.mark.parametrize(("script", "says"), [(HANGING, "Timeout"), (FAILING, "ZeroDivisionError")])
 def test_an_instrument_that_hangs_or_fails_ends_the_process_with_a_traceback(script, says):
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    listen = json.loads(process.stdout.readline())["listen"]
-    with socket.create_connection((listen["host"], listen["port"]), timeout=5):
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert says in err.decode()
-    assert "connect" in err.decode()
+    with started("-c", script) as process:
+        # It may die of the connection before the connecting itself has come to its end.
+        with contextlib.suppress(ConnectionResetError):
+            link = socket.create_connection((process.listen["host"], process.listen["port"]), timeout=PATIENCE)
+            with link:
+                process.wait(PATIENCE)
+        assert process.wait(PATIENCE) == 1
+        err = process.stderr.read().decode()
+    assert says in err
+    assert "connect" in err
 
 
 @pytest.mark.parametrize("name", ["di1100", "snuadc", "34970a"])
 def test_an_instrument_that_knows_no_baud_rate_is_understood_at_any(name):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulators", name, "--pty"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        path = json.loads(process.stdout.readline())["listen"]["path"]
-        with serial.Serial(path, 9600, timeout=3) as line:
-            if name == "snuadc":
-                heard = line.read(240)
-                assert {heard[k + 12] & 0x80 for k in range(0, 228, 12) if heard[k] & 0x80} == {0x80}
-            else:
-                line.write(b"stop\r" if name == "di1100" else b"*IDN?\n")
-                assert line.read(5) in (b"stop\r", b"Keysi")
-    finally:
-        process.stdin.close()
-        process.wait(5)
-        process.stdout.close()
+    with (
+        started("-m", "simulators", name, "--pty") as process,
+        serial.Serial(process.listen["path"], 9600, timeout=PATIENCE) as line,
+    ):
+        if name == "snuadc":
+            heard = line.read(240)
+            assert {heard[k + 12] & 0x80 for k in range(0, 228, 12) if heard[k] & 0x80} == {0x80}
+        else:
+            line.write(b"stop\r" if name == "di1100" else b"*IDN?\n")
+            assert line.read(5) in (b"stop\r", b"Keysi")
