@@ -23,6 +23,8 @@ from tests.digitiser import driver, plugged, simulator
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 CABLES = {"hislip": HislipCable, "socket": TcpCable, "vxi11": Vxi11Cable}
+PATIENCE = 60.0
+"""Seconds for anything to come about."""
 each = pytest.mark.parametrize("kind", sorted(CABLES))
 
 
@@ -39,11 +41,18 @@ class Host:
         self.items.put_nowait(error)
 
     async def next(self):
-        return await asyncio.wait_for(self.items.get(), 5)
+        return await asyncio.wait_for(self.items.get(), PATIENCE)
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch):
+def patient(monkeypatch):
+    """However busy the machine is, no answer is given up where that is not what the test is about."""
+    monkeypatch.setattr(visa, "ANSWER", 20.0)
+    monkeypatch.setattr(visa, "SLICE", 5.0)
+
+
+@pytest.fixture
+def hasty(patient, monkeypatch):
     monkeypatch.setattr(visa, "ANSWER", 1.0)
     monkeypatch.setattr(visa, "SLICE", 0.25)
 
@@ -51,7 +60,7 @@ def hasty(monkeypatch):
 @pytest.fixture(autouse=True)
 def no_thread_stays():
     yield
-    end = time.monotonic() + 3
+    end = time.monotonic() + PATIENCE
     while own := [t for t in threading.enumerate() if t.name.startswith("visa ")]:
         assert time.monotonic() < end, own
         own[0].join(0.1)
@@ -183,16 +192,21 @@ def test_an_unplugged_link_is_lost_once_with_a_cause(kind):
 
 
 @each
-def test_an_answer_within_patience_is_taken_and_a_later_one_poisons_the_session(kind):
+def test_an_answer_within_patience_is_taken_and_a_later_one_poisons_the_session(kind, monkeypatch):
+    # VXI-11 has twice the slice for its first and only wait.
+    monkeypatch.setattr(visa, "SLICE", 0.5)
+
     async def script(port, host, instrument, cable):
-        instrument.answer_late(0.3, 1.8)
+        instrument.answer_late(0.1, 3.0)
         port.write(b"*IDN?\n")
         assert (await host.next())[0].startswith(b"Keysight")
+        monkeypatch.setattr(visa, "ANSWER", 0.5)
+        asked = time.monotonic()
         port.write(b"SYST:ERR?\n")
         port.write(b"*ESE?\n")
         error = await host.next()
-        assert "no answer within 1 s" in str(error)
-        await asyncio.sleep(1.0)
+        assert "no answer within 0.5 s" in str(error)
+        await asyncio.sleep(asked + 3.2 - time.monotonic())
         assert host.items.empty()
 
     on_link(kind, script)
@@ -200,6 +214,7 @@ def test_an_answer_within_patience_is_taken_and_a_later_one_poisons_the_session(
 
 @each
 @pytest.mark.parametrize("keep", [1, 2, 5])
+@pytest.mark.usefixtures("hasty")
 def test_an_answer_cut_short_loses_the_link(kind, keep):
     async def script(port, host, instrument, cable):
         instrument.cut_answers(keep)
@@ -212,6 +227,7 @@ def test_an_answer_cut_short_loses_the_link(kind, keep):
 
 
 @pytest.mark.parametrize("kind", ["hislip", "vxi11"])
+@pytest.mark.usefixtures("hasty")
 def test_a_block_shorter_than_it_announces_loses_the_link(kind):
     async def script(port, host, instrument, cable):
         instrument._scpi.on("BAD?", lambda _: b"#15abc")
@@ -222,6 +238,7 @@ def test_a_block_shorter_than_it_announces_loses_the_link(kind):
 
 
 @each
+@pytest.mark.usefixtures("hasty")
 def test_the_rest_of_an_answer_is_never_taken_for_a_whole_one(kind):
     async def script(port, host, instrument, cable):
         instrument.drip(30, 0.7)
@@ -259,6 +276,7 @@ def test_nobody_listening_fails_the_opening(resource):
             asyncio.run(port.open(Host()))
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_silent_peer_is_given_up():
     async def body():
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -278,7 +296,9 @@ def test_a_misspelt_resource_says_so():
 
 
 @each
-def test_closing_never_blocks_and_sends_the_farewell(kind):
+def test_closing_never_blocks_and_sends_the_farewell(kind, monkeypatch):
+    monkeypatch.setattr(visa, "SLICE", 1.0)
+
     async def script(port, host, instrument, cable):
         port.write(b"ROUT:SCAN (@101)\n")
         port.write(b"INIT\n")
@@ -290,8 +310,8 @@ def test_closing_never_blocks_and_sends_the_farewell(kind):
         port.write(b"ABOR\n")
         before = time.monotonic()
         port.close()
-        assert time.monotonic() - before < 0.05
-        for _ in range(40):
+        assert time.monotonic() - before < 0.5, "it waited for the answer, which takes a slice at least"
+        for _ in range(int(PATIENCE / 0.05)):
             await asyncio.sleep(0.05)
             if instrument.scan.started is None:
                 break
@@ -305,7 +325,7 @@ def test_closing_never_blocks_and_sends_the_farewell(kind):
 def test_a_plain_client_gets_the_same_answers(kind):
     def client(resource):
         manager = pyvisa.ResourceManager("@py")
-        session = manager.open_resource(resource, timeout=2000, read_termination="\n", write_termination="\n")
+        session = manager.open_resource(resource, timeout=20_000, read_termination="\n", write_termination="\n")
         answers = [session.query("*idn?"), session.query("system:error?;:rout:scan:size?")]
         session.write("nonsense")
         answers.append(session.query("SYST:ERR?"))
