@@ -193,7 +193,7 @@ class LiveBench:
         self._put(Chunk(header, self.timeline.run, 1, first, self.clock.now(), time_key, values, quality, None, gap))
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     """Wait until the condition holds; AssertionError where it does not within the time."""
     end = time.monotonic() + seconds
     while not condition():
