@@ -15,7 +15,7 @@ from acquisition.remotes.mqtt.live import LiveQueue
 from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, decode, recorded
-from tests.remotes.servers import Broker, until
+from tests.remotes.servers import PATIENCE, Broker, until
 from tests.store.records import T0, Recording, Source, event, header
 
 TOPICS = Topics("ward", "bed1")
@@ -58,7 +58,7 @@ def remote(port, writer, directory, *, account=None, headers=(), patience=0.0, *
         yield running
     finally:
         running.stop(2.0)
-        assert not running.alive
+        until(lambda: not running.alive, "its end")
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,10 @@ def clean(broker):
     """The shared broker without what an earlier test left behind."""
     yield broker
     with Subscriber(broker.port, f"{ROOT}/#", name="cleaner", expiry=0) as cleaner:
-        time.sleep(0.1)
+        cleaner.publish(f"{ROOT}/_last", b"")  # it comes after all that is retained
+        until(lambda: cleaner.on("/_last"), "what is retained")
         for topic in {each.topic for each in cleaner.messages if each.retained}:
-            cleaner.client.publish(topic, b"", qos=1, retain=True).wait_for_publish(5)
+            cleaner.client.publish(topic, b"", qos=1, retain=True).wait_for_publish(PATIENCE)
 
 
 def delivered(writer, running, directory):
@@ -164,7 +165,7 @@ def test_after_an_outage_the_live_feed_begins_with_what_is_live_and_says_what_wa
             running.put(source.chunk(6))
             own.start()
             until(lambda: running.standing.word == "delivering", "coming back")
-            assert reader.connected.wait(10)
+            assert reader.connected.wait(PATIENCE)
 
             def live():
                 running.put(source.chunk(1))
@@ -205,7 +206,6 @@ def test_a_range_is_answered_on_request_and_bounded(tmp_path, clean):
         writer.flush()
         with remote(clean.port, writer, tmp_path, durable=False) as running:
             until(lambda: running.standing.word == "delivering", "being there")
-            time.sleep(0.1)
             ask = f"{ROOT}/_request"
             reader.publish(f"{ask}/a1", b'{"device": "ldf", "stream": "flux", "first": 990, "following": 2010}')
             reader.publish(f"{ask}/a2", b'{"first": 1, "following": 99}')

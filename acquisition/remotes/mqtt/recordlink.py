@@ -48,8 +48,9 @@ class RecordLink:
 
     async def serve(self, stopping: asyncio.Event, late: Callable[[], bool], requests: str) -> None:
         """Serve until the service ends and the feed has nothing left, or it is too `late` for that."""
+        await self._subscribe(requests)  # before `standing` says that all is well
         async with asyncio.TaskGroup() as group:
-            receiver = group.create_task(self._receive(requests))
+            receiver = group.create_task(self._receive())
             while True:
                 ending = stopping.is_set()
                 answered = await self._answer()
@@ -60,10 +61,12 @@ class RecordLink:
                     await pause(stopping, min(LOOK, self._flush))
             receiver.cancel()
 
-    async def _receive(self, requests: str) -> None:
+    async def _subscribe(self, requests: str) -> None:
         (code,) = await self._client.subscribe(requests, qos=1)
         if (code if isinstance(code, int) else code.value) >= REFUSED:
             log.error("the broker does not let this station take requests for back-fill (%s)", code)
+
+    async def _receive(self) -> None:
         async for message in self._client.messages:
             payload = message.payload if isinstance(message.payload, bytes) else str(message.payload).encode()
             refusal = self._backfill.take(message.topic.value, payload)
