@@ -9,6 +9,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.remotes.servers import PATIENCE
+
 
 class Message:
     def __init__(self, message):
@@ -73,7 +75,9 @@ class Subscriber:
         kept.SessionExpiryInterval = self._expiry
         client.connect_async("127.0.0.1", self._port, 30, clean_start=False, properties=kept)
         client.loop_start()
-        assert self.connected.wait(10)
+        if not self.connected.wait(PATIENCE):
+            self.__exit__()
+            raise AssertionError(f"{self._name} could not subscribe within {PATIENCE:g} s")
         return self
 
     def __exit__(self, *_):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.remotes.servers import until
+from tests.remotes.servers import free_port, until
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class FaultProxy:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def _listen(self, server, handler):
-        # Somebody's outgoing connection may have the port for a moment.
+        # Somebody else may have been quicker.
         with contextlib.suppress(OSError):
-            self._server = server(("127.0.0.1", self.port or 0), handler)
+            self._server = server(("127.0.0.1", self.port or free_port()), handler)
             return True
 
     def down(self):

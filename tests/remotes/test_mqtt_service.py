@@ -40,7 +40,7 @@ def test_a_subscriber_rebuilds_exactly_what_the_record_holds(tmp_path, how):
             assert daemon.stop() == 0
             with Store(bench.store) as store:
                 expected = recorded(store)
-                until(lambda: Rebuilt(reader.on("/record")).rows == expected, "all of it", 10)
+                until(lambda: Rebuilt(reader.on("/record")).rows == expected, "all of it")
                 for info in store.streams():
                     block = store.read(info.device, stream=info.stream)
                     rows = Rebuilt(reader.on("/record")).rows[info.device, info.stream]
@@ -71,7 +71,7 @@ def test_what_a_killed_daemon_leaves_behind_is_its_last_will(tmp_path):
             until(lambda: (reader.last(f"{ROOT}/treadmill/status") or {}).get("state") == "STREAMING", "streaming")
             daemon.kill()
             for topic in ("status", "treadmill/status"):
-                until(lambda topic=topic: reader.last(f"{ROOT}/{topic}")["state"] == "OFFLINE", topic, 5)
+                until(lambda topic=topic: reader.last(f"{ROOT}/{topic}")["state"] == "OFFLINE", topic)
                 assert "lost" in reader.last(f"{ROOT}/{topic}")["cause"]
 
 
