@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 PERFUSION = [sys.executable, "-c", "from acquisition.cli import main; main()"]
+PATIENCE = 60.0
+"""Seconds in which anything ends or comes about, on however busy a machine."""
 ENTRIES = {
     "daq970a": """
         [[device]]
@@ -107,7 +109,7 @@ class Simulator:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -140,7 +142,7 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout=10):
+    def stop(self, timeout=PATIENCE):
         """SIGTERM; answers the exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -159,7 +161,7 @@ class Daemon:
         except Refused:
             return None
 
-    def until(self, store, condition, timeout=20.0):
+    def until(self, store, condition, timeout=PATIENCE):
         """Wait until the snapshot fulfils the condition; answers it."""
         end = time.monotonic() + timeout
         seen = None
@@ -223,7 +225,7 @@ def streaming(snapshot):
     return set(states(snapshot).values()) == {"STREAMING"}
 
 
-def perfusion(*arguments, timeout=60):
+def perfusion(*arguments, timeout=PATIENCE):
     """Run the command line to its end."""
     return subprocess.run(
         [*PERFUSION, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=dict(os.environ)
@@ -256,6 +258,8 @@ def demo(*arguments):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.wait(15)
+            process.wait(PATIENCE)
         finally:
+            process.kill()
+            process.wait()
             process.stdout.close()

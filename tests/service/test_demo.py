@@ -12,7 +12,7 @@ import pytest
 from acquisition.cli.bench import CLASSES, SCENARIOS
 from simulators import scenarios
 from simulators.phenotypes import PHENOTYPES
-from tests.service.bench import PERFUSION, children, demo, perfusion
+from tests.service.bench import PATIENCE, PERFUSION, children, demo, perfusion
 
 
 def test_it_ends_by_itself_and_leaves_a_whole_record(tmp_path):
@@ -36,7 +36,7 @@ def test_a_killed_demo_leaves_no_orphan(tmp_path):
         assert set(started) == {"daq970a", "intellivue", "trackmaster"}
         process.kill()
         process.wait()
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE
         while any(Path(f"/proc/{pid}").exists() for pid in started.values()) and time.monotonic() < end:
             time.sleep(0.05)
         assert not [name for name, pid in started.items() if Path(f"/proc/{pid}").exists()]
@@ -56,17 +56,21 @@ def test_the_record_is_removed_where_no_folder_was_named(tmp_path, monkeypatch, 
     with demo() as (process, _):
         assert [*tmp_path.glob("perfusion-demo-*/demo.toml")]
         process.send_signal(ending)
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE) == 0
     assert not [*tmp_path.iterdir()]
 
 
 def test_a_demo_that_is_ended_at_its_start_leaves_nothing(tmp_path):
     process = subprocess.Popen([*PERFUSION, "demo"], env={**os.environ, "TMPDIR": str(tmp_path)})
-    while not [*tmp_path.iterdir()]:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.terminate()
-    assert process.wait(15) == 130
+    try:
+        while not [*tmp_path.iterdir()]:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(PATIENCE) == 130
+    finally:
+        process.kill()
+        process.wait()
     assert not [*tmp_path.iterdir()]
 
 
