@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -93,6 +93,35 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognised:
+    """Who answered an enquiry: `driver` is the name to configure, empty where none fits; `text` says how sure it is."""
+
+    driver: str
+    model: str = ""
+    serial: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enquiry:
+    """How a port is asked whether a driver's instrument is there; nothing else is written for it.
+
+    `questions`, each among the driver's `queries`, go out one after another; all that comes within `within` s is the
+    answer, and the first that has none ends the enquiry. `recognise` reads the answers, one for each question; None
+    where they are another instrument's. `farewell` follows where there was any answer. `line` sets a serial line.
+    `reserved` says why it is kept for ports that a person named for this driver; empty where no other instrument
+    would obey it, at whatever line rate that one listens.
+    """
+
+    questions: tuple[bytes, ...]
+    recognise: Callable[[tuple[bytes, ...]], Recognised | None]
+    line: Serial | None = None
+    farewell: tuple[bytes, ...] = ()
+    within: float = 0.5
+    reserved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What a person or a protocol wants of an instrument that the service controls; `by` is who, and why."""
 
@@ -153,6 +182,9 @@ class Driver(Peer, ABC):
 
     announced_on: ClassVar[tuple[int, str] | None] = None
     """UDP port and multicast group (empty for none) where such instruments make themselves known unasked."""
+
+    enquiry: ClassVar[Enquiry | str] = "its driver declares no identity query"
+    """How a port is asked for this instrument, or why none is."""
 
     streams: tuple[Stream, ...]
     silence: float

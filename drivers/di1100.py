@@ -81,6 +81,7 @@ class Di1100Driver(Driver):
         ),
     )
     framed = counted = False
+    enquiry = "of its documented commands none only asks: each stops or sets up a scan"
     Options = Di1100Options
     serial = Serial(115200)
     silence = 1.0

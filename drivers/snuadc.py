@@ -87,6 +87,7 @@ class SnuadcDriver(Driver):
         ),
     )
     counted = False
+    enquiry = "it has no identity query: it sends by itself, and its one command sets the rate"
     Options = SnuadcOptions
     serial = Serial(57600)
     queries = (re.compile(rb"sr([1-9]\d{0,2}|1000)\r"),)

@@ -159,6 +159,7 @@ class Tosca500(Driver):
     )
     Options = Options
 
+    enquiry = "no document states its line settings: what is written at a wrong rate arrives as other bytes"
     ANSWER_WITHIN = 1.0
     LATE = 3.0
     UNITS = {  # noqa: RUF012

@@ -207,6 +207,7 @@ class Tosca500Csv(Driver):
         ),
     )
     Options = Options
+    enquiry = "it has no identity query: it only sends, and by line settings that no document states"
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
 from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Order, Serial, Setup
+from acquisition.driver import About, Driver, Enquiry, Order, Recognised, Serial, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.framing import Cutter, code_and_digits
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
@@ -86,6 +86,18 @@ class Frame:
         return int(self.data) / 10
 
 
+def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
+    """Know a treadmill by a state byte and a revision of four bytes; four digits there are a Trackmaster's."""
+    forms = (rb"\xd0.", rb"\xd3.{4}")
+    if len(answers) != 2 or not all(re.fullmatch(f, a, re.DOTALL) for f, a in zip(forms, answers, strict=True)):
+        return None
+    if answers[1][1:].isdigit():
+        return None
+    revision = int.from_bytes(answers[1][1:], "big")
+    text = f"firmware revision {revision}; known by the form of its answers, its protocol tells no identity"
+    return Recognised("woodway", text=text)
+
+
 class Options(BeltOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`interval`: seconds of a poll. The rest is for control = true.
 
@@ -140,6 +152,7 @@ class Woodway(Driver):
     serial = LINE
     queries = (re.compile(b"[\xc0-\xc3]"),)
     commands = (re.compile(b"[\xa0\xa2\xaa]"), re.compile(b"\xa30[0-9]{3}"), re.compile(b"\xa4[0-9]{4}"))
+    enquiry = Enquiry((Frame(TEST).encode(), Frame(REVISION).encode()), recognise, LINE)
     streams = (
         Stream(
             "belt",

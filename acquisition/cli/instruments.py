@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,17 +15,18 @@ import msgspec
 
 from acquisition import assets, strict
 from acquisition.analog import Profile
+from acquisition.cli.ports import serial_ports as _ports
+from acquisition.cli.probing import is_port, show_probe
 from acquisition.cli.tables import show_facts, show_table
 from acquisition.driver import Driver, Setup
 from acquisition.errors import PerfusionError
 from acquisition.ports.announcements import Channel
 from acquisition.ports.announcements import listen as hear
-from acquisition.ports.serial import holders_of
 from acquisition.registry import drivers
 
 
 @click.command()
-@click.argument("names", metavar="[DRIVER]...", nargs=-1)
+@click.argument("words", metavar="[DRIVER|PORT]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--listen",
@@ -35,11 +35,28 @@ from acquisition.registry import drivers
     help="Only show who makes himself known on the network within this time; monitors do every 10 s.",
 )
 @click.option("--on", default="", metavar="ADDRESS", help="With --listen: this computer's address (default: all).")
-def devices(names: tuple[str, ...], as_json: bool, listen: float | None, on: str) -> None:
+@click.option(
+    "--probe", "asks", is_flag=True, help="Ask on each free PORT, or each there is, which instrument answers."
+)
+@click.option(
+    "-c",
+    "--config",
+    "configuration",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --probe: ask what it names too, VISA resources among them, each as its driver does.",
+)
+def devices(
+    words: tuple[str, ...], as_json: bool, listen: float | None, on: str, asks: bool, configuration: Path | None
+) -> None:
     """Show the drivers, their channels and the standing of their protocols; the analog profiles; the serial ports.
 
-    With one or more DRIVERs those alone.
+    With one or more DRIVERs those alone. A PORT, for --probe, is a device's path or a VISA resource.
     """
+    ports, names = [word for word in words if is_port(word)], [word for word in words if not is_port(word)]
+    if ports and not asks:
+        raise click.UsageError(f"{ports[0]} is a port, which --probe asks; without it, name drivers")
+    if configuration is not None and not asks:
+        raise click.UsageError("-c is for --probe")
     if listen is not None:
         found = _heard(listen, on)
         if as_json:
@@ -51,6 +68,9 @@ def devices(names: tuple[str, ...], as_json: bool, listen: float | None, on: str
     unknown = [name for name in names if name not in drivers()]
     if unknown:
         raise click.BadParameter(f"no driver is called {', '.join(unknown)}; there are {', '.join(drivers())}")
+    if asks:
+        show_probe([each["id"] for each in _ports()], ports, names, configuration, as_json)
+        return
     simulated = _simulators()
     known = [
         _describe(name, driver, simulated.get(name)) for name, driver in drivers().items() if not names or name in names
@@ -202,27 +222,3 @@ def _profiles() -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def _ports() -> list[dict[str, Any]]:
-    links = sorted(Path("/dev/serial/by-id").glob("*"))
-    named = {link.resolve() for link in links}
-    bare = [p for pattern in ("ttyUSB*", "ttyACM*") for p in sorted(Path("/dev").glob(pattern)) if p not in named]
-    return [
-        {
-            "id": str(port),
-            "path": str(port.resolve()),
-            "holders": [{"pid": pid, "name": name} for pid, name in holders_of(str(port))],
-            "permission": _permission(port),
-        }
-        for port in (*links, *bare)
-    ]
-
-
-def _permission(port: Path) -> str:
-    if os.access(port, os.R_OK | os.W_OK):
-        return "ok"
-    try:
-        return f"none: add the account to group {port.group()}"
-    except (KeyError, OSError):
-        return "none"

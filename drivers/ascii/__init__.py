@@ -47,6 +47,7 @@ class Ascii(Driver):
         ),
     )
     Options = Options
+    enquiry = "what it sends and how it is asked is the site's own profile"
     LATE = 3.0
     documents = {"profile": AsciiProfile}  # noqa: RUF012
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from acquisition.belt import Control, Motion
 from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Order, Setup
+from acquisition.driver import About, Driver, Enquiry, Order, Recognised, Setup
 from acquisition.errors import Refused
 from acquisition.framing import Cutter
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
@@ -41,6 +41,21 @@ from drivers.csafe.frames import (
 )
 from drivers.csafe.moving import FORCED, UNITS, limits, messages, patterns, verdict
 from drivers.csafe.options import Options
+
+
+def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
+    """Know CSAFE equipment by a sound frame, also by one that tells neither version nor serial number."""
+    contents = [
+        decode(piece) for answer in answers for piece in Cutter(cut, LONGEST).feed(answer) if type(piece) is bytes
+    ]
+    replies = [Reply.of(each) for each in contents if each]
+    if not replies:
+        return None
+    blocks = {code: data for reply in replies for code, data in reply.blocks.items()}
+    who = next((notice.details for notice in _identity(blocks)), {})
+    model, serial = str(who.get("model", "")), str(who.get("serial", ""))
+    text = f"its state is {replies[-1].state_name}" + ("" if who else "; it tells neither version nor serial number")
+    return Recognised("csafe", model, serial, text)
 
 
 class Csafe(Driver):
@@ -100,6 +115,7 @@ class Csafe(Driver):
         for contents in (IDENTITY, POLL, *(bytes((code,)) for code in POLL + IDENTITY))
     )
     commands = patterns(UNITS)
+    enquiry = Enquiry((encode(IDENTITY),), recognise, LINE)
     force = FORCED
 
     def __init__(self, setup: Setup) -> None:

@@ -5,10 +5,11 @@ Source: Philips Data Export Interface Programming Guide, IntelliVue X2, MP and M
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import ClassVar
 
-from acquisition.driver import About, Announced, Driver, Serial, Setup
+from acquisition.driver import About, Announced, Driver, Enquiry, Recognised, Serial, Setup
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Notice, Readings
 from drivers.intellivue.announcer import Announcer
@@ -53,10 +54,30 @@ from drivers.intellivue.timers import Timers
 
 __all__ = ["Electrode", "IntelliVue", "Options"]
 
+LINE = Serial(115200)
 ASSOCIATION_TIME, ANSWER_TIME, RETRY = 1.5, 1.0, 1.0
 MISSES = 2
 """Unanswered polls after which the association counts as lost."""
 RENEWAL, RENEWAL_RETRY = 450.0, 5.0
+
+
+def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
+    """Know a monitor by its answer to an association; it introduces itself unasked when it has accepted one."""
+    messages = []
+    for piece in (piece for answer in answers for piece in Cutter(cut_frame, FRAME_LIMIT).feed(answer)):
+        with contextlib.suppress(Malformed):
+            messages.append(decode(unframe(piece)) if isinstance(piece, bytes) else None)
+    who: dict[str, str] = {}
+    for message in messages:
+        if isinstance(message, MdsCreate):
+            who |= identity_of(message.attributes)
+    if any(isinstance(message, AssociationAccept) for message in messages):
+        text = who.get("manufacturer", "")
+    elif any(isinstance(message, Refuse) for message in messages):
+        text = "it refuses an association: another host talks to it, or did until just now"
+    else:
+        return None
+    return Recognised("intellivue", who.get("model", ""), who.get("serial", ""), text)
 
 
 class IntelliVue(Driver):
@@ -81,6 +102,14 @@ class IntelliVue(Driver):
     )
     Options = Options
     announced_on: ClassVar[tuple[int, str] | None] = (24005, "224.0.23.63")
+    enquiry = Enquiry(
+        (frame(AssociationRequest().encode()),),
+        recognise,
+        LINE,
+        farewell=(frame(ReleaseRequest().encode()),),
+        within=1.5,
+        reserved="a treadmill that listens at 9600 baud may read the start of its belt in the association request",
+    )
 
     @classmethod
     def announced(cls, data: bytes) -> Announced | None:
@@ -105,7 +134,7 @@ class IntelliVue(Driver):
         self._electrodes = Electrodes(options, self._announcer)
         self.streams = self._electrodes.streams
         self.silence = max(10.0, 5 * options.interval)
-        self.serial = Serial(115200)
+        self.serial = LINE
         self._framed = not setup.datagrams
         self.queries = queries(self._framed)
         self._cutter = Cutter(cut_frame, FRAME_LIMIT)

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driver import About, Driver, Enquiry, Recognised, Serial, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
 from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, scan_start, scan_times
@@ -26,6 +26,17 @@ Talk = Generator[bytes | float, bytes | None, T]
 """A conversation: it yields the next query, or seconds to wait, and is sent the answer."""
 
 LIMIT = 1 << 22
+
+
+def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
+    """Read who answers `*IDN?`; another SCPI instrument is told too, without a driver."""
+    try:
+        who = Identity.decode(answers[0].rstrip(b"\r\n"))
+    except (ValueError, IndexError):
+        return None
+    driver = next((name for name, model in MODELS.items() if who.model in model.idn), "")
+    text = f"{who.maker}, firmware {who.firmware}" + ("" if driver else "; no driver is for this model")
+    return Recognised(driver, who.model, who.serial, text)
 
 
 class KeysightDaq(Driver):
@@ -58,6 +69,7 @@ class KeysightDaq(Driver):
         ),
     )
     Options = Options
+    enquiry = Enquiry((b"*IDN?\n",), recognise, Serial(Options().baud), within=3.0)
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

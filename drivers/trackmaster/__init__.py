@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
 from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Order, Setup
+from acquisition.driver import About, Driver, Enquiry, Order, Setup
 from acquisition.framing import Cutter, Skipped
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
 from drivers.trackmaster.frames import (
@@ -44,6 +44,7 @@ from drivers.trackmaster.frames import (
     STOPPED,
     Frame,
     cut,
+    recognise,
 )
 
 WATCH = 0.5
@@ -105,6 +106,7 @@ class Trackmaster(Driver):
     serial = LINE
     queries = (re.compile(b"[\xc0-\xc4]"),)
     commands = (re.compile(b"[\xa0\xa2\xaa]"), re.compile(b"[\xa3\xa4][0-9]{4}"))
+    enquiry = Enquiry((Frame(BELT_STATUS).encode(), Frame(SET_SPEED).encode()), recognise, LINE)
     streams = (
         Stream(
             "belt",

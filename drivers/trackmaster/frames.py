@@ -6,9 +6,10 @@ Source: Full Vision TMX428/TMX428CP/TMX58 service manual 317-160-406 Rev 4 (May 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from acquisition.driver import Serial
+from acquisition.driver import Recognised, Serial
 from acquisition.framing import code_and_digits
 
 LINE = Serial(4800)
@@ -72,3 +73,13 @@ class Frame:
 
 cut = code_and_digits(ANSWER_DIGITS)
 """Finds an answer at the start of a buffer."""
+
+
+def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
+    """Know a treadmill by its belt status and four digits of set speed; a Woodway's bytes there are no digits."""
+    if len(answers) != 2 or not re.fullmatch(b"\xd0[123]", answers[0]) or not re.fullmatch(b"\xd3[0-9]{4}", answers[1]):
+        return None
+    belt = "stands" if answers[0][1:] == STOPPED else "runs"
+    return Recognised(
+        "trackmaster", text=f"its belt {belt}; known by the form of its answers, its protocol tells no identity"
+    )
