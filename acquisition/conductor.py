@@ -96,7 +96,9 @@ class Conductor:
             raise Refused(
                 "no device under control is named" if named is None else f"{named!r} is no device under control",
                 cause="its entry does not say control = true",
-                remedy=f"one of {', '.join(self._devices) or 'none'}",
+                remedy=f"--device with one of: {', '.join(self._devices)}"
+                if self._devices
+                else "see docs/treadmills.md",
             )
         return str(named), give
 

@@ -27,7 +27,7 @@ Answer = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class NoDaemon(Refused):
-    """Nobody listens on the socket: no daemon runs on this record."""
+    """Nobody answers on the socket: no daemon runs on this record, or one of another account."""
 
 
 class ControlSocket:
@@ -98,6 +98,11 @@ def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> 
             link.sendall(json.dumps(request).encode() + b"\n")
             with link.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
+        except PermissionError as error:
+            raise NoDaemon(
+                "this account may not ask the daemon", str(directory / NAME), "another account records",
+                "ask as that account, by sudo -u",
+            ) from error  # fmt: skip
         except (OSError, ValueError) as error:
             raise NoDaemon(
                 "no daemon answers", str(directory / NAME), "none runs on this record", "perfusion run -c FILE"

@@ -55,13 +55,13 @@ class StoreError(PerfusionError):
 
 
 class NoRecord(StoreError):
-    """There is no record at the path that was named, or none that this account may read."""
+    """There is no record, or no tape, at the path that was named, or none that this account may read."""
 
     exit_code = 2
 
 
 class Damaged(StoreError):
-    """The file is no record, or can no longer be read as one. The disk's fault, or somebody wrote to it."""
+    """The file is no record or tape, or can no longer be read as one. The disk's fault, or somebody wrote to it."""
 
     exit_code = 5
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from acquisition.driver import Driver, Order, Setup
-from acquisition.errors import PerfusionError, Refused
+from acquisition.errors import NoRecord, PerfusionError, Refused
 from acquisition.model import Flags, Floats, Nanoseconds, Readings
 from acquisition.registry import drivers
 from acquisition.store import Store
@@ -92,17 +92,18 @@ class Verdict:
 
 
 def tapes(path: Path, device: str | None = None) -> list[Tape]:
-    """The tapes in a file, a folder, or the folder of a record, by device, run and connection."""
+    """The tapes in a file, a folder, or the folder of a record, by device, run and connection; NoRecord for none."""
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
     files = sorted(folder.glob("*.tape")) if folder.is_dir() else [folder]
     if not all(file.is_file() for file in files) or not files:
-        raise PerfusionError(
+        raise NoRecord(
             "there is no tape", str(path), "the device's entry does not say tape = true, or retention removed it"
         )
-    labelled = [(label(file), file) for file in files]
-    labelled = sorted((each for each in labelled if device in (None, each[0].device)), key=lambda each: _order(each[0]))
+    every = [(label(file), file) for file in files]
+    labelled = sorted((each for each in every if device in (None, each[0].device)), key=lambda each: _order(each[0]))
     if not labelled:
-        raise PerfusionError(f"there is no tape of the device {device!r}", str(folder))
+        held = ", ".join(dict.fromkeys(each.device for each, _ in every))
+        raise NoRecord(f"there is no tape of the device {device!r}", str(folder), remedy=f"one of: {held}")
     return [
         Tape(group[0][0], tuple(file for _, file in group))
         for _, each in groupby(labelled, key=lambda each: _order(each[0])[:3])

@@ -26,8 +26,18 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             "there is no such file", str(path), "a wrong path, or a wrong working directory"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot be read ({error})", str(path)) from error
+    except IsADirectoryError:
+        raise ConfigurationError(
+            "this is a folder", str(path), remedy="name the file in it, such as bedside.toml"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be read ({error.strerror})", str(path), "this account may not", "change the file's owner or mode"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"is no text in UTF-8 (byte {error.start})", str(path), "another file, or saved in another encoding"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"is no valid TOML: {error}", str(path), "a typing error") from error
 

@@ -19,7 +19,7 @@ import msgspec
 
 from acquisition.analog import Input
 from acquisition.driver import Order, Setup
-from acquisition.errors import PerfusionError
+from acquisition.errors import Damaged
 from acquisition.model import Instant
 
 log = logging.getLogger(__name__)
@@ -142,19 +142,19 @@ class TapeWriter:
 
 
 def label(path: Path) -> Label:
-    """Whose tape a file is; PerfusionError where it is none."""
+    """Whose tape a file is; Damaged where it is none."""
     with path.open("rb") as file:
         return _label(file, path)
 
 
 def pieces(path: Path) -> Iterator[Piece]:
-    """Read a part; a cut last piece is left out. PerfusionError where it is no tape, or damaged before its end."""
+    """Read a part; a cut last piece is left out. Damaged where it is no tape, or not whole before its end."""
     with path.open("rb") as file:
         _label(file, path)
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             letter, monotonic, utc, size = _HEAD.unpack(head)
             if letter not in _STEPS or size > LIMIT:
-                raise PerfusionError("the tape is damaged", f"{path}, byte {file.tell() - _HEAD.size}")
+                raise Damaged("the tape is damaged", f"{path}, byte {file.tell() - _HEAD.size}")
             data = file.read(size)
             if len(data) < size:
                 return
@@ -163,9 +163,9 @@ def pieces(path: Path) -> Iterator[Piece]:
 
 def _label(file: BinaryIO, path: Path) -> Label:
     if file.read(len(MAGIC)) != MAGIC:
-        raise PerfusionError("this is no tape", str(path), "another file, or one from another version")
+        raise Damaged("this is no tape", str(path), "another file, or one from another version")
     size = file.read(_SIZE.size)
     try:
         return msgspec.json.decode(file.read(min(*_SIZE.unpack(size), LIMIT)), type=Label)
     except (msgspec.MsgspecError, struct.error) as error:
-        raise PerfusionError(f"the tape's label is damaged ({error})", str(path)) from error
+        raise Damaged(f"the tape's label is damaged ({error})", str(path)) from error

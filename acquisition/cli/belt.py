@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from acquisition.cli.desk import directory
+from acquisition.cli.desk import directory, operator
 from acquisition.control import ask
 
 ORDERS = ("prepare", "confirm", "speed", "grade", "measured", "stop", "emergency", "release")
@@ -45,7 +44,7 @@ def belt(
     stop             stop the belt        emergency       stop it at once and latch
     release          allow a start again after an emergency stop
     """  # noqa: D301
-    request: dict[str, Any] = {"device": device, "by": getpass.getuser() if by is None else by}
+    request: dict[str, Any] = {"device": device, "by": operator(by)}
     if order == "walk":
         if value is None:
             raise click.UsageError("name a protocol, such as walk-gs")

@@ -44,10 +44,20 @@ def directory(path: Path | None, data: Path | None) -> Path:
     return data
 
 
+def operator(by: str | None) -> str:
+    """Who does this: as it was said, else the name of this account."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("this account has no name: say who does this, by --by") from None
+
+
 def ask(path: Path | None, data: Path | None, by: str | None, as_json: bool, do: str, **request: Any) -> int:
     """Send a request and show the session after it."""
     fields = {key: value for key, value in request.items() if value is not None}
-    answer = desk.send(directory(path, data), {"do": do, **fields, "by": getpass.getuser() if by is None else by})
+    answer = desk.send(directory(path, data), {"do": do, **fields, "by": operator(by)})
     tell(answer, as_json)
     if do == "session.start" and not as_json:
         tell_checks(answer["checks"])

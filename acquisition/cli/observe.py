@@ -11,7 +11,7 @@ import click
 
 from acquisition.cli.desk import ask, directory, options
 from acquisition.errors import PerfusionError
-from acquisition.examination import desk
+from acquisition.examination import decisions, desk
 from acquisition.examination.observation import INTERCURRENT
 from acquisition.signals.staging import Symptoms
 
@@ -243,9 +243,11 @@ def event(which: str | None, **fields: Any) -> int:
 
 def _enter(what: str, which: str | None, fields: dict[str, Any]) -> int:
     path, data, by, as_json = (fields.pop(key) for key in ("path", "data", "by", "as_json"))
-    which = _place(path, data, which, fields.pop("subject"), fields.pop("visit"))
-    entry = {key: value for key, value in fields.items() if value is not None and value != ()}
-    return ask(path, data, by, as_json, "session.observe", fields={"what": what, **entry}, session=which)
+    subject, visit = fields.pop("subject"), fields.pop("visit")
+    entry = {"what": what, **{key: value for key, value in fields.items() if value is not None and value != ()}}
+    decisions.checked(entry)  # before a place is made for it, which would stay empty
+    which = _place(path, data, which, subject, visit)
+    return ask(path, data, by, as_json, "session.observe", fields=entry, session=which)
 
 
 def _place(

@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from acquisition.cli.desk import directory
-from acquisition.cli.session import chosen
 from acquisition.cli.tables import show_table
 from acquisition.config import Study, load
 from acquisition.examination import study, trial
@@ -63,7 +62,7 @@ def show_outcomes(
         raise click.UsageError("one session; several folders go with --study")
     with Store(directory(path, data)) as store:
         book = replay(events(store))
-        found = outcomes(store, book, chosen(book, which[0] if which else None), plan.wifi)
+        found = outcomes(store, book, book.chosen(which[0] if which else None), plan.wifi)
     if as_json:
         click.echo(json.dumps(found.as_dict(curves), indent=2, ensure_ascii=False, allow_nan=False))
     elif as_csv:

@@ -58,7 +58,7 @@ def query(
     interval = None if every is None else _interval(every)
     if as_csv and as_json:
         raise click.UsageError("--csv gives the samples, --json the streams: one of them")
-    if as_json and (as_csv or interval is not None):
+    if as_json and interval is not None:
         raise click.UsageError("--json shows the streams; --csv and --every show samples")
     with Store(path) as store:
         streams = [
@@ -69,8 +69,7 @@ def query(
             and (not channels or set(channels) & _ways(info))
         ]
         if (device or stream or channels) and not streams:
-            held = ", ".join(f"{i.device}/{i.stream}" for i in store.streams()) or "nothing"
-            raise click.UsageError(f"{path}: the record has no such stream; it holds: {held}")
+            raise click.UsageError(f"{path}: {_nothing_of(device, stream, channels)}; it holds: {_held(store)}")
         if interval is not None:
             _write_means(store, streams, channels, begin, end, interval, quality == "each", local)
         elif as_csv:
@@ -113,6 +112,17 @@ def backup(source: Path, target: Path, as_json: bool) -> int:
     report = copy_record(source, target)
     click.echo(f"copied to {report.path}", err=True)
     return _tell(report, as_json, True)
+
+
+def _nothing_of(device: str | None, stream: str | None, channels: Sequence[str]) -> str:
+    asked = {"device": device, "stream": stream, "channel": " or ".join(channels)}
+    return f"the record holds nothing of {', '.join(f'{what} {name}' for what, name in asked.items() if name)}"
+
+
+def _held(store: Store) -> str:
+    """Every channel of the record, as --device, --stream and --channel name them."""
+    each = (f"{i.device}/{i.stream} ({', '.join(c.name for c in i.header.stream.channels)})" for i in store.streams())
+    return ", ".join(each) or "nothing"
 
 
 def _tell(report: Report, as_json: bool, head: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Collection
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from acquisition.cli.desk import operator
 from acquisition.cli.tables import show_table
 from acquisition.config import load
 from acquisition.control import NoDaemon, ask
@@ -38,12 +38,13 @@ def remotes(
         raise click.UsageError("name the record by its folder, or by -c FILE")
     bench = None if config is None else load(config)
     present = None if bench is None else known.configured(bench)
-    directory = locate(path or (bench.store if bench else Path())).parent
+    file = locate(path or (bench.store if bench else Path()))
+    directory = file.parent
     if forget is not None:
         return _forget(directory, forget, reason, by, present or (), as_json)
     if reason is not None:
         raise click.UsageError("--reason needs --forget")
-    with Store(directory) as store:
+    with Store(file) as store:
         held = known.known(store)
     _show(held, present, _states(directory), as_json)
     return 0
@@ -54,7 +55,7 @@ def _forget(
 ) -> int:
     if not reason:
         raise click.UsageError("--forget needs --reason: what is not acknowledged may then be removed from the record")
-    gone = known.let_go(directory, name, reason, getpass.getuser() if by is None else by, present)
+    gone = known.let_go(directory, name, reason, operator(by), present)
     if as_json:
         click.echo(json.dumps(gone))
     else:

@@ -12,11 +12,10 @@ import click
 
 from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
-from acquisition.errors import Refused
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
-from acquisition.examination.session import Book, Session, replay
+from acquisition.examination.session import replay
 from acquisition.store import Store
 
 LIMBS = ("left", "right", "both", "none")
@@ -202,7 +201,7 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
     del by
     with Store(directory(path, data)) as store:
-        found = chosen(replay(desk.events(store)), which)
+        found = replay(desk.events(store)).chosen(which)
         # An open session is as old as the newest sample, not as its last entry.
         answer = describe(found, found.start + round(Evidence(store, found).end * 1e9))
     tell(answer, as_json)
@@ -223,7 +222,7 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
     del by
     with Store(directory(path, data)) as store:
         book = replay(desk.events(store))
-        found = chosen(book, which)
+        found = book.chosen(which)
         now = provisional(Evidence(store, found), heat.before(store, book, found))
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False, allow_nan=False))
@@ -274,7 +273,7 @@ def suggest(which: str | None, path: Path | None, data: Path | None, by: str | N
 
     del by
     with Store(directory(path, data)) as store:
-        evidence = Evidence(store, chosen(replay(desk.events(store)), which))
+        evidence = Evidence(store, replay(desk.events(store)).chosen(which))
         found = [describe_suggestion(evidence, each) for each in suggestions(evidence)]
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
@@ -291,18 +290,6 @@ def suggest(which: str | None, path: Path | None, data: Path | None, by: str | N
 
 def _number(value: float | None, unit: str, sign: str = "") -> str:
     return "no value" if value is None else f"{value:{sign}.1f} {unit}"
-
-
-def chosen(book: Book, which: str | None) -> Session:
-    """The session of that name, by default the present or latest one; Refused where there is none."""
-    known = list(book.sessions.values())
-    for each in known:
-        if each.id == which:
-            return each
-    if which is not None or not known:
-        names = ", ".join(book.sessions) or "none"
-        raise Refused(f"there is no session {which or 'yet'}".strip(), remedy=f"known: {names}")
-    return book.current or known[-1]
 
 
 def _answers(pairs: Sequence[str]) -> dict[str, str]:

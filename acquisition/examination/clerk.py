@@ -212,15 +212,7 @@ class Clerk:
         return {**self._show(str(event.details["session"])), "done": event.text}
 
     def _show(self, key: str | None) -> dict[str, Any]:
-        session = self.book.current if key is None else self.book.sessions.get(key)
-        if session is None and key is None and self.book.sessions:
-            session = list(self.book.sessions.values())[-1]
-        if session is None:
-            known = ", ".join(self.book.sessions) or "none"
-            raise Refused(
-                f"there is no session {key}" if key else "there is no session yet", "", remedy=f"known: {known}"
-            )
-        return describe(session, self._now())
+        return describe(self.book.chosen(key), self._now())
 
     def _decide(self, asked: Request) -> Event:
         now = self._now()

@@ -88,12 +88,17 @@ def note(book: Book, now: int, text: str, by: str = "", session: str | None = No
 def observe(book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None) -> Event:
     """Enter what a person measured or saw; it may follow the session's end."""
     found = _named(book, session, "observe")
+    plain = checked(fields)
+    return _entry(found, now, "observation", f"{plain['what']} entered", plain, by)
+
+
+def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of an observation with their defaults; Refused says what does not fit."""
     try:
-        entry = observation.parse(fields)
+        plain: dict[str, Any] = msgspec.to_builtins(observation.parse(fields))
     except ValueError as error:
         raise Refused(str(error), f"observe {fields.get('what', '')}".strip()) from None
-    plain = msgspec.to_builtins(entry)
-    return _entry(found, now, "observation", f"{plain['what']} entered", plain, by)
+    return plain
 
 
 def advance(book: Book, now: int, early: str = "", by: str = "") -> Event:
@@ -248,10 +253,7 @@ def _named(book: Book, key: str | None, where: str) -> Session:
         if book.current is None:
             raise Refused("no session goes on", where, remedy="name one: --session s1 (perfusion session list)")
         return book.current
-    session = book.sessions.get(key)
-    if session is None:
-        raise Refused(f"there is no session {key}", where, remedy=f"known: {', '.join(book.sessions) or 'none'}")
-    return session
+    return book.chosen(key)
 
 
 def _item(session: Session, number: int) -> Item:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from acquisition.errors import Refused
 from acquisition.model import Event
 
 KINDS = frozenset({"session", "mark", "note", "observation", "correction"})
@@ -134,6 +135,17 @@ class Book:
     def current(self) -> Session | None:
         """The session that goes on, None where none does."""
         return next((s for s in reversed(list(self.sessions.values())) if s.open), None)
+
+    def chosen(self, key: str | None = None) -> Session:
+        """The session of that name, by default the present or latest one; Refused where there is none."""
+        if key is None and self.sessions:
+            return self.current or list(self.sessions.values())[-1]
+        if key is not None and key in self.sessions:
+            return self.sessions[key]
+        raise Refused(
+            f"there is no session {key or 'yet'}",
+            remedy=f"known: {', '.join(self.sessions)}" if self.sessions else "perfusion session start",
+        )
 
     @property
     def next_id(self) -> str:

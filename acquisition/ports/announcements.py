@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import time
@@ -47,11 +48,12 @@ def _open(link: socket.socket, channel: Channel, on: str) -> None:
     try:
         link.bind((on, channel.port))
     except OSError as error:
+        elsewhere = error.errno == errno.EADDRNOTAVAIL
         raise PerfusionError(
             f"cannot listen for instruments ({error.strerror or error})",
-            f"UDP port {channel.port}",
-            "another program has the port",
-            "end it, or leave out --listen",
+            f"UDP {on or '0.0.0.0'}:{channel.port}",
+            f"{on} is no address of this computer" if elsewhere else "another program has the port",
+            "leave out --on, or name one that `ip address` shows" if elsewhere else "end it, or leave out --listen",
         ) from error
     if channel.group:
         # Without a network there is no group to join; broadcasts are heard all the same.

@@ -141,7 +141,10 @@ class StoreWriter:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"the folder cannot be made ({error.strerror})", str(self._directory), "no permission", "choose another"
+                f"the folder cannot be made ({error.strerror})",
+                str(self._directory),
+                "a file has that name" if isinstance(error, FileExistsError) else "no permission, or a wrong path",
+                "choose another folder",
             ) from error
         self._lock.take()
         try:

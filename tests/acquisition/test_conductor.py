@@ -173,7 +173,7 @@ def test_a_cable_pull_ends_the_walk_and_nothing_goes_on_by_itself(away):
     [
         ("order", {"order": "confirm"}, Refused, "ready"),
         ("order", {"order": "speed", "value": "fast"}, Refused, "no number"),
-        ("order", {"order": "stop", "device": "ldf"}, Refused, "one of treadmill"),
+        ("order", {"order": "stop", "device": "ldf"}, Refused, "one of: treadmill"),
         ("walk", {"protocol": "bruce"}, ConfigurationError, "walk-gs"),
         ("walk", {"protocol": "walk-gs", "limit": 0}, Refused, "above 0"),
     ],

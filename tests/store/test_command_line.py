@@ -199,7 +199,7 @@ def test_the_table_shows_units_and_times_whole(directory, call):
 
 
 def test_what_the_record_does_not_hold_is_an_error_that_says_what_it_holds(directory, call):
-    with pytest.raises(UsageError, match="it holds: ldf/flux, tcpo2/po2"):
+    with pytest.raises(UsageError, match=r"it holds: ldf/flux \(flux, backscatter\), tcpo2/po2 \(chest\)"):
         call("query", directory, "--device", "ecg")
     with pytest.raises(Exception, match="no ISO 8601 time"):
         call("query", directory, "--from", "yesterday")
