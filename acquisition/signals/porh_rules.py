@@ -80,12 +80,15 @@ def _to_the_occlusion(facts: Facts) -> Iterator[Objection]:
 
 def _to_the_peak(facts: Facts) -> Iterator[Objection]:
     numbers = facts.numbers
-    if not numbers["hyperaemic"]:
+    if facts.rest.value is None:
+        # Against nothing a rise cannot be told from a wave, and "no hyperaemia" would be a finding.
+        yield RISE, f"rest_flow: {facts.rest.reason}", Status.NOT_COMPUTABLE
+    elif not numbers["hyperaemic"]:
         yield (*RISE, *FALL), "no_hyperaemia", Status.NOT_COMPUTABLE
         yield ("hyperaemia_area", "repayment"), "no_hyperaemia", Status.LOW_QUALITY
         # A finding and no fault: typical of critical ischaemia. The height stays a value that may be compared.
         yield ("hyperaemia", *HEIGHT), "no_hyperaemia", Status.OK
-    elif numbers["peak_at_end"]:
+    if numbers["peak_at_end"] and (numbers["hyperaemic"] or facts.rest.value is None):
         yield (*HEIGHT, "time_to_peak"), "peak_not_reached", Status.CENSORED
         yield ("half_rise", "mean_slope", "peak_over_time", *FALL[:-1]), "peak_not_reached", Status.LOW_QUALITY
     for name in ("recovery_75", "half_recovery", "recovery_25"):

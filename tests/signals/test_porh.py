@@ -144,6 +144,39 @@ def test_uncertainty_says_what_it_contains():
     assert by_hand["auc_60"].uncertainty > 3 * found["auc_60"].uncertainty
 
 
+def test_errors_of_ratios_differences_and_times_follow_from_those_of_what_they_are_made_of():
+    found = porh(HEALTHY.trace(noise=0.15), CUFF)
+    peak, rest, zero = (value(found, name) for name in ("peak_flow", "rest_flow", "biological_zero"))
+    u_peak, u_rest, u_zero = (found[name].uncertainty for name in ("peak_flow", "rest_flow", "biological_zero"))
+    assert min(u_peak, u_rest, u_zero) > 0
+    room = rest - zero
+    of_ratio = math.hypot(u_peak / rest, peak * u_rest / rest**2)
+    of_reserve = math.hypot(u_peak / room, (peak - zero) * u_rest / room**2, (peak - rest) * u_zero / room**2)
+    sampling = 1 / (40 * math.sqrt(12))
+    expected = {
+        "peak_increase": math.hypot(u_peak, u_rest),
+        "hyperaemic_ratio": of_ratio,
+        "peak_percent_of_rest": 100 * of_ratio,
+        "peak_percent_increase": 100 * of_ratio,
+        "hyperaemic_reserve": of_reserve,
+        "peak_percent_of_rest_corrected": 100 * of_reserve,
+        "occlusion_area": 180 * u_rest,
+        "time_to_peak": math.hypot(0.5, sampling),
+        "recovery_25": math.hypot(0.5, sampling),
+        "half_recovery_from_peak": sampling,
+    }
+    assert {name: found[name].uncertainty for name in expected} == pytest.approx(expected)
+
+
+def test_a_peak_at_the_release_has_no_slope():
+    trace = HEALTHY.trace()
+    falling = 12 + 73 * np.exp(-(trace.time - 480) / 28)
+    found = porh(Trace.of(trace.time, np.where(trace.time < 480, trace.values, falling)), CUFF, EXACT)
+    assert value(found, "time_to_peak") == 0.0
+    assert (found["mean_slope"].reason, found["peak_over_time"].reason) == ("peak_at_release", "peak_at_release")
+    assert value(found, "half_recovery") == pytest.approx(28 * math.log(2), abs=2e-3)
+
+
 def test_the_stated_noise_of_the_peak_covers_its_scatter():
     peaks = [porh(HEALTHY.trace(rate=10, noise=0.3, seed=k), CUFF)["peak_flow"] for k in range(40)]
     stated = np.mean([p.uncertainty for p in peaks])
@@ -211,6 +244,25 @@ def test_a_blood_pressure_reading_on_the_same_cuff_is_no_second_release():
     assert [round(o.off) for o in found] == [481]
 
 
+@pytest.mark.parametrize(("highest", "closes"), [(150.0, False), (151.0, True)])
+def test_a_cuff_closes_above_150_where_no_systolic_pressure_is_known(highest, closes):
+    t = np.arange(0, 600, 0.5)
+    pressure = np.interp(t, [0, 300, 304, 480, 481], [0, 0, highest, highest, 0])
+    assert bool(from_pressure(Trace.of(t, pressure))) is closes
+
+
+def test_a_cuff_that_was_closed_before_the_record_began_gives_no_occlusion_and_shifts_no_other():
+    t = np.arange(0, 600, 0.5)
+    pressure = np.interp(t, [0, 50, 51, 300, 304, 480, 481], [220, 220, 0, 0, 220, 220, 0])
+    (found,) = from_pressure(Trace.of(t, pressure), systolic=140)
+    assert (found.on, found.off) == (pytest.approx(300 + 4 * 30 / 220), pytest.approx(480 + 190 / 220, abs=0.15))
+
+
+def test_a_pressure_without_any_valid_sample_shows_no_occlusion():
+    assert from_pressure(Trace.of([], []), systolic=140) == []
+    assert from_pressure(Trace.of(np.arange(9.0), np.full(9, math.nan)), systolic=140) == []
+
+
 @pytest.mark.parametrize("curve", [HEALTHY, CLAUDICANT], ids=["healthy", "claudicant"])
 def test_the_inferred_release_is_within_its_stated_error(curve):
     found = inferred(curve.trace(noise=0.15, pulse=0.1), 300.0)
@@ -221,6 +273,7 @@ def test_the_inferred_release_is_within_its_stated_error(curve):
 def test_no_rise_infers_no_release():
     assert inferred(Hyperaemia(peak=12.0).trace().between(0, 470), 300.0).off is None
     assert inferred(Trace.of([], []), 0.0).off is None
+    assert inferred(HEALTHY.trace(stop=350), 300.0).off is None, "sooner than any release is looked for"
 
 
 # --- hyperaemia or none ------------------------------------------------------------------------------------------
@@ -260,6 +313,8 @@ def test_a_claudicant_needs_the_long_search():
     short = porh(slow, CUFF)
     assert short["time_to_peak"].status is Status.CENSORED
     assert short["peak_flow"].reason == "peak_not_reached"
+    for name in ("half_rise", "mean_slope", "peak_over_time", "recovery_75", "half_recovery", "recovery_25"):
+        assert (short[name].status, short[name].reason) == (Status.LOW_QUALITY, "peak_not_reached"), name
     assert value(porh(slow, CUFF, Settings.ischaemic()), "time_to_peak") == pytest.approx(73, abs=1.5)
 
 
@@ -267,6 +322,12 @@ def test_a_peak_at_the_end_of_the_record_is_a_bound():
     found = porh(CLAUDICANT.trace(rate=10, stop=520), CUFF, Settings.ischaemic())
     assert found["peak_flow"].status is Status.CENSORED
     assert "record_ends_before_the_search_does" in found["peak_flow"].reason
+
+
+@pytest.mark.parametrize(("stop", "whole"), [(540.0, True), (539.9, False)])
+def test_the_record_must_hold_the_whole_search(stop, whole):
+    found = porh(HEALTHY.trace(rate=10, stop=stop), CUFF)["peak_flow"]
+    assert found.reason == ("" if whole else "record_ends_before_the_search_does")
 
 
 def test_of_two_equal_summits_the_first_is_the_peak():
@@ -291,6 +352,12 @@ def test_no_recovery_before_the_end_is_a_bound():
     assert cut["half_recovery"].status is Status.CENSORED
     assert "not_reached_before_the_end" in cut["half_recovery"].reason
     assert value(cut, "half_recovery") == pytest.approx(30, abs=0.1)
+    assert cut["half_recovery_from_peak"].status is Status.CENSORED
+    assert value(cut, "half_recovery_from_peak") == pytest.approx(30 - HEALTHY.to_peak, abs=0.1)
+    later = porh(HEALTHY.trace(stop=525), CUFF, EXACT)
+    assert [later[name].status for name in ("recovery_25", "half_recovery", "half_recovery_from_peak")] == [
+        Status.CENSORED, Status.OK, Status.OK,
+    ]  # fmt: skip
     assert cut["auc_60"].reason == "record_ends_before"
 
 
@@ -349,6 +416,10 @@ def test_a_zero_without_a_plateau_says_so():
     trace = HEALTHY.trace()
     tilted = Trace.of(trace.time, trace.values + 0.05 * np.clip(trace.time - 400, 0, 80))
     assert biological_zero(tilted, CUFF).reason == "no_plateau"
+    found = porh(tilted, CUFF)
+    told = {name for name, result in found.items() if result.reason == "biological_zero: no_plateau"}
+    assert told == {"peak_percent_of_rest_corrected", "hyperaemic_reserve", "mean_slope", "auc_60", "auc_180"}
+    assert {found[name].status for name in told} == {Status.LOW_QUALITY}
 
 
 def failed_cuff(pulse_at_rest=0.2, pulse_closed=0.2, noise=0.05):
@@ -467,8 +538,18 @@ def test_a_rest_of_half_a_minute_is_of_low_quality():
     assert found["rest_flow"].reason == "less_than_60_s_of_data"
     assert found["hyperaemic_ratio"].reason == "rest_flow: less_than_60_s_of_data"
     none = porh(HEALTHY.trace().between(295, 900), CUFF)
-    assert none["hyperaemic_ratio"].value is None
-    assert none["peak_flow"].value is not None
+    known = {"biological_zero", "peak_flow", "auc_60", "auc_180"}
+    assert {name for name, result in none.items() if result.value is not None} == known
+    assert {(none[name].status, none[name].reason) for name in known} == {(Status.OK, "")}
+
+
+def test_without_a_rest_nobody_says_that_there_was_no_hyperaemia():
+    found = porh(HEALTHY.trace().between(295, 900), CUFF)
+    assert not [name for name, result in found.items() if "no_hyperaemia" in result.reason]
+    for name in ("hyperaemia", "time_to_peak", "half_rise", "mean_slope", "peak_over_time", "max_slope"):
+        assert found[name].reason == "rest_flow: empty_window", name
+    rising = porh(CLAUDICANT.trace(rate=10).between(295, 900), CUFF)["peak_flow"]
+    assert (rising.status, rising.reason) == (Status.CENSORED, "peak_not_reached")
 
 
 def test_an_occlusion_with_no_debt_repays_nothing():
