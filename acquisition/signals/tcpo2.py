@@ -212,7 +212,7 @@ def _autocorrelated_error(means: Floats) -> float:
 
 def _closed(trace: Trace, end: float) -> Trace:
     """Return the trace with an empty sample at `end`, so that the last full bin counts as complete."""
-    if not len(trace) or trace.time[-1] >= end:
+    if trace.time[-1] >= end:
         return trace
     return Trace.of(np.append(trace.time, end), np.append(trace.values, np.nan), np.append(trace.quality, 1))
 

@@ -313,6 +313,10 @@ def test_either_limit_includes_and_only_two_usable_values_exclude(index, oxygen,
 
 def test_what_was_not_measured_is_unusable_and_not_unmet():
     assert by_abi([]).reason == "not_measured"
+    failed = by_abi([Result.missing("abi", "1", "pulse_not_found")])
+    assert (failed.verdict, failed.value, failed.reason) == (Verdict.UNUSABLE, None, "pulse_not_found")
+    failed = by_tcpo2([(Result.missing("tcpo2_rest", "mm[Hg]", "sensor_detached"), Provenance())])
+    assert (failed.verdict, failed.value, failed.reason) == (Verdict.UNUSABLE, None, "sensor_detached")
     assert eligibility(by_abi([]), by_tcpo2(tc(45.0))).verdict is Verdict.UNUSABLE
     assert by_abi([abi_of(1.4)]).reason == "non_compressible"
     assert by_abi([Result.of("abi", 1.4, "1")]).verdict is Verdict.UNUSABLE, "even where nobody flagged it"

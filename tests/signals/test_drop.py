@@ -104,8 +104,8 @@ def test_a_hole_is_a_hole_and_not_a_value():
     values = limb.values.copy()
     values[(limb.time >= 600.0) & (limb.time < 900.0)] = np.nan
     curve = drop(Trace.of(limb.time, values), FLAT, START)
-    inside = (curve.time > 605.0) & (curve.time < 900.0)
-    assert np.isnan(curve.values[inside]).all()
+    # Of the five seconds up to 603 s two hold data, and of those up to 903 s three: half is the least.
+    assert curve.time[np.isnan(curve.values)].tolist() == list(np.arange(603.0, 903.0))
     result = found(Trace.of(limb.time, values))["drop_min"]
     assert (result.status, result.reason) == (Status.LOW_QUALITY, "data_missing")
 
@@ -151,7 +151,7 @@ def test_electrodes_of_different_rates_are_brought_together():
 @pytest.mark.parametrize(
     ("depths", "word"),
     [((0, 0), ChestChange.FLAT), ((8, 8), ChestChange.RISE), ((-8, -8), ChestChange.FALL),
-     ((-8, 8), ChestChange.FALL_AND_OVERSHOOT)],
+     ((-8, 8), ChestChange.FALL_AND_OVERSHOOT), ((20, -8), ChestChange.RISE), ((8, -20), ChestChange.FALL)],
 )  # fmt: skip
 def test_what_the_chest_does_has_a_name(depths, word):
     time = np.arange(0.0, 900.0, 0.5)
@@ -161,6 +161,14 @@ def test_what_the_chest_does_has_a_name(depths, word):
 
 def test_a_chest_that_was_not_recorded_has_no_class():
     assert chest_change(FLAT.between(0.0, 200.0), START, STOP) is ChestChange.UNKNOWN
+
+
+def test_an_electrode_without_a_single_sample_has_no_baseline():
+    empty = FLAT.between(2000.0, 3000.0)
+    for result in (found(limb=empty), found(chest=empty)):
+        assert {r.status for r in result.values()} == {Status.NOT_COMPUTABLE}
+        assert result["drop_min"].reason == "no_baseline"
+    assert chest_change(empty, START, STOP) is ChestChange.UNKNOWN
 
 
 def test_every_site_is_held_against_the_one_chest():

@@ -111,11 +111,13 @@ def test_an_oxygen_challenge_gives_delta_per_cent_and_ratio():
     assert percent.value == pytest.approx(100 * truth / 40.0, abs=0.05)
     assert ratio.value == pytest.approx(1 + truth / 40.0, abs=1e-3)
     assert {delta.status, percent.status, ratio.status} == {Status.OK}
+    assert (percent.uncertainty, ratio.uncertainty) == (None, None), "the error is that of the difference, in mmHg"
 
 
 def test_a_challenge_that_is_short_or_still_rising_says_so():
     short = oxygen_challenge(challenge(minutes=3.0), 300.0, 480.0)[0]
     assert "oxygen_too_short" in short.reason
+    assert oxygen_challenge(challenge(minutes=12.0), 300.0, 1020.0)[0].reason == "oxygen_too_long"
     rising = oxygen_challenge(challenge(tau=600.0), 300.0, 780.0)[0]
     assert rising.reason == "plateau_never_reached"
 
@@ -127,11 +129,52 @@ def test_a_challenge_without_a_baseline_in_air_is_missing():
 
 def test_elevation_and_dependency_are_differences_from_supine():
     time = np.arange(900.0)
-    trace = Trace.of(time, np.where(time < 300.0, 35.0, np.where(time < 500.0, 22.0, 51.0)))
+    # Each value stands for the minute that counts and for no second more.
+    edges = (240.0, 300.0, 420.0, 480.0, 500.0, 560.0, 800.0, 860.0)
+    levels = np.array([30.0, 35.0, 28.0, 22.0, 26.0, 40.0, 45.0, 51.0, 48.0])
+    trace = Trace.of(time, levels[np.searchsorted(edges, time, side="right")])
     assert elevation(trace, 300.0).value == -13.0
     assert dependency(trace, 300.0, 860.0).value == 16.0
     assert dependency(trace, 300.0, 560.0).reason == "dependency_too_short"
     assert elevation(trace, 20.0).reason == "supine_missing (too_few_data)"
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "reason"),
+    [
+        (12, Status.OK, ""),
+        (13, Status.LOW_QUALITY, "supine: data_missing"),
+        (30, Status.LOW_QUALITY, "supine: data_missing"),
+        (31, Status.NOT_COMPUTABLE, "supine_missing (too_few_data)"),
+    ],
+)
+def test_half_of_a_minute_must_be_data_and_four_fifths_to_be_ok(lost, status, reason):
+    time = np.arange(900.0)
+    values = np.full(900, 40.0)
+    values[240 : 240 + lost] = np.nan
+    result = elevation(Trace.of(time, values), 300.0)
+    assert (result.status, result.reason) == (status, reason)
+
+
+def waving(period, height=1.0):
+    """40 mmHg and a square wave of that height; `period` seconds up, as many down."""
+    time = np.arange(1801.0)
+    return Trace.of(time, 40.0 + height * np.where(time // period % 2 == 0, 1.0, -1.0))
+
+
+def test_the_error_of_the_rest_value_counts_means_that_depend_on_each_other_once():
+    # 60 means of 5 s. In runs of five alike 48 neighbours agree and 11 differ: r = 37/60, and 60 (1-r)/(1+r) count.
+    assert rest(waving(25.0), 0.0).uncertainty == pytest.approx(math.sqrt(60 / 59 / (60 * 23 / 97)))
+    # Means that alternate are taken as independent, not as better than that.
+    assert rest(waving(5.0), 0.0).uncertainty == pytest.approx(1.0 / math.sqrt(59))
+
+
+def test_a_difference_has_the_error_of_both_its_means_or_none():
+    calm, wide = waving(5.0), waving(5.0, 2.0)
+    values = np.where(calm.time < 300.0, calm.values, wide.values)
+    assert elevation(Trace.of(calm.time, values), 300.0).uncertainty == pytest.approx(math.hypot(1, 2) / math.sqrt(11))
+    values[280:285] = np.nan  # three means are too few for an error
+    assert elevation(Trace.of(calm.time, values), 300.0, averaged=20.0).uncertainty is None
 
 
 def test_air_zero_and_jumps_are_not_skin():
