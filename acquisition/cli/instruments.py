@@ -15,11 +15,13 @@ import msgspec
 
 from acquisition import assets, strict
 from acquisition.analog import Profile
+from acquisition.cli import udev
 from acquisition.cli.ports import serial_ports as _ports
 from acquisition.cli.probing import is_port, show_probe
 from acquisition.cli.tables import show_facts, show_table
 from acquisition.driver import Driver, Setup
 from acquisition.errors import PerfusionError
+from acquisition.ports.adapters import adapters
 from acquisition.ports.announcements import Channel
 from acquisition.ports.announcements import listen as hear
 from acquisition.registry import drivers
@@ -38,6 +40,7 @@ from acquisition.registry import drivers
 @click.option(
     "--probe", "asks", is_flag=True, help="Ask on each free PORT, or each there is, which instrument answers."
 )
+@click.option("--udev", "names_ports", is_flag=True, help="Print udev rules that name the serial adapters plugged in.")
 @click.option(
     "-c",
     "--config",
@@ -46,7 +49,13 @@ from acquisition.registry import drivers
     help="With --probe: ask what it names too, VISA resources among them, each as its driver does.",
 )
 def devices(
-    words: tuple[str, ...], as_json: bool, listen: float | None, on: str, asks: bool, configuration: Path | None
+    words: tuple[str, ...],
+    as_json: bool,
+    listen: float | None,
+    on: str,
+    asks: bool,
+    names_ports: bool,
+    configuration: Path | None,
 ) -> None:
     """Show the drivers, their channels and the standing of their protocols; the analog profiles; the serial ports.
 
@@ -57,6 +66,9 @@ def devices(
         raise click.UsageError(f"{ports[0]} is a port, which --probe asks; without it, name drivers")
     if configuration is not None and not asks:
         raise click.UsageError("-c is for --probe")
+    if names_ports:
+        _show_rules(as_json)
+        return
     if listen is not None:
         found = _heard(listen, on)
         if as_json:
@@ -87,6 +99,16 @@ def devices(
     if not names:
         _show_profiles()
         _show_ports()
+
+
+def _show_rules(as_json: bool) -> None:
+    found = adapters()
+    if not found:
+        click.echo("no USB serial adapter is plugged in", err=True)
+    if as_json:
+        click.echo(json.dumps([rule.record() for rule in udev.rules(found)], indent=2, ensure_ascii=False))
+    else:
+        click.echo(udev.document(found), nl=False)
 
 
 def _describe(name: str, driver: type[Driver], simulator: Mapping[str, Any] | None) -> dict[str, Any]:
