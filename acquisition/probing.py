@@ -101,7 +101,7 @@ async def _probe(target: Target, clock: Clock) -> Finding:
         text = f"in use by {', '.join(f'PID {pid} ({name})' for pid, name in holders)}"
         return Finding(target.port, "held", text=text, holders=holders)
     asked: list[str] = []
-    unknown = ""
+    last: tuple[State, str] = "silent", ""
     for _, alike in groupby(enquiries, key=lambda each: (each[1].line, each[1].questions, each[1].farewell)):
         same = list(alike)
         try:
@@ -114,12 +114,13 @@ async def _probe(target: Target, clock: Clock) -> Finding:
             return Finding(target.port, state, text=text, asked=tuple(asked))
         if who is not None:
             return Finding(target.port, state, who.driver, who.model, who.serial, who.text, tuple(asked))
-        unknown = unknown or text
-    return Finding(target.port, "unknown" if unknown else "silent", text=unknown, asked=tuple(asked))
+        if last[0] == "silent":
+            last = state, text
+    return Finding(target.port, last[0], text=last[1], asked=tuple(asked))
 
 
 async def _ask(target: Target, alike: Sequence[Enquiry], clock: Clock) -> _Outcome:
-    """Open the port and put the questions that several drivers share; LinkLost where it does not open or breaks."""
+    """Open the port and put the questions that several drivers share; LinkLost where it does not open."""
     first = alike[0]
     line = target.line or first.line or Serial(9600)
     port = _port(target, line, clock)
@@ -141,6 +142,9 @@ async def _ask(target: Target, alike: Sequence[Enquiry], clock: Clock) -> _Outco
             if not answer:
                 break
             answers.append(answer)
+    except LinkLost as error:
+        return "silent", None, str(error)
+    else:
         for message in first.farewell if answers else ():
             port.write(message)
     finally:

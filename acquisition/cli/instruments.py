@@ -64,6 +64,8 @@ def devices(
     ports, names = [word for word in words if is_port(word)], [word for word in words if not is_port(word)]
     if ports and not asks:
         raise click.UsageError(f"{ports[0]} is a port, which --probe asks; without it, name drivers")
+    if any("://" in port for port in ports):
+        raise click.UsageError("only serial ports and VISA resources are asked; --listen hears monitors on the network")
     if configuration is not None and not asks:
         raise click.UsageError("-c is for --probe")
     if names_ports:

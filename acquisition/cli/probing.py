@@ -94,6 +94,6 @@ def _record(finding: Finding) -> dict[str, Any]:
 
 
 def _remark(finding: Finding) -> str:
-    if finding.state == "silent":
+    if finding.state == "silent" and not finding.text:
         return f"asked as {', '.join(finding.asked)}"
     return finding.text

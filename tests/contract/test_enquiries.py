@@ -48,7 +48,7 @@ def test_an_enquiry_writes_only_what_the_driver_may_write_to_read(name):
         assert any(pattern.fullmatch(message) for pattern in queries), message
 
 
-@pytest.mark.parametrize("name", [name for name in ENQUIRING if "serial" in drivers()[name].about.links])
+@pytest.mark.parametrize("name", [name for name in ENQUIRING if {"serial", "asrl"} & set(drivers()[name].about.links)])
 def test_no_treadmill_obeys_a_question_that_goes_to_unknown_ports(name):
     enquiry = drivers()[name].enquiry
     assert enquiry.reserved or not obeyed(enquiry)

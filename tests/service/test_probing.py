@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -166,6 +167,14 @@ def test_a_digitiser_is_asked_where_its_resource_is_named(ask, start):
     )  # fmt: skip
 
 
+def test_a_resource_that_takes_questions_and_never_answers_is_silent(ask):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        resource = f"TCPIP0::127.0.0.1::{server.getsockname()[1]}::SOCKET"
+        found, _ = ask("34972a", resource)
+    assert (found[resource]["state"], found[resource]["asked"]) == ("silent", ["34972a"])
+    assert "no answer within 2 s" in found[resource]["text"]
+
+
 def test_what_the_configuration_names_is_asked_as_its_driver_does(ask, start, tmp_path):
     ports = {
         "daq970a": start("daq970a", "--hislip", "127.0.0.1:0"),
@@ -193,3 +202,5 @@ def test_the_ports_of_this_computer_are_asked_where_none_is_named(call, start, m
 def test_a_port_without_probe_is_a_mistake_that_is_explained():
     with pytest.raises(click.UsageError, match="--probe asks"):
         perfusion.main(["devices", "/dev/ttyUSB0"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="only serial ports and VISA"):
+        perfusion.main(["devices", "--probe", "socket://10.0.0.7:4001"], standalone_mode=False)
