@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gamma, gammainc
 
+from acquisition.signals.hyperaemia import Settings
+from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.result import Trace
 
 
@@ -70,3 +72,15 @@ class Hyperaemia:
     def area(self, u):
         """Integral of (x - zero) from release to u."""
         return self.risen(self.to_peak) + self.fallen(u) + (self.rest - self.zero) * (u - self.to_peak)
+
+
+HEALTHY = Hyperaemia()
+CLAUDICANT = Hyperaemia(9, 4, 24, 73, 35, 150, 1.2, 5)
+CUFF = Occlusion(300.0, 480.0, MarkSource.CUFF)
+EXACT = Settings(smoothing=0.0)
+
+
+def value(results, name):
+    """The value of an index that has one."""
+    assert results[name].value is not None, results[name]
+    return results[name].value
