@@ -21,7 +21,7 @@ COMMANDS = {
     "devices": "instruments:devices",
     "observe": "observe:observe",
     "outcomes": "outcomes:show_outcomes",
-    "query": "record:query",
+    "query": "query:query",
     "reconcile": "reconciliation:reconcile",
     "remotes": "remotes:remotes",
     "replay": "replay:replay",
