@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from acquisition.model import Instant
 
 
+TOGETHER, TRIES = 1_000_000, 8
+"""Nanoseconds between the readings of the two clocks: where the host is busy they are read again, so many times."""
+
+
 class Clock:
     """Reads the monotonic and the wall clock together, `speed` times as fast as they run since `origin`.
 
@@ -27,19 +31,27 @@ class Clock:
         self.speed = speed
         self._monotonic = monotonic
         self._utc = utc
-        now = utc()
+        began, now = self._together()
         self._origin = now if origin is None else origin
-        self._monotonic_origin = monotonic() - (now - self._origin)
+        self._monotonic_origin = began - (now - self._origin)
 
     def now(self) -> Instant:
         """Read both clocks, ns."""
-        monotonic, utc = self._monotonic(), self._utc()
+        monotonic, utc = self._together()
         if self.speed == 1.0:
             return Instant(monotonic, utc)
         return Instant(
             self._monotonic_origin + int((monotonic - self._monotonic_origin) * self.speed),
             self._origin + int((utc - self._origin) * self.speed),
         )
+
+    def _together(self) -> tuple[int, int]:
+        """Monotonic and UTC, ns, of one moment: what lay between them would pass for a step of the wall clock."""
+        for _ in range(TRIES):
+            monotonic, utc = self._monotonic(), self._utc()
+            if self._monotonic() - monotonic <= TOGETHER:
+                break
+        return monotonic, utc
 
     def real(self, seconds: float) -> float:
         """How long the given seconds of this clock take on the wall."""

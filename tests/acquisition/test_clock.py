@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from acquisition.clock import Clock, SampleClock, Timeline
+from acquisition.model import Instant
 
 
 def test_a_clock_at_speed_runs_from_its_origin():
@@ -79,3 +80,10 @@ def test_a_jump_of_the_source_is_followed():
         lost = 10 if k >= 1000 else 0  # ten samples vanished unnoticed: the index lags from there on
         offset = clock.offset(k * 0.1, 100.0 + (k + lost) * 0.1)
     assert offset == pytest.approx(101.0, abs=0.01)
+
+
+def test_the_clocks_are_read_again_where_the_host_did_something_else_between_them():
+    monotonic = iter([0, 1, 1_000, 400_000_000, 400_000_100, 400_000_200])
+    utc = iter([5, 400_001_000, 400_001_100])
+    clock = Clock(monotonic=lambda: next(monotonic), utc=lambda: next(utc))
+    assert clock.now() == Instant(400_000_100, 400_001_100)
