@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from acquisition.model import Instant
 
-
 TOGETHER, TRIES = 1_000_000, 8
 """Nanoseconds between the readings of the two clocks: where the host is busy they are read again, so many times."""
 
