@@ -9,7 +9,7 @@ from acquisition.config import load
 from acquisition.errors import ConfigurationError
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
-from tests.remotes.servers import Broker, until
+from tests.remotes.servers import PATIENCE, Broker, until
 from tests.service.bench import Bench, streaming
 
 ROOT = "perfusion/v1/site/bedside"
@@ -84,7 +84,7 @@ def test_a_daemon_whose_broker_is_away_records_and_ends_in_time(tmp_path):
         assert "refused" in seen["remotes"][0]["reason"]
         began = time.monotonic()
         assert daemon.stop() == 0
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 15.0
         assert "Traceback" not in daemon.log.read_text()
         with Store(bench.store) as store:
             assert store.streams()[0].samples > 0
@@ -122,5 +122,5 @@ def test_a_password_that_cannot_be_read_stops_the_start(tmp_path):
         bench.simulate("trackmaster")
         bench.write(extra=configured(1, user='"bed1"', password_file='"nowhere"'))
         daemon = bench.run()
-        assert daemon.process.wait(20) == 3
+        assert daemon.process.wait(PATIENCE) == 3
         assert "$.mqtt.password_file" in daemon.log.read_text()

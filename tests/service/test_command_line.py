@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from acquisition.cli import COMMANDS, perfusion
-from tests.service.bench import PERFUSION
+from tests.service.bench import PATIENCE, PERFUSION
 from tests.service.bench import perfusion as cli
 from tests.store.records import Recording, Source
 
@@ -105,12 +105,15 @@ def test_a_run_in_which_a_driver_failed_ends_with_4_when_its_time_is_over(tmp_pa
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         config.write_text(f'[[device]]\nname = "box"\ndriver = "faulty"\nport = "socket://127.0.0.1:{port}"\n')
-        process = subprocess.Popen([*PERFUSION, "run", "-c", str(config), "--for", "2"], stderr=subprocess.PIPE)
-        server.settimeout(30)
-        link, _ = server.accept()
-        with link:
-            link.sendall(b"anything")
-            said = process.communicate(timeout=30)[1].decode()
+        with subprocess.Popen([*PERFUSION, "run", "-c", str(config), "--for", "4"], stderr=subprocess.PIPE) as process:
+            try:
+                server.settimeout(PATIENCE)
+                link, _ = server.accept()
+                with link:
+                    link.sendall(b"anything")
+                    said = process.communicate(timeout=PATIENCE)[1].decode()
+            finally:
+                process.kill()
     assert process.returncode == 4, said
     assert "box: FAILED, a fault in the driver; it is not retried" in said
     assert "ZeroDivisionError: a fault in the driver" in said

@@ -20,7 +20,7 @@ from acquisition.cli import perfusion as command
 from acquisition.control import ask
 from acquisition.store import Store
 from tests.service import failing
-from tests.service.bench import PERFUSION, Bench, streaming
+from tests.service.bench import PATIENCE, PERFUSION, Bench, streaming
 from tests.service.judge import judge
 from tests.store.records import Recording, Source
 
@@ -43,7 +43,7 @@ class Viewer:
     def __init__(self, link):
         self.link = link
 
-    def until(self, condition, timeout=20.0):
+    def until(self, condition, timeout=PATIENCE):
         """The first message that fulfils the condition."""
         began = time.monotonic()
         while (left := began + timeout - time.monotonic()) > 0:
@@ -55,7 +55,7 @@ class Viewer:
 
 def page_of(daemon):
     """The address of the page, from the daemon's log."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for word in daemon.log.read_text().split():
             if word.startswith("http://127.0.0.1:"):
