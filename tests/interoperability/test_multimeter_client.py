@@ -27,7 +27,7 @@ def multimeter(folder, kind):
     simulator = Simulator("34465a", folder, "--replay", f"{rows}:flux=flux", link=(option, "127.0.0.1:0"))
     try:
         address = simulator.listen["resource"]
-        client = Agilent34410A(address, visa_library="@py", write_termination="\n", timeout=3000, **how)
+        client = Agilent34410A(address, visa_library="@py", write_termination="\n", timeout=60_000, **how)
         try:
             yield client
         finally:

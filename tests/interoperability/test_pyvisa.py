@@ -20,7 +20,7 @@ def session(folder, kind, name="daq970a"):
     manager = pyvisa.ResourceManager("@py")
     try:
         address = simulator.listen["resource"]
-        opened = manager.open_resource(address, read_termination="\n", write_termination="\n", timeout=3000)
+        opened = manager.open_resource(address, read_termination="\n", write_termination="\n", timeout=60_000)
         try:
             yield opened
         finally:

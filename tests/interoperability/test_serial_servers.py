@@ -3,12 +3,11 @@
 import contextlib
 import os
 import subprocess
-import time
 
 import pytest
 
 from acquisition.store import check
-from tests.remotes.servers import binary, free_port, until
+from tests.remotes.servers import PATIENCE, binary, free_port, until
 from tests.service.bench import ENTRIES, Bench, states, streaming
 from tests.service.judge import judge
 
@@ -17,13 +16,17 @@ from tests.service.judge import judge
 def running(command, ready, what):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        until(lambda: ready() or process.poll() is not None, what, 40)
+        until(lambda: ready() or process.poll() is not None, what)
         assert process.poll() is None, process.stderr.read()
         yield process
     finally:
         process.terminate()
-        process.wait(5)
-        process.stderr.close()
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
 
 
 def listening(port):
@@ -36,6 +39,11 @@ def listening(port):
 def bench(tmp_path):
     with Bench(tmp_path) as opened:
         yield opened
+
+
+def recorded(samples):
+    """Whether every device streams, and so many samples are in the record."""
+    return lambda seen: streaming(seen) and seen["record"]["samples"] >= samples
 
 
 def ledgers(simulator, device, streams):
@@ -57,12 +65,10 @@ def test_a_treadmill_behind_ser2net_loses_nothing_but_what_its_restart_takes(ben
     bench.write({"trackmaster": ENTRIES["trackmaster"].replace("{address}", f"socket://127.0.0.1:{port}")})
     with running(command, lambda: listening(port), "ser2net listens"):
         daemon = bench.run()
-        daemon.until(bench.store, streaming, timeout=40)
-        time.sleep(2)
-    daemon.until(bench.store, lambda seen: states(seen)["treadmill"] == "LOST", timeout=40)
+        daemon.until(bench.store, recorded(25))
+    daemon.until(bench.store, lambda seen: states(seen)["treadmill"] == "LOST")
     with running(command, lambda: listening(port), "ser2net listens again"):
-        daemon.until(bench.store, streaming, timeout=40)
-        time.sleep(2)
+        daemon.until(bench.store, lambda seen: streaming(seen) and seen["devices"][0]["gaps"] >= 1)
         assert daemon.stop() == 0
     assert check(bench.store).ok
     ((samples, gaps, sent, _),) = judge(
@@ -81,8 +87,7 @@ def test_a_monitor_behind_socat_is_a_serial_port_like_any_other(bench, tmp_path)
     command = [program, f"PTY,link={port},raw,echo=0", f"TCP:{host}:{number},nodelay"]
     with running(command, port.exists, "socat makes its port"):
         daemon = bench.run()
-        daemon.until(bench.store, streaming, timeout=40)
-        time.sleep(4)
+        daemon.until(bench.store, recorded(8))
         assert daemon.stop() == 0
     assert check(bench.store).ok
     found = judge(bench.store, daemon.witnessed(), ledgers(simulator, "tcpo2", ("chest", "calf")))
