@@ -53,7 +53,7 @@ class Visit:
         options = {"viewport": {"width": 1440, "height": 860}, "color_scheme": "dark", **options}
         context = self._browser.new_context(**options)
         self._contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))

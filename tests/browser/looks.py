@@ -1,6 +1,7 @@
 """What a person sees on the live page: its rows, words, digits and traces."""
 
 import json
+import time
 import urllib.request
 
 CHANNELS = ("ldf/ldf/flux", "ldf/ldf/backscatter", "tcpo2/tcpo2/chest", "tcpo2/tcpo2/calf", "treadmill/belt/speed")
@@ -23,6 +24,32 @@ COLUMNS = """(canvas) => {
     return first === null ? null : [first, last];
   });
 }"""
+
+
+TURNED = """([row, word]) => {
+  // When the row's word has turned to another one, or to `word`; ms of the host's clock.
+  const own = row.dataset.word;
+  window.turned = new Promise((done) => {
+    const look = () => (word ? row.dataset.word === word : row.dataset.word !== own) && done(Date.now());
+    new MutationObserver(look).observe(row, { attributes: true, attributeFilter: ["data-word"] });
+  });
+}"""
+
+
+def seconds_until_turned(page, channel, act, word=""):
+    """Seconds from an act until the word of a channel is another one, or `word`, as the page itself sees it."""
+    page.evaluate(TURNED, [row(page, channel).element_handle(), word])
+    began = time.time()
+    act()
+    return page.evaluate("window.turned") / 1e3 - began
+
+
+def eventually(page, condition, what):
+    """Wait until a condition holds, while the browser goes on; a busy machine may take its time."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, what
+        page.wait_for_timeout(50)
 
 
 def row(page, channel):
@@ -49,7 +76,7 @@ def snapshot(bench):
 
 def ready(page):
     """Wait until the first values and the past are drawn."""
-    page.wait_for_selector("[data-past]", timeout=10_000)
-    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]', timeout=10_000)
+    page.wait_for_selector("[data-past]")
+    page.wait_for_selector(f'[data-channel="{FLUX}"][data-word="live"]')
     page.wait_for_timeout(200)
     return page

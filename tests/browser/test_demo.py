@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.browser.looks import seconds_until_turned
 from tests.service.bench import children, demo
 
 SEEN = {"laser Doppler": "ldf/flux/flux", "TcPO2": "tcpo2/calf/tcpo2", "treadmill": "treadmill/belt/speed"}
@@ -21,7 +22,7 @@ def test_three_instruments_change_and_a_stopped_one_is_stale_within_three_second
             return page.locator(f'[data-channel="{channel}"]')
 
         for channel in SEEN.values():
-            page.wait_for_selector(f'[data-channel="{channel}"][data-word="live"]', timeout=20_000)
+            page.wait_for_selector(f'[data-channel="{channel}"][data-word="live"]')
         before = {kind: row(channel).locator("output").inner_text() for kind, channel in SEEN.items()}
         changed = set()
         end = time.monotonic() + 40
@@ -31,9 +32,8 @@ def test_three_instruments_change_and_a_stopped_one_is_stale_within_three_second
             changed |= {kind for kind in SEEN if now[kind] != before[kind]}
         assert changed == set(SEEN)
         assert page.locator("#simulated").is_visible()
-        os.kill(children(process.pid)["daq970a"], signal.SIGKILL)
-        stopped = time.monotonic()
-        page.wait_for_selector(f'[data-channel="{SEEN["laser Doppler"]}"]:not([data-word="live"])', timeout=5_000)
-        assert time.monotonic() - stopped < STALE_WITHIN
+        instrument = children(process.pid)["daq970a"]
+        took = seconds_until_turned(page, SEEN["laser Doppler"], lambda: os.kill(instrument, signal.SIGKILL))
+        assert took < STALE_WITHIN
         assert row(SEEN["TcPO2"]).get_attribute("data-word") == "live"
         page.close()
