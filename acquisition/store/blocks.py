@@ -14,8 +14,8 @@ from pcodec import ChunkConfig, standalone
 from acquisition.model import Floats, Nanoseconds
 from acquisition.store.rows import Samples, checksum
 
-INSERT = """INSERT INTO block (stream, run, connection, first, n, start, stop, body, crc)
-            VALUES (?,?,?,?,?,?,?,?,?)"""
+COLUMNS = "stream, run, connection, first, n, start, stop, body, crc"
+INSERT = f"INSERT INTO block ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"
 DECIMALS = range(7)
 """Decimal places of the grids that an instrument's values are tried on."""
 OFF_GRID = 0.1

@@ -17,39 +17,51 @@ from acquisition.store.upkeep import Step
 
 log = logging.getLogger(__name__)
 
-SAMPLES = 4096
-"""A block is closed as soon as it has so many samples: 102 s of a 40 Hz stream."""
-LARGE = 4 << 20
-"""Bytes of values after which the block of a wide stream is closed earlier."""
+SAMPLES, BYTES = 4096, 4 << 20
+"""A block is closed as soon as it has so many samples, 102 s of a 40 Hz stream, or bytes of values."""
+LARGE, LARGE_BYTES = 32768, 1 << 20
+"""Small blocks that follow one another become one as soon as they have so many samples, or bytes of values, together:
+each takes whole pages of the file, and tables of its own for the compression."""
 EVERY = 5.0
 PATIENCE = 30.0
 
 
 class Compactor:
-    """Turns the oldest rows of every stream into blocks with their overview.
+    """Turns the oldest rows of every stream into blocks with their overview, and small blocks into large ones.
 
     It reads with a connection of its own and prepares everything on its own thread; the writer only
     inserts and deletes, in one transaction per block and after the samples that wait. A kill leaves
-    either the rows or the block. Damaged rows stay where they are, for `verify` to name.
+    either what was there or the block. Damaged rows stay where they are, for `verify` to name.
     """
 
-    def __init__(self, file: Path, submit: Callable[[Step], None], *, samples: int = SAMPLES, vfs: str = "") -> None:
+    def __init__(
+        self,
+        file: Path,
+        submit: Callable[[Step], None],
+        *,
+        samples: int = SAMPLES,
+        large: int = LARGE,
+        vfs: str = "",
+    ) -> None:
         self._file = file
         self._submit = submit
         self._samples = samples
+        self._large = large
         self._vfs = vfs
+        self._passed: dict[int, int] = {}
 
     def run_once(self, stopped: threading.Event | None = None) -> int:
-        """Compress all that is due; answers how many blocks were made."""
+        """Compress and merge all that is due; answers how many blocks were made."""
         made = 0
         connection = schema.open_reader(self._file, vfs=self._vfs)
         try:
             for stream, device, name in list(connection.execute("SELECT id, device, name FROM stream")):
-                while stopped is None or not stopped.is_set():
-                    group = self._due(connection, stream, device, name)
-                    if group is None or not self._replace(connection, stream, group):
-                        break
-                    made += 1
+                for table, due in (("chunk", self._due), ("block", self._small)):
+                    while stopped is None or not stopped.is_set():
+                        group = due(connection, stream, device, name)
+                        if group is None or not self._replace(connection, stream, table, group):
+                            break
+                        made += 1
         finally:
             connection.close()
         return made
@@ -61,11 +73,10 @@ class Compactor:
         if low is None:
             return None
         widths = tiers.widths(tiers.headers(connection, stream))
-        enough = min(self._samples, max(LARGE // 8 // max(widths.values(), default=1), 1))
+        enough = _enough(self._samples, BYTES, widths)
         if high - low < enough:
             return None
-        gaps = "SELECT body ->> 'before' FROM event WHERE kind = 'gap' AND device = ? AND stream = ?"
-        borders = {before for (before,) in connection.execute(gaps, (device, name))}
+        borders = _borders(connection, device, name)
         group: list[Samples] = []
         count = 0
         query = f"SELECT {rows.COLUMNS} FROM chunk WHERE stream = ? ORDER BY first LIMIT ?"
@@ -81,29 +92,72 @@ class Compactor:
                 return group
         return None
 
-    def _replace(self, connection: apsw.Connection, stream: int, group: list[Samples]) -> bool:
+    def _small(self, connection: apsw.Connection, stream: int, device: str, name: str) -> list[Samples] | None:
+        """The oldest small blocks that fill a large one, or that a gap, a connection or a run has closed."""
+        enough = _enough(self._large, LARGE_BYTES, tiers.widths(tiers.headers(connection, stream)))
+        if stream not in self._passed:
+            newest = "SELECT start FROM block WHERE stream = ? AND n >= ? ORDER BY start DESC LIMIT 1"
+            found = connection.execute(newest, (stream, enough))
+            self._passed[stream] = next((start for (start,) in found), -tiers.MANY)
+        rest = (stream, self._passed[stream])
+        waiting = connection.execute("SELECT coalesce(sum(n), 0) FROM block WHERE stream = ? AND start > ?", rest)
+        if next(waiting)[0] < enough:
+            return None
+        borders = _borders(connection, device, name)
+        group: list[Samples] = []
+        query = f"SELECT {blocks.COLUMNS} FROM block WHERE stream = ? AND start > ? ORDER BY start"
+        for row in connection.execute(query, rest):
+            samples = blocks.unpack(row) if row[4] < enough else None
+            if group and (samples is None or samples.first in borders or not rows.continues(group[-1], samples)):
+                if len(group) > 1:
+                    return group
+                self._passed[stream] = int(group.pop().time[0])
+            if samples is None:
+                self._passed[stream] = row[5]
+                continue
+            group.append(samples)
+            if sum(map(len, group)) >= enough:
+                return group
+        return None
+
+    def _replace(self, connection: apsw.Connection, stream: int, table: str, group: list[Samples]) -> bool:
         samples = rows.join(group)
         row = blocks.pack(stream, samples)
         again = blocks.unpack(row)
         if again is None or not blocks.same(samples, again):
-            log.error("block of stream %d from sample %d does not come back bit for bit; left as rows", *row[:4:3])
+            log.error("block of stream %d from sample %d does not come back bit for bit; not made", *row[:4:3])
             return False
-        fresh = overview.pack(stream, 1, samples.first, samples.following, samples.run, overview.summarise(samples))
-        drawn = [fresh, *overview.fold(connection, fresh)]
+        drawn = _overview(connection, stream, samples) if table == "chunk" else []
 
         def swap(connection: apsw.Connection, _: Journal) -> None:
             connection.execute(
-                "DELETE FROM chunk WHERE stream = ? AND first >= ? AND first < ?",
+                f"DELETE FROM {table} WHERE stream = ? AND first >= ? AND first < ?",
                 (stream, samples.first, samples.following),
             )
             if connection.changes() != len(group):
-                raise apsw.AbortError("the rows to be compressed have changed")
+                raise apsw.AbortError("what is to be compressed has changed")
             connection.execute(blocks.INSERT, row)
             connection.executemany(overview.INSERT, drawn)
 
         step = Step(swap)
         self._submit(step)
         return step.wait(PATIENCE)
+
+
+def _enough(samples: int, size: int, widths: dict[int, int]) -> int:
+    """How many samples fill a block: fewer where each has many values."""
+    return min(samples, max(size // 8 // max(widths.values(), default=1), 1))
+
+
+def _borders(connection: apsw.Connection, device: str, name: str) -> set[int]:
+    """The samples before which a gap is recorded."""
+    gaps = "SELECT body ->> 'before' FROM event WHERE kind = 'gap' AND device = ? AND stream = ?"
+    return {before for (before,) in connection.execute(gaps, (device, name))}
+
+
+def _overview(connection: apsw.Connection, stream: int, samples: Samples) -> list[overview.OverviewRow]:
+    fresh = overview.pack(stream, 1, samples.first, samples.following, samples.run, overview.summarise(samples))
+    return [fresh, *overview.fold(connection, fresh)]
 
 
 class Housekeeper:

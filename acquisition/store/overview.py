@@ -230,11 +230,15 @@ class _Cover:
 
     def coarsest(self) -> int:
         """The level to begin at: the highest one whose buckets are likely to be short enough."""
-        query = "SELECT * FROM overview WHERE stream = ? GROUP BY level ORDER BY level DESC"
-        for row in self.connection.execute(query, (self.stream,)):
+        # Each level is looked up by itself: GROUP BY would read every row of the stream.
+        query = """SELECT * FROM overview WHERE stream = ?1 AND level =
+                   (SELECT max(level) FROM overview WHERE stream = ?1 AND level < ?2) LIMIT 1"""
+        level = tiers.MANY
+        while row := next(self.connection.execute(query, (self.stream, level)), None):
+            level = int(row[1])
             buckets = unpack([row])
             if buckets is None or int((buckets.stop - buckets.start).max()) <= self._longest():
-                return int(row[1])
+                return level
         return 0
 
     def walk(self, level: int, first: int, following: int) -> Iterator[Buckets]:
@@ -280,9 +284,7 @@ class _Cover:
         held = {run: [column for column in pick if column >= 0] for run, pick in self.columns.items()}
         parts: list[Samples] = []
         count = 0
-        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=held):
-            if isinstance(row.first, int) and row.first >= following:
-                break
+        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=held, before=following):
             if row.samples is None:
                 continue
             samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)

@@ -26,6 +26,7 @@ UNION ALL
 SELECT 1, id, stream, run, connection, first, n, start, stop, body, NULL, NULL, NULL, NULL, crc
 FROM block WHERE stream = ?1 AND first >= ?2
 ORDER BY first LIMIT ?3"""
+_PAGE_BEFORE = _PAGE.replace("first >= ?2", "first >= ?2 AND first < ?4")
 
 _HOLDS = """SELECT first FROM (SELECT first, n FROM {} WHERE stream = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1)
 WHERE first + n > ?2"""
@@ -60,17 +61,19 @@ def walk(
     first: int = 0,
     page: int = PAGE,
     columns: dict[int, list[int]] | None = None,
+    before: int | None = None,
 ) -> Iterator[Stored]:
     """The stream's rows from the one that holds sample `first` on; `channels` is how many there are in each run.
 
-    `columns` says which of them to take in each run; without, all, and the arrivals with them.
+    With `before` only those that begin before that sample: a page then reads no more than is wanted.
+    `columns` says which channels to take in each run; without, all, and the arrivals with them.
 
     Between two pages rows may be compressed into blocks, so a row can begin before what was asked for.
     Inside a transaction of the caller nothing moves, and every row comes exactly once.
     """
     frozen = connection.in_transaction
     while True:
-        found = _page(connection, stream, first, page, frozen)
+        found = _page(connection, stream, first, page, frozen, before)
         following = first
         for tier, identifier, *row in found:
             samples = _unpack(tier, row, channels, columns)
@@ -152,11 +155,14 @@ def last_key(connection: apsw.Connection) -> int:
     return max((key for key in keys if isinstance(key, int)), default=0)
 
 
-def _page(connection: apsw.Connection, stream: int, first: int, page: int, frozen: bool) -> list[Any]:
-    found = list(connection.execute(_PAGE, (stream, first, page)))
+def _page(
+    connection: apsw.Connection, stream: int, first: int, page: int, frozen: bool, before: int | None
+) -> list[Any]:
+    query, bound = (_PAGE, ()) if before is None else (_PAGE_BEFORE, (before,))
+    found = list(connection.execute(query, (stream, first, page, *bound)))
     if not frozen and not (found and found[0][5] == first):
         with connection:  # one snapshot for both questions: which row holds the sample, and what follows it
-            found = list(connection.execute(_PAGE, (stream, row_at(connection, stream, first), page)))
+            found = list(connection.execute(query, (stream, row_at(connection, stream, first), page, *bound)))
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from acquisition.store import Store, check, compaction, overview
+from acquisition.store import tiers as store_tiers
 from acquisition.store.compaction import Compactor
 from tests.store.records import STEP, T0, Recording, Source, header
 from tests.store.test_cursors import deliver
@@ -18,8 +19,17 @@ from tests.store.test_cursors import deliver
 SMALL = 64
 
 
-def compress(writer, samples=SMALL):
-    return Compactor(writer._file, writer.submit, samples=samples, vfs=writer._vfs).run_once()
+def compress(writer, samples=SMALL, large=compaction.LARGE):
+    return Compactor(writer._file, writer.submit, samples=samples, large=large, vfs=writer._vfs).run_once()
+
+
+def spans(directory):
+    """First sample and number of samples of each block."""
+    connection = apsw.Connection(str(directory / "record.db"))
+    try:
+        return list(connection.execute("SELECT first, n FROM block ORDER BY first"))
+    finally:
+        connection.close()
 
 
 def tiers(directory):
@@ -98,11 +108,7 @@ def test_a_block_spans_no_hole_connection_or_change_of_clock(tmp_path):
         compress(writer, 10_000)
         assert tiers(tmp_path)[1] == 0
         compress(writer, 300)
-    connection = apsw.Connection(str(tmp_path / "record.db"))
-    spans = list(connection.execute("SELECT first, n, connection FROM block ORDER BY first"))
-    connection.close()
-    assert [(first, n) for first, n, _ in spans] == [(0, 300), (305, 200), (506, 200)]
-    assert len({c for *_, c in spans}) == len(spans)
+    assert spans(tmp_path) == [(0, 300), (305, 200), (506, 200)]
     assert check(tmp_path).ok
 
 
@@ -114,9 +120,64 @@ def test_a_hole_of_nothing_on_one_connection_closes_a_block_too(tmp_path):
             chunk = replace(chunk, connection=1)
             writer.put(chunk)
             writer.flush()
-        compress(writer, 200)
-        assert tiers(tmp_path)[1] == 1
+        compress(writer, 50, 150)
+    assert [n for first, n in spans(tmp_path) if first < 130] == [130]
+    assert 130 in {first for first, _ in spans(tmp_path)}
     assert check(tmp_path).problems == ()
+
+
+def test_small_blocks_become_large_ones_without_anybody_noticing(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source())
+        compress(writer, 40)
+        before, report = everything(tmp_path), check(tmp_path)
+        with Store(tmp_path) as store:
+            picture = store.overview("ldf", points=50)
+        small = spans(tmp_path)
+        assert compress(writer, 40, 200) > 3
+        assert everything(tmp_path) == before
+        assert check(tmp_path) == report
+        with Store(tmp_path) as store:
+            assert store.overview("ldf", points=50).mean.tobytes() == picture.mean.tobytes()
+        assert compress(writer, 40, 200) == 0
+        large = spans(tmp_path)
+    # Before samples 305, 506 and 706 gaps are recorded, and from 816 on samples have a time of their device too.
+    assert [n for first, n in large if 305 <= first < 706] == [200, 200]
+    assert {305, 506, 706, 816} <= {first for first, _ in large} <= {first for first, _ in small}
+    assert all(n >= 200 or first + n in (300, 816) for first, n in large if first < 816)
+
+
+def test_large_blocks_grow_on_where_the_last_ones_ended(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        compactor = Compactor(writer._file, writer.submit, samples=20, large=100)
+        for k in range(1, 31):
+            writer.put(source.chunk(10))
+            writer.flush()
+            compactor.run_once()
+            assert sum(n for _, n in spans(tmp_path)) >= 10 * k - 20
+    assert spans(tmp_path)[:2] == [(0, 100), (100, 100)]
+    assert len(everything(tmp_path)[0]) == 300 * 8
+    assert check(tmp_path).problems == ()
+
+
+def test_damaged_small_blocks_stay_for_verify_and_the_rest_is_merged(tmp_path):
+    with Recording(tmp_path, compact=None) as writer:
+        source = Source()
+        for _ in range(40):
+            writer.put(source.chunk(10))
+            writer.flush()
+        compress(writer, 20)
+    connection = apsw.Connection(str(tmp_path / "record.db"))
+    connection.execute("UPDATE block SET body = zeroblob(length(body)) WHERE first = 120")
+    connection.close()
+    with Recording(tmp_path, compact=None) as writer:
+        compactor = Compactor(writer._file, writer.submit, samples=20, large=100)
+        assert (compactor.run_once(), compactor.run_once()) == (3, 0)
+    assert spans(tmp_path) == [(0, 100), (100, 20), (120, 20), (140, 100), (240, 100), (340, 20), (360, 20)]
+    assert len(check(tmp_path).problems) == 1
+    with Store(tmp_path) as store:
+        assert sum(len(p) for p in deliver(store, 1)) == 380
 
 
 def test_damaged_rows_stay_for_verify_and_the_rest_is_compressed(tmp_path):
@@ -174,8 +235,23 @@ def test_a_reader_never_misses_a_sample_while_rows_move(tmp_path):
     assert tiers(tmp_path)[1] > 30
 
 
+def test_a_walk_through_the_record_is_not_confused_by_blocks_that_merge_between_its_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_tiers.walk, "__defaults__", (0, 3, None, None))
+    with Recording(tmp_path, compact=None) as writer:
+        fill(writer, Source())
+        compress(writer)
+        with Store(tmp_path) as store:
+            times = []
+            for k, block in enumerate(store.blocks("ldf", "flux", ["flux"])):
+                times.append(block.time)
+                if k == 1:
+                    assert compress(writer, large=200) > 1
+    assert len(np.concatenate(times)) == 1000
+    assert (np.diff(np.concatenate(times)) > 0).all()
+
+
 def test_a_walk_through_the_record_is_not_confused_by_rows_that_move_between_its_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr("acquisition.store.tiers.PAGE", 3)
+    monkeypatch.setattr(store_tiers.walk, "__defaults__", (0, 3, None, None))
     with Recording(tmp_path, compact=None) as writer:
         fill(writer, Source())
         with Store(tmp_path) as store:
@@ -188,8 +264,10 @@ def test_a_walk_through_the_record_is_not_confused_by_rows_that_move_between_its
     assert (np.diff(np.concatenate(times)) > 0).all()
 
 
-@pytest.mark.parametrize("step", range(8))
-def test_a_kill_in_the_middle_leaves_the_rows_or_the_block(tmp_path, step):
+@pytest.mark.parametrize(
+    ("step", "large"), [*((step, compaction.LARGE) for step in range(8)), *((step, 140) for step in range(8, 18))]
+)
+def test_a_kill_in_the_middle_leaves_what_was_there_or_the_block(tmp_path, step, large):
     with Recording(tmp_path, compact=None) as writer:
         source = Source()
         for _ in range(20):
@@ -217,21 +295,21 @@ writer.open()
 writer._connection.trace_v2(apsw.SQLITE_TRACE_STMT, trace)
 writer.begin_run(Instant(0, 1), 2 * 10**18, {})
 armed = True
-Compactor(writer._file, writer.submit, samples=64).run_once()
+Compactor(writer._file, writer.submit, samples=64, large=int(sys.argv[3])).run_once()
 os._exit(9)
 """
-    killed = subprocess.run([sys.executable, "-c", program, tmp_path, str(step)], check=False)
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path, str(step), str(large)], check=False)
     assert killed.returncode in (-9, 9)
     assert everything(tmp_path)[:3] == before[:3]
     assert check(tmp_path).problems == ()
     with Recording(tmp_path, compact=None) as writer:
-        compress(writer)
-    assert tiers(tmp_path) == [6, 2]
+        compress(writer, large=large)
+    assert tiers(tmp_path) == [6, 2 if large == compaction.LARGE else 1]
     assert everything(tmp_path)[:3] == before[:3]
 
 
 def test_the_writer_compresses_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(compaction.Compactor.__init__, "__kwdefaults__", {"samples": SMALL, "vfs": ""})
+    monkeypatch.setitem(compaction.Compactor.__init__.__kwdefaults__, "samples", SMALL)
     done = threading.Event()
     finish = compaction.Step.finish
 
