@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from acquisition import replay as replaying
 from acquisition.errors import PerfusionError
@@ -46,17 +45,16 @@ def replay(path: Path, device: str | None, cut: Path | None) -> int:
 def _report(tape: Tape, played: Played) -> Verdict:
     kept = _kept(tape, played)
     name, total = tape.files[0].name, Verdict()
-    out = Console(highlight=False, soft_wrap=True)
     for stream, rows in played.rows.items():
         if kept is None:
-            out.print(f"{name} {stream}: {len(rows)} samples, and no record to compare them with")
+            click.echo(f"{name} {stream}: {len(rows)} samples, and no record to compare them with")
             continue
         verdict = replaying.compare(*kept[stream], played.ended)
         after = f", {verdict.not_stored} from after the last commit" if verdict.not_stored else ""
-        out.print(f"{name} {stream}: {verdict.samples} samples, {verdict.differ} differ{after}")
+        click.echo(f"{name} {stream}: {verdict.samples} samples, {verdict.differ} differ{after}")
         total += verdict
     if played.asked_differently:
-        out.print(f"{name}: today's driver asks differently, {played.asked_differently} of {played.asked} messages")
+        click.echo(f"{name}: today's driver asks differently, {played.asked_differently} of {played.asked} messages")
     return total
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -38,5 +40,13 @@ def show_facts(heading: str, facts: Iterable[tuple[str, Sequence[str]]]) -> None
     console.print(grid, highlight=False)
 
 
+class _Output(Console):
+    """Leaves it to the command line what a reader's early end means."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console() -> Console:
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNBOUNDED)
+    return _Output(file=sys.stdout, width=None if sys.stdout.isatty() else UNBOUNDED)

@@ -35,6 +35,8 @@ ANSWER = 2.0
 LEAVE = 1.0
 """Seconds that a program's end waits for farewells to go out."""
 MESSAGE = 1 << 16
+LONGEST = 1 << 24
+"""Bytes after which an answer of a byte stream has lost its end; 100 000 readings with their times are some 5 MB."""
 SERIAL_PIECE = 32
 """Bytes asked for at once of a serial line, which even at 1200 baud come within `SLICE`: a time-out would lose them."""
 
@@ -194,16 +196,20 @@ class _Bytes(_Session):
         if digits not in b"123456789":
             return first + digits + self._line()
         length = self._exactly(int(digits))
+        if int(length) > LONGEST:
+            raise EOFError(f"an answer announces {int(length)} bytes")
         return first + digits + length + self._exactly(int(length) + 1)
 
     def _begun(self) -> bool:
         return False
 
     def _line(self) -> bytes:
-        line = b""
+        line = bytearray()
         while not line.endswith(b"\n"):
             line += self._exactly(1)
-        return line
+            if len(line) > LONGEST:
+                raise EOFError(f"an answer has no end after {len(line)} bytes")
+        return bytes(line)
 
     def _exactly(self, count: int) -> bytes:
         data = b""

@@ -289,6 +289,23 @@ def test_a_silent_peer_is_given_up():
     asyncio.run(body())
 
 
+@pytest.mark.parametrize(("babble", "words"), [(b"7" * 1100, "no end after 1001"), (b"#9999999999", "999999999")])
+def test_an_answer_without_an_end_ends_the_session(monkeypatch, babble, words):
+    monkeypatch.setattr(visa, "LONGEST", 1000)
+
+    async def body():
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = VisaPort(f"TCPIP0::127.0.0.1::{server.getsockname()[1]}::SOCKET", Clock())
+            host = Host()
+            await port.open(host)
+            with server.accept()[0] as peer:
+                port.write(b"*IDN?\n")
+                peer.sendall(babble)
+                assert words in str(await host.next())
+
+    asyncio.run(body())
+
+
 def test_a_misspelt_resource_says_so():
     port = VisaPort("TCPIP0::::nonsense", Clock())
     with pytest.raises(LinkLost, match="check the resource's spelling"):

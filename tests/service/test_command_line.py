@@ -59,7 +59,7 @@ def buffered(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
-@pytest.mark.parametrize("arguments", [("devices", "--json"), ("config", "schema")])
+@pytest.mark.parametrize("arguments", [("devices", "--json"), ("devices",), ("config", "schema")])
 def test_a_reader_who_has_seen_enough_is_no_failure(buffered, arguments):
     reader, writer = os.pipe()
     os.close(reader)
