@@ -46,7 +46,6 @@ class DeviceView:
     gaps: int = 0
     lost: int = 0
     noise: int = 0
-    noises: int = 0
     connections: int = 0
 
 
@@ -140,7 +139,6 @@ class Board:
             device.connections += device.state == "STREAMING"
         elif event.kind == "noise":
             device.noise += int(details.get("bytes", 0))
-            device.noises += 1
         elif event.kind == "identity":
             device.identity = {key: str(details[key]) for key in ("model", "serial") if details.get(key)}
 

@@ -21,7 +21,6 @@ from acquisition.store.reader import Columns
 GRAIN = 1024
 """Column widths are multiples of this many ns: their edges are then exact in float64 too."""
 KEPT = 16
-LOOKBACK = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

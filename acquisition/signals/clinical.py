@@ -14,7 +14,6 @@ STIFF = 1.3
 """Above this ankle arteries do not compress, and an ABI says nothing."""
 PAIN_DIFFERENCE = 10.0
 """Smallest difference in pain that matters to a patient, mm; 10 to 14 are quoted, unconfirmed."""
-ABI_DIFFERENCE = 0.15
 
 Variant = Literal["highest", "lowest"]
 

@@ -63,9 +63,6 @@ SDC95 = {
 }
 """Of other populations than yours: replace them with your own reliability as soon as you have it."""
 
-LOGARITHMIC = frozenset({"icd_distance", "acd_distance", "fcd_distance", "icd_time", "acd_time", "fcd_time"})
-"""Skewed: their change is a ratio, and their mean a geometric one."""
-
 
 class Meaning(StrEnum):
     """How a change stands to the smallest detectable one."""

@@ -45,9 +45,6 @@ class Provenance:
         return ""
 
 
-KNOWN = Provenance()
-
-
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One limit and how a participant stands to it."""

@@ -21,14 +21,13 @@ VERSION = "1"
 class Stages:
     """Seconds: heating begins, 44 C (or nitroprusside) begins, heating ends; None when there was no such stage.
 
-    `target` and `greatest` are the set temperatures in Cel.
+    `target` is the set temperature before the maximum, Cel.
     """
 
     on: float | None
     maximum: float | None
     end: float | None
     target: float = 42.0
-    greatest: float = 44.0
 
     @property
     def fault(self) -> str:

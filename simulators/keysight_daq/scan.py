@@ -22,7 +22,6 @@ class Settings:
     """What is set up, as after power-on or *RST."""
 
     def __init__(self, scans: bool) -> None:
-        self.function = "VOLT"
         self.range, self.nplc, self.autozero, self.autorange = 10.0, 1.0, True, False
         self.aperture: float | None = None
         self.terminals: tuple[int, ...] = () if scans else (1,)
