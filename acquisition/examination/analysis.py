@@ -99,7 +99,7 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
     settings = evidence.settings
     stages = Stages(
         evidence.mark("heat"), evidence.mark("maximum"), evidence.mark("off"),
-        float(settings.get("plateau_temperature", 42.0)), float(settings.get("maximum_temperature", 44.0)),
+        float(settings.get("plateau_temperature", 42.0)),
     )  # fmt: skip
     heater = evidence.of_role("heater")
     found = heating(evidence.flux, stages, temperature=heater)

@@ -190,3 +190,6 @@ class Housekeeper:
                     chore(self._stopped)
                 except (apsw.Error, PerfusionError, ValueError) as error:
                     log.warning("upkeep of the record failed, to be tried again: %s", error)
+                except Exception:
+                    # A record that is never tidied again fills its disk days after anybody looked.
+                    log.exception("upkeep of the record failed in a way that nobody expected, to be tried again")

@@ -7,12 +7,14 @@ import threading
 import apsw
 
 from acquisition.store import Store
+from acquisition.store.compaction import Housekeeper
 from acquisition.store.schema import FILE
 from tests.store.records import Source, record
 
 OPENING = """
 import sys, threading
 from acquisition.store import Store
+from acquisition.store.compaction import Housekeeper
 sys.setswitchinterval(1e-6)
 ready = threading.Barrier(8)
 def look():
@@ -43,3 +45,24 @@ def test_a_reader_waits_while_another_process_has_the_record_for_itself(tmp_path
     with Store(tmp_path) as store:
         assert len(store.read("ldf")) == 10
     released.join()
+
+
+def test_upkeep_goes_on_after_a_bug_in_a_chore_and_says_so(caplog):
+    done = threading.Event()
+    tries = []
+
+    def faulty(_):
+        tries.append(1)
+        raise RuntimeError("a bug")
+
+    def sound(_):
+        if len(tries) > 1:
+            done.set()
+
+    housekeeper = Housekeeper((faulty, sound), 0.001)
+    housekeeper.start()
+    assert done.wait(5), "the thread died of the first chore"
+    housekeeper.stop()
+    housekeeper.join(5)
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "a bug" in str(told[0].exc_info[1])
