@@ -14,7 +14,6 @@ from tests.store.records import Source, record
 OPENING = """
 import sys, threading
 from acquisition.store import Store
-from acquisition.store.compaction import Housekeeper
 sys.setswitchinterval(1e-6)
 ready = threading.Barrier(8)
 def look():
