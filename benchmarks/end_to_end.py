@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from acquisition.clock import Clock
-from acquisition.config import Influx, Record, load
+from acquisition.config import load
+from acquisition.config.tables import Influx, Record
 from acquisition.model import Chunk, Event
 from acquisition.remotes.answer import Verdict
 from acquisition.remotes.influx import InfluxWriter

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from acquisition.clock import Clock
-from acquisition.config import Record, load
+from acquisition.config import load
+from acquisition.config.tables import Record
 from acquisition.model import Chunk, Event
 from acquisition.service import Service
 from benchmarks.line import entry_point

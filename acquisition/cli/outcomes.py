@@ -14,7 +14,8 @@ import click
 
 from acquisition.cli.desk import directory
 from acquisition.cli.tables import show_table
-from acquisition.config import Study, load
+from acquisition.config import load
+from acquisition.config.tables import Study
 from acquisition.examination import study, trial
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import Outcomes, outcomes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from acquisition.config import Endpoint, Study
+from acquisition.config.tables import Endpoint, Study
 from acquisition.examination import observation
 from acquisition.examination.entries import Outcome
 from acquisition.examination.healing import AREA, healing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from acquisition.config import Config, Influx
+from acquisition.config import Config
+from acquisition.config.tables import Influx
 from acquisition.errors import ConfigurationError
 from acquisition.model import Header
 from acquisition.registry import drivers

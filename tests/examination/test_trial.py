@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from acquisition.cli import perfusion
-from acquisition.config import Endpoint, Reliability
-from acquisition.config import Study as Plan
+from acquisition.config.tables import Endpoint, Reliability
+from acquisition.config.tables import Study as Plan
 from acquisition.examination import study, trial
 from acquisition.examination.desk import events
 from acquisition.examination.session import replay

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from acquisition.config import Influx
+from acquisition.config.tables import Influx
 from acquisition.store import Store
 from tests.remotes.landed import accepted, first_deliveries, landed, refused, ship
 from tests.remotes.proxy import LOST_REPLY, RESET, FaultProxy, Says, Slow, error

@@ -436,7 +436,7 @@ def test_no_token_is_told_whatever_a_server_echoes(tmp_path, influx_gate, caplog
 
 
 def test_a_token_that_cannot_stand_in_a_header_is_refused_before_anything_is_sent(tmp_path):
-    from acquisition.config import Influx
+    from acquisition.config.tables import Influx
 
     (tmp_path / "token").write_text("two words")
     with pytest.raises(ConfigurationError, match="this is no token") as caught:
