@@ -110,11 +110,13 @@ def decode(body: bytes, run: int, connection: int, first: int, columns: Sequence
         columns = range(len(parts.values))
     values = np.empty((len(time), len(columns)))
     for index, column in enumerate(columns):
-        values[:, index] = _decode_floats(parts.values[column])
+        _decode_floats(parts.values[column], values[:, index])
     quality = np.zeros(values.shape, np.uint8)
     if parts.quality is not None:
         quality = np.ascontiguousarray(_unpack(parts.quality).reshape(-1, len(time))[columns].T)
-    device_time = None if parts.device_time is None else _decode_floats(parts.device_time)
+    device_time = None
+    if parts.device_time is not None:
+        _decode_floats(parts.device_time, device_time := np.empty(len(time)))
     return Samples(run, connection, first, time, values, quality, device_time, arrived if whole else arrived[:0])
 
 
@@ -170,13 +172,12 @@ def _grid(values: Floats) -> Grid | None:
     return Grid(decimals, _pack(whole), _pack(off.astype(np.int64)), _pack(bits[off]))
 
 
-def _decode_floats(column: Plain | Grid) -> Floats:
+def _decode_floats(column: Plain | Grid, to: Floats) -> None:
     if isinstance(column, Plain):
-        plain: Floats = _unpack(column.packed)
-        return plain
-    values: Floats = _unpack(column.packed) / 10.0**column.decimals + 0.0
-    values.view(np.int64)[_unpack(column.places)] = _unpack(column.bits)
-    return values
+        to[:] = _unpack(column.packed)
+        return
+    np.divide(_unpack(column.packed), 10.0**column.decimals, out=to)
+    to.view(np.int64)[_unpack(column.places)] = _unpack(column.bits)
 
 
 def _pack(array: Array) -> bytes:

@@ -231,15 +231,14 @@ class _Cover:
     def coarsest(self) -> int:
         """The level to begin at: the highest one whose buckets are likely to be short enough."""
         # Each level is looked up by itself: GROUP BY would read every row of the stream.
-        query = """SELECT * FROM overview WHERE stream = ?1 AND level =
-                   (SELECT max(level) FROM overview WHERE stream = ?1 AND level < ?2) LIMIT 1"""
-        level = tiers.MANY
-        while row := next(self.connection.execute(query, (self.stream, level)), None):
-            level = int(row[1])
+        query = "SELECT * FROM overview WHERE stream = ? AND level = ? LIMIT 1"
+        level = 0
+        while row := next(self.connection.execute(query, (self.stream, level + 1)), None):
             buckets = unpack([row])
-            if buckets is None or int((buckets.stop - buckets.start).max()) <= self._longest():
-                return level
-        return 0
+            if buckets is not None and int((buckets.stop - buckets.start).max()) > self._longest():
+                break
+            level += 1
+        return level
 
     def walk(self, level: int, first: int, following: int) -> Iterator[Buckets]:
         """Buckets over the samples from `first` to before `following`, from this level and where need be from below."""
@@ -308,7 +307,8 @@ class _Cover:
     def _heads(self, time: Nanoseconds) -> Any:
         """Where each bin that has samples begins: few numbers are then carried on, however many samples there are."""
         inner = slice(*np.searchsorted(self.edges, time[[0, -1]], side="right").tolist())
-        return np.unique(np.concatenate(([0], np.searchsorted(time, self.edges[inner]))))
+        heads = np.searchsorted(time, self.edges[inner])
+        return np.concatenate(([0], heads[np.diff(heads, prepend=0) > 0]))
 
     def _take(self, buckets: Buckets, pick: list[int]) -> Buckets:
         keep = slice(*np.searchsorted(buckets.start, self.edges[[0, -1]]))

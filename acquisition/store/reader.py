@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -19,6 +19,9 @@ from acquisition.store.journal import EVENTS, cursor_checksum
 from acquisition.store.moments import When, key
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
+
+MOST = 1 << 24
+"""Samples that memory is made ready for at first, however many a damaged file says there are."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -237,8 +240,14 @@ class Store:
             chosen = {name: place[1] for name, place in found.items() if place is not None and place[0] == info.stream}
             if chosen:
                 blocks = self.blocks(device, info.stream, list(chosen.values()), start, stop)
-                parts.append(_join(list(chosen), list(blocks)))
+                parts.append(_join(list(chosen), blocks, self._expected(info.number, start, stop)))
         return _merge(parts, wanted)
+
+    def _expected(self, number: int, start: When | None, stop: When | None) -> int:
+        """About how many samples of a stream lie there."""
+        before = 0 if start is None else tiers.row_before(self._connection, number, key(start))
+        behind = tiers.row_behind(self._connection, number, tiers.MANY if stop is None else key(stop))
+        return min(max(behind - before, 0), MOST)
 
     def blocks(
         self,
@@ -424,18 +433,27 @@ def _pick(array: Any, columns: Sequence[int], missing: float) -> Any:
     return picked
 
 
-def _join(channels: Sequence[str], blocks: Sequence[Block]) -> Block:
-    if not blocks:
-        none = (0, len(channels))
-        return Block(tuple(channels), np.zeros(0, np.int64), np.zeros(none), np.zeros(none, np.uint8))
-    times = [b.device_time for b in blocks if b.device_time is not None]
-    return Block(
-        tuple(channels),
-        np.concatenate([b.time for b in blocks]),
-        np.concatenate([b.values for b in blocks]),
-        np.concatenate([b.quality for b in blocks]),
-        np.concatenate(times) if len(times) == len(blocks) else None,
-    )
+def _join(channels: Sequence[str], blocks: Iterable[Block], expected: int) -> Block:
+    """All samples in one block; each piece is let go of as soon as it is copied."""
+    time, values = np.empty(expected, np.int64), np.empty((expected, len(channels)))
+    quality = np.empty(values.shape, np.uint8)
+    times: list[Floats] = []
+    n = pieces = 0
+    for block in blocks:
+        place = slice(n, n := n + len(block))
+        if n > len(time):
+            time, values, quality = (_larger(each, 2 * n) for each in (time, values, quality))
+        time[place], values[place], quality[place] = block.time, block.values, block.quality
+        times += [] if block.device_time is None else [block.device_time]
+        pieces += 1
+    device_time = np.concatenate(times) if times and len(times) == pieces else None
+    return Block(tuple(channels), time[:n], values[:n], quality[:n], device_time)
+
+
+def _larger(array: Any, n: int) -> Any:
+    larger = np.empty((n, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 def _merge(parts: Sequence[Block], wanted: Sequence[str]) -> Block:

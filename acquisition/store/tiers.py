@@ -13,8 +13,9 @@ from acquisition.model import Header
 from acquisition.store import blocks, rows
 from acquisition.store.rows import Samples
 
-PAGE = 64
-"""Rows read at a time: no read transaction stays open while a slow consumer looks at them."""
+PAGE, LONGEST, BYTES = 8, 64, 1 << 20
+"""Rows read at first and at most at a time, and about how many bytes: no read transaction stays open while a slow
+consumer looks at them, and a short span does not cost the reading of many large blocks."""
 MANY = 2**62
 
 parse_header = msgspec.json.Decoder(Header).decode
@@ -84,6 +85,8 @@ def walk(
         if following <= first:
             raise StoreError("the rows of a stream are out of order", f"stream {stream}", "the file is damaged")
         first = following
+        size = sum(len(part) for part in found[-1] if isinstance(part, bytes))
+        page = min(max(BYTES // max(size, 1), PAGE), LONGEST)
 
 
 def number(connection: apsw.Connection, device: str, stream: str) -> int | None:
