@@ -109,11 +109,11 @@ def test_a_monitor_on_the_network_is_heard_with_the_port_that_an_entry_needs(cal
     announce = ("--announce", f"127.0.0.1:{port}", "--speed", "20")
     monitor = Simulator("intellivue", tmp_path, *announce, link=("--udp", "127.0.0.1:0"))
     try:
-        (found,) = json.loads(call("--listen", "2", "--on", "127.0.0.1", "--json"))
+        (found,) = json.loads(call("--listen", "4", "--on", "127.0.0.1", "--json"))
         assert found == {
             "driver": "intellivue", "port": monitor.address, "model": "SIM-IntelliVue", "serial": "53494d0000000001",
         }  # fmt: skip
-        assert monitor.address in call("--listen", "2", "--on", "127.0.0.1")
+        assert monitor.address in call("--listen", "4", "--on", "127.0.0.1")
     finally:
         monitor.end()
     assert "nobody" in call("--listen", "0.1", "--on", "127.0.0.1")

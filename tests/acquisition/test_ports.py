@@ -42,7 +42,7 @@ class Ear:
         self._news.set()
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -141,7 +141,7 @@ def test_a_port_in_use_names_the_program_that_has_it(pty):
             asyncio.run(SerialPort(name, LINE, Clock()).open(Ear()))
         assert holder.pid in [pid for pid, _ in holders_of(name)]
     finally:
-        holder.communicate(b"\n", timeout=5)
+        holder.communicate(b"\n", timeout=60)
 
 
 def test_tcp_carries_bytes_and_notices_the_peers_end():
@@ -171,10 +171,11 @@ def test_tcp_carries_bytes_and_notices_the_peers_end():
 
 
 def test_a_refused_connection_names_the_address():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number = server.getsockname()[1]
-    with pytest.raises(LinkLost, match=rf"socket://127.0.0.1:{number}: cannot connect"):
-        asyncio.run(TcpPort("127.0.0.1", number, Clock()).open(Ear()))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody else can listen there meanwhile
+        number = taken.getsockname()[1]
+        with pytest.raises(LinkLost, match=rf"socket://127.0.0.1:{number}: cannot connect"):
+            asyncio.run(TcpPort("127.0.0.1", number, Clock()).open(Ear()))
 
 
 def test_an_instrument_that_takes_no_bytes_is_lost_and_nothing_piles_up():

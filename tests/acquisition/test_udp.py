@@ -33,7 +33,7 @@ class Ear:
         self.datagrams.append("disconnected")
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
