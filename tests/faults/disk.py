@@ -88,8 +88,9 @@ class File(apsw.VFSFile):
         self.disk.note("truncate", self.path, size)
 
     def xSync(self, flags):
-        if self.disk.slow:
-            time.sleep(self.disk.slow)
+        end = time.monotonic() + self.disk.slow
+        while time.monotonic() < end and self.disk.slow:  # until it is well again
+            time.sleep(0.005)
         try:
             self.disk.ask("sync", self.path)
         except apsw.Error:

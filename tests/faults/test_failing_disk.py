@@ -15,7 +15,11 @@ from acquisition.store import Store, check, schema
 from acquisition.store.compaction import Compactor
 from acquisition.store.upkeep import Step
 from tests.faults.disk import Disk, Replay, failure
+from tests.live_bench import wait_for
 from tests.store.records import Recording, Source, event
+
+PATIENCE = 60.0
+"""Seconds for anything to come about, on however busy a machine."""
 
 
 @pytest.fixture
@@ -96,14 +100,14 @@ def test_acquisition_goes_on_and_all_is_committed_once_the_disk_is_well(tmp_path
             chunks.append(source.chunk(8))
             writer.put(chunks[-1])
             writer.put(event(source.time, text=f"event {k}"))
-        assert told.began.wait(5)
-        assert told[0][0] - broken < 5
+        assert told.began.wait(PATIENCE)
+        assert told[0][0] - broken < 20
         assert not writer.flush(0.05)
         assert writer.stats.trouble is not None
         assert writer.stats.samples == accepted
         heal(disk)
-        assert writer.flush(10)
-        assert told.over.wait(5)
+        assert writer.flush(PATIENCE)
+        assert told.over.wait(PATIENCE)
         assert writer.stats.trouble is None
         assert (writer.stats.dropped, writer.failed) == (0, None)
     whole(tmp_path, chunks)
@@ -120,17 +124,14 @@ def test_what_waits_long_is_squeezed_and_comes_back_bit_for_bit(tmp_path, disk, 
         FAULTS["gone"](disk)
         chunks.append(source.chunk(8))
         writer.put(chunks[-1])
-        assert told.began.wait(5)
+        assert told.began.wait(PATIENCE)
         for _ in range(3000):
             chunks.append(source.chunk(1))
             writer.put(chunks[-1])
-        for _ in range(500):
-            if len(writer._ring) < 100:
-                break
-            time.sleep(0.01)
+        wait_for(lambda: len(writer._ring) < 100)
         assert writer._ring.size < 3000 * 100
         heal(disk)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
         assert writer.stats.dropped == 0
     whole(tmp_path, chunks)
 
@@ -155,11 +156,11 @@ def test_what_does_not_fit_the_ring_is_a_gap_and_the_rest_is_whole(tmp_path, dis
         FAULTS["full"](disk)
         for _ in range(200):
             writer.put(source.chunk(8))
-        assert told.began.wait(5)
+        assert told.began.wait(PATIENCE)
         dropped = writer.stats.dropped
         assert 0 < dropped < 200 * 8
         heal(disk)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
         writer.put(source.chunk(8))
     report = check(tmp_path)
     assert report.problems == ()
@@ -172,20 +173,16 @@ def test_a_slow_sync_is_told_of_while_it_lasts(tmp_path, disk, monkeypatch):
     with recording(tmp_path, disk, told) as writer:
         writer.put(source.chunk())
         assert writer.flush()
-        disk.slow = 0.5
+        disk.slow = PATIENCE
         writer.put(source.chunk())
-        for _ in range(100):
-            time.sleep(0.005)
-            writer.put(source.chunk())
-            if told:
-                break
+        wait_for(lambda: writer.put(source.chunk()) or told)
         assert "has not answered" in told[0][1]
         assert not told.over.is_set()
         heal(disk)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
         writer.put(source.chunk())
-        assert writer.flush(10)
-        assert told.over.wait(5)
+        assert writer.flush(PATIENCE)
+        assert told.over.wait(PATIENCE)
     assert check(tmp_path).ok
 
 
@@ -211,7 +208,7 @@ def test_a_commit_whose_sync_failed_is_safe_once_it_is_accepted(tmp_path, disk):
                     reader.execute("BEGIN")
                     list(reader.execute("SELECT count(*) FROM run"))
                 writer.put(source.chunk(8))
-                assert writer.flush(10)
+                assert writer.flush(PATIENCE)
                 if reader is not None:
                     reader.close()
             log = disk.log[:]
@@ -246,7 +243,7 @@ def test_a_power_cut_while_a_failed_sync_is_made_good_spoils_nothing_older(tmp_p
                     fault = lambda: failure(apsw.SQLITE_IOERR_FSYNC)  # noqa: E731
                     refuse(disk, fault, "sync", path="record.db-wal", times=1 + round_ % 3)
                 writer.put(source.chunk(8))
-                assert writer.flush(10)
+                assert writer.flush(PATIENCE)
             log = disk.log[:]
         for cut in range(15):
             place, image, replay = rng.randrange(broken, len(log)), directory / f"image {cut}", Replay()
@@ -268,7 +265,7 @@ def test_a_commit_that_the_file_had_after_all_is_not_written_twice(tmp_path, dis
         # The connection of a killed process stays: closing ours does not tidy the log away.
         refuse(disk, lambda: failure(apsw.SQLITE_IOERR_FSYNC), "sync", path="record.db-wal", times=2)
         writer.put(source.chunk(8))
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
     assert rows == [("ldf", "flux", 0, 8), ("ldf", "flux", 8, 8)]
     assert check(tmp_path).problems == ()
 
@@ -288,7 +285,7 @@ def full_at_random(tmp_path, disk, seed):
                 heal(disk)
                 Compactor(writer._file, writer.submit, samples=64, vfs=disk.name).run_once()
         heal(disk)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
     whole(tmp_path, chunks)
 
 
@@ -326,7 +323,7 @@ def test_errors_at_random_operations_cost_nothing(tmp_path, disk, seed):
             writer.put(chunks[-1])
             writer.flush(0.05)
         heal(disk)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
         assert writer.failed is None
     whole(tmp_path, chunks)
 
@@ -339,10 +336,10 @@ def test_a_close_while_the_disk_is_away_ends_in_time_and_keeps_what_was_accepted
         assert writer.flush()
         FAULTS["gone"](disk)
         writer.put(source.chunk(8))
-        assert told.began.wait(5)
+        assert told.began.wait(PATIENCE)
         began = time.monotonic()
         writer.close()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert "1 items are lost" in str(writer.failed)
         heal(disk)
     whole(tmp_path, [chunk])
@@ -362,11 +359,11 @@ def test_a_record_that_was_removed_is_not_made_anew_in_silence(tmp_path, disk):
         for path in moved:
             path.rename(away / path.name)
         writer.put(source.chunk(8))
-        assert told.began.wait(5)
+        assert told.began.wait(PATIENCE)
         assert not writer.flush(0.2)
         for path in away.iterdir():
             path.rename(tmp_path / path.name)
-        assert writer.flush(10)
+        assert writer.flush(PATIENCE)
     assert check(tmp_path).problems == ()
     with Store(tmp_path) as store:
         assert len(store.read("ldf")) == 16

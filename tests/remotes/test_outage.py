@@ -70,7 +70,7 @@ def survive(tmp_path, server, gate, database, samples):
             process.stdout.close()
     assert said["samples"] >= samples
     assert watch.out_of_order == 0
-    assert max(watch.late) < 10.0, f"live data were {max(watch.late):.1f} s late"
+    assert max(watch.late) < 20.0, f"live data were {max(watch.late):.1f} s late"
     with Store(tmp_path) as store, contextlib.closing(InfluxReader(gate.url, database, "t")) as source:
         hours = list(reconcile(store, "influx", Shipment(lambda header: "m", TAGS), source, exact=True))
     assert sum(hour.accepted for hour in hours) == said["samples"]

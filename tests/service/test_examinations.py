@@ -53,6 +53,7 @@ def hyperaemia(technician, interrupted=lambda: None):
     return technician.outcomes()
 
 
+@pytest.mark.timeout(600)
 def test_reactive_hyperaemia_from_the_first_command_to_its_truth(tmp_path):
     with demo("--data", tmp_path, "--scenario", "porh", "--seed", 3, "--speed", SPEED):
         found, whole = hyperaemia(Technician(tmp_path))

@@ -31,7 +31,7 @@ for each in threads: each.join()
 def test_threads_that_read_a_header_for_the_first_time_at_once_do_not_crash(tmp_path):
     record(tmp_path, [Source().chunk()])
     for _ in range(5):
-        subprocess.run([sys.executable, "-c", OPENING, tmp_path], check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", OPENING, tmp_path], check=True, timeout=60)
 
 
 def test_a_reader_waits_while_another_process_has_the_record_for_itself(tmp_path):
