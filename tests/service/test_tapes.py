@@ -60,7 +60,7 @@ def test_one_device_and_one_file_can_be_chosen(recorded):
     assert code == 0
     assert text.count(file.name) == 1
     code, text = replay(recorded, "--device", "scales")
-    assert (code, "no tape of the device 'scales'" in text) == (1, True)
+    assert (code, "no tape of the device 'scales'" in text) == (2, True)
 
 
 def retold(file, folder):
