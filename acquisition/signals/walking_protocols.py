@@ -60,13 +60,13 @@ def adherence(
         return Result.missing(name, unit, "belt_not_recorded", window=(start, stop), settings=settings)
     asked_speed, asked_grade = protocol.at(elapsed)
     right = np.abs(part.values - asked_speed) <= 0.15
-    if grade is not None and grade.valid.any():
-        known = grade.valid
+    known = np.zeros(0, np.bool_) if grade is None else grade.valid
+    if grade is not None and known.any():
         actual = np.interp(part.time, grade.time[known], grade.values[known])
         right &= np.abs(actual - asked_grade) <= 0.5
     share = 100.0 * float(np.mean(right[judged]))
     valid, artefact = speed.count(start, stop)
     result = Result.of(name, share, unit, window=(start, stop), n_valid=valid, pct_artefact=artefact, settings=settings)
-    if grade is None:
+    if not known.any():
         result = result.flagged("grade_not_recorded")
     return result.flagged("protocol_not_followed") if share < 95.0 else result

@@ -11,7 +11,14 @@ from scipy.integrate import trapezoid
 from acquisition.signals.live_walking import WalkMeter
 from acquisition.signals.result import Status, Trace, table
 from acquisition.signals.walking import Course, StopReason, Walk, belt_start, belt_stop, distances, recovery_time
-from acquisition.signals.walking_cost import energy_rate, estimated_mets, mets, oxygen_uptake, vertical_work
+from acquisition.signals.walking_cost import (
+    energy_rate,
+    estimated_costs,
+    estimated_mets,
+    mets,
+    oxygen_uptake,
+    vertical_work,
+)
 from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
 from tests.signals.oxygen import pieces
 
@@ -118,6 +125,17 @@ def test_a_hole_in_the_speed_is_held_and_makes_the_distance_uncertain():
     assert result["icd_distance"].status is Status.OK, "before the hole nothing is in doubt"
 
 
+def test_a_hole_before_the_walk_puts_nothing_of_it_in_doubt():
+    result = walked(Walk(60.0, 310.0, CLAUDICATION, onset=100.0), without(belt(), 20.0, 50.0))
+    assert {each.status for each in (result["icd_distance"], result["acd_distance"])} == {Status.OK}
+    assert result["acd_distance"].uncertainty == pytest.approx(0.5 * 3.2 / 3.6)
+
+
+def test_the_speed_is_held_at_both_edges_of_the_record():
+    course = Course(Trace.of(np.arange(10.0, 21.0), np.append(np.full(10, 3.6), 7.2)))
+    assert course.between(9.0, 21.0)[0] == pytest.approx(1.0 + 9.0 + 1.5 + 2.0)
+
+
 def odometer(trace, factor=1.0):
     course = Course(trace)
     return Trace.of(course.time, factor * course.metres)
@@ -191,6 +209,21 @@ def test_the_live_walk_holds_a_silent_belt_for_two_seconds_and_then_says_so():
     assert meter.now(101.0).marks["onset"] == (90.0, now.distance)
 
 
+def test_the_live_walk_knows_nothing_that_no_sample_has_said():
+    meter = WalkMeter(10.0)
+    now = meter.now(20.0)
+    assert (now.distance, now.speed, now.grade, now.mets, now.held, now.uncertain) == (
+        0.0,
+        None,
+        None,
+        None,
+        True,
+        False,
+    )
+    meter.feed(belt().between(0.0, 100.25))
+    assert (meter.now(100.0).speed, meter.now(100.0).mets) == (3.2, None), "without a grade there is no cost"
+
+
 def test_acsm_mets_of_the_gardner_skinner_stages():
     printed = {0: 2.52, 2: 3.07, 4: 3.62, 6: 4.17, 8: 4.72, 10: 5.27, 12: 5.82}
     assert np.allclose(mets(3.2, list(printed)), list(printed.values()), atol=0.006)
@@ -204,6 +237,14 @@ def test_mets_outside_the_equation_or_at_the_handrail_are_of_low_quality():
     assert estimated_mets(2.0, 10.0).reason == "speed_outside_50_to_100_m_per_min"
     assert estimated_mets(3.2, 10.0, handrail=True).reason == "handrail_lowers_the_true_cost"
     assert estimated_mets(math.nan, 10.0).status is Status.NOT_COMPUTABLE
+
+
+def test_oxygen_uptake_goes_with_the_mets():
+    met, uptake = estimated_costs(3.2, 10.0, handrail=True)
+    assert (uptake.value, uptake.unit) == (pytest.approx(3.5 * met.value), "mL/kg/min")
+    assert (uptake.status, uptake.reason) == (Status.LOW_QUALITY, met.reason)
+    for missing in estimated_costs(math.nan, 10.0):
+        assert (missing.value, missing.reason) == (None, "speed_or_grade_missing")
 
 
 def test_work_is_weight_times_height():
@@ -236,6 +277,10 @@ def test_a_belt_that_leaves_its_protocol_is_reported():
     grade = Trace.of(trace.time, np.full(len(trace), 10.0))
     assert adherence(trace, grade, CONSTANT, 10.0, 400.0).value == 100.0
     assert adherence(trace, None, CONSTANT, 10.0, 400.0).reason == "grade_not_recorded"
+    silent = Trace.of(trace.time, np.full(len(trace), np.nan))
+    assert adherence(trace, silent, CONSTANT, 10.0, 400.0).reason == "grade_not_recorded"
+    assert adherence(belt(3.34), grade, CONSTANT, 10.0, 400.0).value == 100.0
+    assert adherence(belt(3.36), grade, CONSTANT, 10.0, 400.0).value == 0.0
     steep = Trace.of(trace.time, np.full(len(trace), 12.0))
     assert adherence(trace, steep, CONSTANT, 10.0, 400.0).reason == "protocol_not_followed"
     assert adherence(trace, grade, CONSTANT, 900.0, 990.0).reason == "belt_not_recorded"
