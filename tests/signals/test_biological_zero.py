@@ -70,7 +70,8 @@ def test_a_pulse_that_stops_proves_that_rest_had_no_flow_to_lose():
     [
         (None, None, Verdict.INDETERMINATE),
         (True, None, Verdict.NO_REST_FLOW),
-        (True, 1.5, Verdict.INDETERMINATE),
+        (True, 1.3, Verdict.NO_REST_FLOW),
+        (True, 1.31, Verdict.INDETERMINATE),
         (False, 0.6, Verdict.INDETERMINATE),
     ],
 )
@@ -86,6 +87,20 @@ def test_a_swing_that_goes_on_over_a_deep_fall_is_no_leaking_cuff():
     found = porh(swinging, CUFF)
     assert found["biological_zero"].status is Status.OK
     assert found["peak_flow"].status is Status.OK
+
+
+@pytest.mark.parametrize(("swing", "expected"), [(1e-2, True), (1e-5, False)])
+def test_a_line_as_small_as_rounding_is_no_pulse(swing, expected):
+    t = np.arange(0, 100, 0.05)
+    spectrum = cardiac_spectrum(Trace.of(t, 7 + swing * np.cos(2 * np.pi * 1.1 * t)))
+    assert spectrum.line > 10
+    assert spectrum.is_pulse(7.0) is expected
+
+
+@pytest.mark.parametrize(("per_minute", "reason"), [(0.98, ""), (-1.02, "no_plateau")])
+def test_a_zero_may_change_by_one_perfusion_unit_per_minute(per_minute, reason):
+    t = np.arange(0, 900, 0.1)
+    assert biological_zero(Trace.of(t, 7 + per_minute / 60 * (t - 460)), CUFF).reason == reason
 
 
 def test_a_slow_record_cannot_show_a_pulse():

@@ -79,6 +79,7 @@ def test_stiff_arteries_make_an_abi_unusable():
 
 def test_tbi_and_pressures_after_exercise():
     assert tbi(60.0, 120.0, 110.0).value == 0.5
+    assert tbi(60.0, 120.0, None).reason == "one_arm_only"
     assert tbi(None, 120.0, 110.0).reason == "toe_pressure_missing"
     fall, ankle = post_exercise(abi(96, 90, 120, 120), abi(60, 55, 120, 120), 96.0, 60.0)
     assert (fall.value, ankle.value) == (pytest.approx(37.5), 36.0)
@@ -160,6 +161,13 @@ def test_the_stage_of_wifi_never_falls_with_a_grade_and_has_the_published_corner
     ]  # fmt: skip
 
 
+def test_a_stage_of_wifi_is_worth_no_more_than_its_grade_of_ischaemia():
+    ischaemia = Result.of("wifi_ischaemia", 2.0, "1")
+    assert wifi_stage(1, ischaemia, 0).status is Status.OK
+    doubtful = wifi_stage(1, ischaemia.flagged("toe: one_arm_only"), 0)
+    assert (doubtful.value, doubtful.status, doubtful.reason) == (2.0, Status.LOW_QUALITY, "toe: one_arm_only")
+
+
 def heat(seconds=3600.0, hot=(600.0, 2400.0), at=44.0):
     time = np.arange(seconds)
     return Trace.of(time, np.where((time >= hot[0]) & (time < hot[1]), at, 33.0))
@@ -183,6 +191,22 @@ def test_a_silent_heater_is_a_hot_heater():
     keep = (trace.time < 1000.0) | (trace.time >= 1600.0)
     silent = Trace(trace.time[keep], trace.values[keep], trace.quality[keep])
     assert doses([Heated("foot", silent)])["foot"].value == doses([Heated("foot", trace)])["foot"].value
+
+
+def test_two_stays_at_one_site_add_up_without_the_time_between():
+    first, second = (Trace.of([start, start + 60.0], [44.0, 44.0]) for start in (0.0, 6000.0))
+    assert doses([Heated("foot", first), Heated("foot", second)])["foot"].value == 2.0
+
+
+def test_a_piece_without_data_changes_no_dose():
+    dose = ThermalDose("foot")
+    assert dose.feed(Trace.of([], [])) == 0.0
+    assert dose.feed(Trace.of([0.0, 60.0], [44.0, 44.0])) == 1.0
+    assert dose.feed(Trace.of([90.0], [math.nan])) == 1.0
+    assert dose.feed(Trace.of([120.0], [33.0])) == 2.0
+    assert dose.feed(Trace.of([180.0], [33.0])) == 2.0
+    assert dose.feed(Trace.of([240.0, 300.0], [33.0, 44.0])) == 3.0
+    assert dose.feed(Trace.of([360.0], [33.0])) == 4.0
 
 
 def test_the_alarm_comes_when_the_limit_is_reached_in_pieces_or_whole():
@@ -248,7 +272,8 @@ def test_a_change_stands_beside_what_chance_brings():
                                                                             Meaning.BELOW)  # fmt: skip
     assert small.difference.uncertainty == pytest.approx(math.sqrt(2.0))
     assert "within what chance" in small.statement
-    assert change(rested(30.0), rested(50.0), (SAME, SAME), TCPO2).meaning is Meaning.BEYOND
+    assert change(rested(30.0), rested(44.9), (SAME, SAME), TCPO2).meaning is Meaning.BELOW
+    assert change(rested(30.0), rested(45.1), (SAME, SAME), TCPO2).meaning is Meaning.BEYOND
     distance = change(walking(100.0), walking(140.0), (SAME, SAME), ())
     assert (distance.meaning, distance.ratio.value) == (Meaning.BEYOND, 1.4)
     other = Result.of("porh_latency", 2.0, "s")
@@ -262,9 +287,24 @@ def test_results_of_another_method_are_not_comparable(setting):
     assert change(one, one, (SAME, SAME), ()).difference.value == 0.0
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "before", "after", "percent"),
+    [
+        ("peak_flow", "[arb'U]", 40.0, 50.0, 25.0),
+        ("peak_flow", "[arb'U]", 1.9, 50.0, None),
+        ("abi", "1", 0.6, 0.75, 25.0),
+    ],
+)
+def test_only_a_flux_needs_two_units_for_a_change_in_per_cent(name, unit, before, after, percent):
+    found = change(Result.of(name, before, unit), Result.of(name, after, unit), (SAME, SAME), ())
+    assert found.percent.value == pytest.approx(percent)
+    assert found.percent.reason == ("low_baseline" if percent is None else "")
+    assert found.difference.value == pytest.approx(after - before)
+
+
 def test_two_readings_of_one_set_point_are_one_temperature():
     assert incomparable(SAME, {**SAME, "sensor_temperature": 44.2}, TCPO2) is None
-    assert incomparable(SAME, {**SAME, "sensor_temperature": 44.5}, TCPO2) == "sensor_temperature"
+    assert incomparable(SAME, {**SAME, "sensor_temperature": 44.3}, TCPO2) == "sensor_temperature"
 
 
 def test_missing_censored_and_unlike_results_carry_over():

@@ -78,6 +78,17 @@ def test_without_a_fall_after_it_a_peak_is_no_axon_reflex():
     assert found["plateau"].status is Status.OK
 
 
+@pytest.mark.parametrize(
+    ("lowest", "status", "reason"), [(94.0, Status.OK, ""), (96.0, Status.LOW_QUALITY, "no_nadir")]
+)
+def test_a_fall_of_less_than_five_per_cent_is_no_nadir_and_its_slope_says_so(lowest, status, reason):
+    t = np.arange(0, 4200, 1.0)
+    flux = Trace.of(t, np.interp(t, [600, 700, 900, 1500], [30, 100, lowest, 150]))
+    slope = heating(flux, STAGES, Settings(mean=1.0))["slope_after_peak"]
+    assert slope.value == pytest.approx(60 * (lowest - 100) / 200)
+    assert (slope.status, slope.reason) == (status, reason)
+
+
 def test_a_stage_that_still_rises_has_no_plateau():
     t = np.arange(0, 4200, 0.1)
     found = heating(Trace.of(t, 30 + 0.03 * np.maximum(t - 600, 0)), STAGES)
@@ -138,3 +149,28 @@ def test_a_heater_that_creeps_elicits_no_axon_reflex():
     assert good.status is Status.OK
     assert "heated_at" in heating(trace(), STAGES, temperature=Trace.of(t, slow))["initial_peak"].reason
     assert math.isnan(heating_rate(Trace.of([], []), STAGES))
+    assert math.isnan(heating_rate(Trace.of(t, np.full(t.size, 42.0)), STAGES)), "no step, no rate"
+
+
+def test_the_baseline_is_that_of_the_last_three_minutes():
+    flux = trace()
+    before = np.where(flux.time < 420.0, 99.0, flux.values)
+    assert heating(Trace.of(flux.time, before), STAGES)["heating_baseline"].value == pytest.approx(30)
+
+
+def test_a_record_that_begins_with_the_heat_has_no_baseline_and_nothing_that_needs_one():
+    found = heating(trace().between(600.0, 4200.0), STAGES)
+    lacking = {name for name, result in found.items() if result.value is None}
+    assert lacking == {
+        "heating_baseline", "heating_baseline_percent_of_maximum", "plateau_increase", "plateau_over_baseline",
+        "maximum_over_baseline", "auc_0_300",
+    }  # fmt: skip
+    assert found["auc_0_300"].reason.startswith("heating_baseline: ")
+
+
+def test_without_data_in_the_first_five_minutes_they_have_no_area():
+    flux = trace()
+    gone = (flux.time >= 600.0) & (flux.time < 900.0)
+    found = heating(Trace(flux.time, flux.values, np.where(gone, Quality.INVALID, 0).astype(np.uint8)), STAGES)
+    assert found["auc_0_300"].value is None
+    assert found["plateau"].status is Status.OK

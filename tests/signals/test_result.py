@@ -89,6 +89,9 @@ def test_windows_are_half_open_and_absent_samples_count_against_them():
     assert trace.between(10, 20).time[[0, -1]].tolist() == [10.0, 19.5]
     assert trace.count(10, 20) == (20, 0.0)
     assert trace.count(50, 70) == (20, 50.0)
+    assert Trace.of([5.0], [1.0]).count(0, 10) == (1, 0.0)
+    assert trace.span == (0.0, 60.0)
+    assert Trace.of([5.0], [1.0]).span == (5.0, 5.0)
 
 
 def test_a_gap_is_bridged_up_to_its_limit_and_stays_a_hole_beyond():

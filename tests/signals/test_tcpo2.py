@@ -1,6 +1,7 @@
 """Rest value, RPI, oxygen, postures, detachment and calibration of TcPO2."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import linregress
 
 from acquisition.model import Quality
 from acquisition.signals import oxygen_calibration as calibration
-from acquisition.signals.attachment import attached, detached, leaking, mmhg
+from acquisition.signals.attachment import attached, detached, detachment, leaking, mmhg
 from acquisition.signals.live_tcpo2 import Electrode, Lamp, live_rpi, slope
 from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.tcpo2 import dependency, elevation, oxygen_challenge, rest, rpi
@@ -191,6 +192,35 @@ def test_air_zero_and_jumps_are_not_skin():
     assert np.array_equal(clean.values, values)
 
 
+def test_an_electrode_that_reads_nothing_is_not_skin_however_slowly_it_came_there():
+    fading = Trace.of(np.arange(6.0), [3.0, 2.0, 1.0, 0.0, 0.0, 1.0])
+    assert detached(fading).tolist() == [False, False, False, True, True, False]
+    rising = Trace.of(np.arange(0.0, 40.0), np.arange(90.0, 130.0))
+    assert np.flatnonzero(detached(rising)).tolist() == list(range(21, 40)), "above 110 mmHg"
+
+
+def test_a_jump_is_five_mmhg_a_second_and_over_one_second_at_least():
+    fast = Trace.of([0.0, 0.25, 0.5], [40.0, 44.9, 40.0])
+    assert not detached(fast).any()
+    over_a_hole = Trace.of([0.0, 1.0, 5.0, 10.0], [40.0, 40.0, 59.0, 85.0])
+    assert detached(over_a_hole).tolist() == [False, False, True, True]
+
+
+def test_a_detachment_is_told_with_its_first_second_after_settling():
+    trace = settling(30)
+    values = trace.values.copy()
+    values[[200, 1000, 1400]] = 150.0
+    found = detachment(Trace.of(trace.time, values), 0.0, 1800.0)
+    assert (found.value, found.settings["ceiling"]) == (999.0, 110.0)
+    assert detachment(trace, 0.0, 1800.0).reason == "attached_throughout"
+
+
+def test_without_a_carbon_dioxide_nothing_shows_a_leak():
+    time = np.arange(60.0)
+    oxygen, silent = Trace.of(time, 45.0 + time), Trace.of(time, np.full(60, np.nan))
+    assert not leaking(oxygen, silent).any()
+
+
 def test_oxygen_rising_while_carbon_dioxide_falls_is_a_leak_until_it_is_over():
     time = np.arange(600.0)
     leak = (time >= 200) & (time < 320)
@@ -220,6 +250,8 @@ def test_calibration_pressures_of_the_textbooks():
 
 def test_drift_is_per_cent_per_hour_and_needs_both_readings():
     assert calibration.drift(159.0, 154.23, 2.0).value == pytest.approx(-1.5)
+    assert calibration.drift(159.0, 154.23, 2.0).status is Status.OK
+    assert calibration.drift(159.0, 154.23, 0.0).reason == "no_time_between"
     assert calibration.drift(159.0, 140.0, 2.0).reason == "drift_over_tolerance"
     assert calibration.drift(None, 154.0, 2.0).reason == "calibration_missing"
     assert calibration.drift(159.0, None, 2.0).reason == "not_rechecked_in_air"
@@ -239,6 +271,14 @@ def test_the_lamp_goes_from_grey_over_amber_to_green():
     assert shown[-1].slope == pytest.approx(peer.slope, rel=1e-9)
 
 
+def test_the_countdown_runs_from_the_application_whenever_that_was():
+    origin = 86400.0
+    trace = settling(10)
+    shown = Electrode(origin).feed(Trace.of(trace.time + origin, trace.values))
+    assert (shown.lamp, shown.countdown) == (Lamp.GREY, 900.0 - 599.0)
+    assert Electrode(origin).feed(Trace.of([], [])).countdown == 900.0
+
+
 def test_the_live_class_is_the_class_of_the_record():
     trace = settling(30, seed=11, slow=0.2)
     electrode = Electrode(0.0)
@@ -253,4 +293,7 @@ def test_rpi_is_shown_only_when_both_lamps_are_green():
     early = [e.feed(settling(10, plateau=p)) for e, p in ((limb, 30), (chest, 60))]
     assert live_rpi(*early) is None
     late = [e.feed(settling(30, plateau=p).between(600, 1801)) for e, p in ((limb, 30), (chest, 60))]
+    assert live_rpi(late[0], early[1]) is None
+    assert live_rpi(early[0], late[1]) is None
+    assert live_rpi(late[0], replace(late[1], value=0.0)) is None
     assert live_rpi(*late) == pytest.approx(0.5, abs=0.01)

@@ -31,6 +31,9 @@ def test_pressure_is_linear_between_cuff_readings_and_held_for_ten_minutes():
     found = pressure_between([-1, 0, 150, 300, 800, 901, 2100, 2601], at, readings)
     assert np.allclose(found, [math.nan, 90, 93, 96, 96, math.nan, 80, math.nan], equal_nan=True)
     assert np.isnan(pressure_between([1.0], [0], [math.nan])).all()
+    origin = 86400.0
+    moved = pressure_between([origin + 150, origin + 800], [origin + each for each in at], readings)
+    assert moved.tolist() == [93, 96], "only the time between two readings counts, not when they were"
 
 
 def test_conductance_under_a_cuff_or_without_pressure_is_none():
@@ -39,6 +42,7 @@ def test_conductance_under_a_cuff_or_without_pressure_is_none():
     assert vascular_conductance(rest, 80.0).uncertainty == pytest.approx(0.025)
     assert vascular_conductance(rest, 80.0, under_cuff=True).reason == "under_a_cuff"
     assert vascular_conductance(rest, None).reason == "no_blood_pressure"
+    assert vascular_conductance(Result.missing("rest", "[arb'U]", "no_data"), 80.0).reason == "no_data"
     assert vascular_conductance(rest, 20.0, height=-40).reason == "no_perfusion_pressure"
     for abi in (0.6, 1.5):
         assert vascular_conductance(rest, 80.0, abi=abi).reason == "includes_upstream_resistance"
@@ -56,6 +60,7 @@ def test_the_same_recording_gives_another_percentage_with_the_biological_zero_of
 @pytest.mark.parametrize(("baseline", "zero"), [(1.9, None), (5.0, 4.2), (0.0, None)])
 def test_a_percentage_of_nearly_nothing_is_none(baseline, zero):
     assert percent_change(30.0, baseline, zero).reason == "low_baseline"
+    assert percent_change(30.0, 2.0).value == 1400.0
 
 
 def test_per_cent_of_the_maximum_needs_a_maximum():
@@ -84,6 +89,23 @@ def test_a_mean_says_how_much_of_its_window_was_data():
     assert window_mean(Trace.of(t, x), (0, 50), "rest", "[arb'U]", least=60).reason == "less_than_60_s_of_data"
     assert window_mean(Trace.of(t, x), (200, 250), "rest", "[arb'U]").reason == "no_data"
     assert window_mean(Trace.of(t, x), (9, 9), "rest", "[arb'U]").reason == "empty_window"
+
+
+def test_a_mean_is_no_median_and_its_error_is_that_of_the_means_of_ten_seconds():
+    t = np.arange(0, 40, 0.1)
+    steps = np.array([1.0, 2.0, 3.0, 10.0])
+    result = window_mean(Trace.of(t, steps[(t // 10).astype(int)]), (0, 40), "rest", "1")
+    assert result.value == pytest.approx(4.0)
+    assert result.uncertainty == pytest.approx(math.sqrt((9 + 4 + 1 + 36) / 3) / 2)
+
+
+def test_a_block_needs_half_of_its_data():
+    t = np.arange(0, 30, 0.1)
+    for lost, blocks in ((50, 3), (51, 2)):
+        values = np.ones(t.size)
+        values[100 : 100 + lost] = math.nan
+        assert len(block_means(Trace.of(t, values), 10)) == blocks
+    assert len(block_means(Trace.of([0.0], [1.0]), 10)) == len(block_means(Trace.of(t, t).between(0, 9), 10)) == 0
 
 
 def test_the_uncertainty_of_a_mean_keeps_slow_waves_in():

@@ -117,6 +117,14 @@ def test_reduction_is_per_cent_of_the_baseline():
     assert area_reduction(before, area_by_ruler(1.0, 9.0)).reason == "area_missing"
 
 
+def test_the_error_of_a_reduction_is_that_of_both_areas():
+    before, after = (Result.of("ulcer_area", area, "cm2", uncertainty=sd) for area, sd in ((4.0, 0.2), (1.0, 0.1)))
+    assert area_reduction(before, after).uncertainty == pytest.approx(100 * math.hypot(0.1 / 4, 0.2 * 1 / 16))
+    unknown = Result.of("ulcer_area", 4.0, "cm2")
+    assert area_reduction(unknown, after).uncertainty is None
+    assert area_reduction(before, unknown).uncertainty is None
+
+
 def test_healed_needs_two_weeks_of_epithelium():
     nothing, open_ulcer = area_by_ruler(0.0, 0.0), area_by_ruler(5.0, 4.0)
     assert (healed(nothing, 14.0).value, healed(nothing, 14.0).status) == (1.0, Status.OK)
