@@ -12,10 +12,19 @@ from acquisition.model import Instant
 TOGETHER, TRIES = 1_000_000, 8
 """Nanoseconds between the readings of the two clocks: where the host is busy they are read again, so many times."""
 
+MICROSECOND = 1000
+"""Nanoseconds that instants and offsets are rounded down to: how long bytes wait for the host varies by 0.1 to 16 ms
+(adapters, scheduling), so finer digits are noise, and the record would keep every bit of it."""
+
+STEADY = 5 * MICROSECOND
+"""Nanoseconds by which UTC - monotonic may seem to change without being followed: as long as reading the two takes."""
+
 
 class Clock:
     """Reads the monotonic and the wall clock together, `speed` times as fast as they run since `origin`.
 
+    Instants are whole microseconds. UTC keeps its distance to the monotonic clock until it is off by more than
+    `STEADY`: each step of the wall clock beyond that shows at once and in full, a slower drift as soon as it adds up.
     A speed other than 1 is for simulated benches only: the stored times are then the participant's.
     Simulators that are given the same UTC origin run on the same axis.
     """
@@ -31,18 +40,20 @@ class Clock:
         self._monotonic = monotonic
         self._utc = utc
         began, now = self._together()
-        self._origin = now if origin is None else origin
-        self._monotonic_origin = began - (now - self._origin)
+        self._began_apart = self._apart = now - began
+        self._monotonic_origin = began if origin is None else origin - self._apart
 
     def now(self) -> Instant:
-        """Read both clocks, ns."""
+        """Read both clocks, ns: multiples of `MICROSECOND`."""
         monotonic, utc = self._together()
-        if self.speed == 1.0:
-            return Instant(monotonic, utc)
-        return Instant(
-            self._monotonic_origin + int((monotonic - self._monotonic_origin) * self.speed),
-            self._origin + int((utc - self._origin) * self.speed),
-        )
+        apart = self._apart
+        if abs(utc - monotonic - apart) > STEADY:
+            self._apart = apart = utc - monotonic
+        if self.speed != 1.0:
+            monotonic = self._monotonic_origin + int((monotonic - self._monotonic_origin) * self.speed)
+            apart = self._began_apart + int((apart - self._began_apart) * self.speed)
+        monotonic = _whole(monotonic)
+        return Instant(monotonic, monotonic + _whole(apart))
 
     def _together(self) -> tuple[int, int]:
         """Monotonic and UTC, ns, of one moment: what lay between them would pass for a step of the wall clock."""
@@ -55,6 +66,10 @@ class Clock:
     def real(self, seconds: float) -> float:
         """How long the given seconds of this clock take on the wall."""
         return seconds / self.speed
+
+
+def _whole(ns: int) -> int:
+    return ns - ns % MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from acquisition.clock import SampleClock, Timeline
+from acquisition.clock import MICROSECOND, SampleClock, Timeline
 from acquisition.model import Chunk, Floats, Gap, Header, Instant, Nanoseconds, Readings, TimeBase
+
+SECOND = 1_000_000_000
 
 RATE_SLEW = 0.02
 """How far a nominal rate may be from the truth (INF: two per cent; crystal-timed instruments are far within)."""
@@ -67,6 +71,9 @@ class StreamBook:
     `patience` seconds without a sample, and each one after lost samples carry a `Gap`. Sequence numbers
     count missing samples where their number is known and leave one number out where it is not, so that a
     hole shows in the numbers alone.
+
+    Where a source has a time of its own, or a rate, what is added to it is the same for all samples of a chunk, in
+    whole microseconds: the intervals stay the source's own to the nanosecond, and no sample is later than its arrival.
     """
 
     def __init__(
@@ -74,6 +81,7 @@ class StreamBook:
     ) -> None:
         self.header = header
         self._interval = 1.0 / header.stream.rate if header.stream.rate else None
+        self._period = (Fraction(SECOND) / Fraction(header.stream.rate or 1)).as_integer_ratio()
         self._timeline = timeline
         self._clocks = clocks
         self._patience = int(patience * 1e9)
@@ -180,27 +188,28 @@ class StreamBook:
     def _times(self, readings: Readings, arrived: Instant, first: int) -> Nanoseconds:
         n = len(readings.values)
         at = arrived.monotonic
-        seconds: Floats
         if readings.device_time is not None and readings.base is not None:
             clock = self._clocks.clock
             learn = clock.offset if readings.fresh else clock.present
+            source = _nanoseconds(readings.device_time)
             offset = learn(float(readings.device_time[-1]), at / 1e9)
-            seconds = np.add(readings.device_time, offset)
-        elif self._interval is not None:
-            interval = self._interval
-            newest = (first + n - 1) * interval
-            offset = self._index_clock.offset(newest, at / 1e9)
+            return source + self._shift(offset, int(source[-1]), at)
+        if self._interval is not None:
+            numerator, denominator = self._period
+            start = first * numerator // denominator
+            offset = self._index_clock.offset((first + n - 1) * self._interval, at / 1e9)
             if n == 1:
-                return np.array([self._timeline.key(int((newest + offset) * 1e9))], dtype=np.int64)
-            seconds = np.add(np.arange(first, first + n) * interval, offset)
-        elif n == 1:
+                return np.array([start + self._shift(offset, start, at)], dtype=np.int64)
+            steps: Nanoseconds = np.rint(np.arange(n) * (numerator / denominator)).astype(np.int64)
+            return steps + (start + self._shift(offset, start + int(steps[-1]), at))
+        if n == 1:
             return np.array([self._timeline.key(at)], dtype=np.int64)
-        else:
-            return self._timeline.key(at) + np.arange(1 - n, 1, dtype=np.int64)
-        whole = np.floor(seconds)
-        ns = whole.astype(np.int64) * 1_000_000_000 + np.rint((seconds - whole) * 1e9).astype(np.int64)
-        keys: Nanoseconds = ns + (self._timeline.anchor - self._timeline.started)
-        return keys
+        return self._timeline.key(at) + np.arange(1 - n, 1, dtype=np.int64)
+
+    def _shift(self, offset: float, newest: int, at: int) -> int:
+        """What makes keys of a source's times, ns: `offset` (s) in whole microseconds, the `newest` not after `at`."""
+        added = min(math.floor(offset * 1e9), at - newest)
+        return self._timeline.key(added - added % MICROSECOND)
 
     def _rising(self, time: Nanoseconds) -> Nanoseconds:
         """Lift what is not later than its predecessor to 1 ns after it."""
@@ -218,3 +227,9 @@ class StreamBook:
             level[0] = max(level[0], floor + 1)
         lifted: Nanoseconds = np.maximum.accumulate(level) + steps
         return lifted
+
+
+def _nanoseconds(seconds: Floats) -> Nanoseconds:
+    """Seconds (n,) in whole ns: first the seconds, since a float has no ns of a year."""
+    whole = np.floor(seconds)
+    return whole.astype(np.int64) * SECOND + np.rint((seconds - whole) * 1e9).astype(np.int64)

@@ -84,6 +84,71 @@ def test_a_jump_of_the_source_is_followed():
 
 def test_the_clocks_are_read_again_where_the_host_did_something_else_between_them():
     monotonic = iter([0, 1, 1_000, 400_000_000, 400_000_100, 400_000_200])
-    utc = iter([5, 400_001_000, 400_001_100])
+    utc = iter([5, 400_001_000, 400_301_000])
     clock = Clock(monotonic=lambda: next(monotonic), utc=lambda: next(utc))
-    assert clock.now() == Instant(400_000_100, 400_001_100)
+    assert clock.now() == Instant(400_000_000, 400_300_000)
+
+
+class Host:
+    """Clocks that are handed on by the test; UTC is read up to 400 ns after the monotonic clock."""
+
+    def __init__(self):
+        self.monotonic, self.apart = 5_000_000_000_123, 1_767_225_600_000_000_800
+        self.rng = random.Random(4)
+
+    def clock(self, speed=1.0, origin=None):
+        return Clock(speed, origin, lambda: self.monotonic, self.utc)
+
+    def utc(self):
+        return self.monotonic + self.apart + self.rng.randrange(400)
+
+
+@pytest.mark.parametrize("speed", [1, 7])
+@pytest.mark.parametrize("origin", [None, 1_700_000_000_000_000_789])
+def test_instants_are_whole_microseconds_and_not_after_the_clocks(speed, origin):
+    host = Host()
+    began = host.monotonic
+    clock = host.clock(speed, origin)
+    first = clock.now()
+    for _ in range(1000):
+        host.monotonic += host.rng.randrange(1, 100_000_000)
+        now = clock.now()
+        assert now.monotonic % 1000 == now.utc % 1000 == 0
+        if origin is None:
+            assert 0 <= began + speed * (host.monotonic - began) - now.monotonic < 1000
+        elapsed = speed * (host.monotonic - began)
+        assert abs(now.monotonic - first.monotonic - elapsed) < 1000
+        assert abs(now.utc - first.utc - elapsed) < 1000
+
+
+def test_what_reading_the_clocks_takes_does_not_move_one_against_the_other():
+    host = Host()
+    clock = host.clock()
+    apart = set()
+    for _ in range(1000):
+        host.monotonic += host.rng.randrange(1, 100_000_000)
+        now = clock.now()
+        apart.add(now.utc - now.monotonic)
+    assert len(apart) == 1
+
+
+@pytest.mark.parametrize("step", [-3_600_000_000_000, -20_000, 20_000, 3_600_000_000_000])
+@pytest.mark.parametrize("speed", [1, 7])
+def test_a_step_of_the_wall_clock_shows_at_once_and_whole(step, speed):
+    host = Host()
+    clock = host.clock(speed)
+    before = clock.now()
+    host.monotonic += 1_000_000_000
+    host.apart += step
+    now = clock.now()
+    assert (now.utc - now.monotonic) - (before.utc - before.monotonic) == pytest.approx(speed * step, abs=speed * 1500)
+
+
+def test_a_slow_drift_of_the_wall_clock_is_followed_to_a_few_microseconds():
+    host = Host()
+    clock = host.clock()
+    for _ in range(10_000):
+        host.monotonic += 100_000_000
+        host.apart += 50  # half a millionth: an hour's error is 1.8 ms
+        now = clock.now()
+        assert abs(host.apart - (now.utc - now.monotonic)) <= 7_000

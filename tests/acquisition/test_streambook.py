@@ -194,3 +194,46 @@ def test_samples_that_the_instrument_held_back_keep_the_times_at_which_they_were
         keys.append(b.chunk(held, at(50 + 199.9 + k * 1e-4), 2).time)
     expected = (10_000 + 50) * SECOND + np.rint(np.arange(1000, 2000) * 1e8)
     assert np.concatenate(keys) == pytest.approx(expected, abs=0.05 * SECOND)
+
+
+def arriving(seed, rate, n, own):
+    """Each chunk of 500 arrivals, ns of arrival, and the source's own times of its samples, ns."""
+    rng = np.random.default_rng(seed)
+    b = book(rate, last=None if own else Last(10**9, 0))
+    first = 0 if own else 10**9 + 1
+    for k in range(500):
+        numbers = [first + k * n + i for i in range(n)]
+        source = np.array([i * SECOND // rate for i in numbers])
+        taken = (k + 1) * n * SECOND * 1.00003 / rate  # its crystal is 30 ppm slow
+        arrived = Instant(1000 * int((50 * SECOND + taken + rng.exponential(2e6)) / 1000), 0)
+        yield b.chunk(rows(n, device=source / 1e9 if own else None), arrived, 1), arrived.monotonic, source
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own clock", "sample numbers"])
+@pytest.mark.parametrize(("rate", "n"), [(40, 1), (40, 4), (125, 10)])
+def test_a_chunk_keeps_the_intervals_of_its_source_and_is_shifted_by_whole_microseconds(rate, n, own):
+    for chunk, _, source in arriving(1, rate, n, own):
+        shift = chunk.time - 10_000 * SECOND - source
+        assert set(shift.tolist()) == {shift[0]}
+        assert shift[0] % 1000 == 0
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own clock", "sample numbers"])
+@pytest.mark.parametrize(("rate", "n"), [(40, 1), (30, 4), (300, 7)])
+def test_no_sample_is_later_than_its_arrival_and_the_quickest_less_than_two_microseconds_before(rate, n, own):
+    late = [arrived + 10_000 * SECOND - int(chunk.time[-1]) for chunk, arrived, _ in arriving(2, rate, n, own)]
+    assert 0 <= min(late) < 2000
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_no_sample_is_later_than_its_arrival_where_an_instrument_counts_from_1970(fresh):
+    b, rng = book(), np.random.default_rng(5)  # a float of that many seconds has no digits below 0.2 µs
+    for k in range(500):
+        arrived = Instant(1000 * (50_000_000 + 100_000 * k + int(rng.integers(0, 3))), 0)
+        readings = rows(device=[1_767_225_600.0 + 0.1 * k], fresh=fresh or k < 250)
+        assert b.chunk(readings, arrived, 1).time[0] <= arrived.monotonic + 10_000 * SECOND
+
+
+def test_a_rate_of_no_whole_period_keeps_to_the_nearest_nanosecond_within_a_chunk():
+    for chunk, _, _ in arriving(3, 30, 8, own=False):
+        assert set(np.diff(chunk.time).tolist()) <= {33_333_333, 33_333_334}
