@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -46,10 +47,31 @@ class Residual(msgspec.Struct, frozen=True, array_like=True, tag=2):
     packed: bytes
 
 
-class Body(msgspec.Struct, frozen=True, array_like=True):
-    """A block as it is stored."""
+class Stepped(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Times as the intervals within an arrival, all alike where the source is steady, and those between arrivals.
 
-    time: Plain | Residual
+    `within` has an interval in place of each of those too, so that reading is quick.
+    """
+
+    first: int
+    within: bytes
+    between: bytes
+
+
+class Leading(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Times from which the arrivals are told: by how much the monotonic instant of each is later than its last sample.
+
+    The instants in `Body.arrived` are empty then.
+    """
+
+    time: Plain | Stepped
+    delays: bytes
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True):
+    """A block as it is stored; `arrived` are the samples of each arrival, its monotonic instant, and UTC beside it."""
+
+    time: Plain | Residual | Leading
     arrived: tuple[bytes, bytes, bytes]
     values: tuple[Plain | Grid, ...]
     quality: bytes | None
@@ -85,9 +107,10 @@ def encode(samples: Samples) -> bytes:
     """The bytes of a block."""
     counts, monotonic, utc = samples.arrived.T
     device_time = samples.device_time
+    time, instants = _encode_time(samples.time, counts, monotonic)
     body = Body(
-        _encode_time(samples.time, counts, monotonic),
-        (_pack(counts), _pack(monotonic), _pack(utc - monotonic)),
+        time,
+        (_pack(counts), instants, _pack(utc - monotonic)),
         tuple(_encode_floats(column) for column in samples.values.T),
         _pack8(samples.quality.T.ravel()) if samples.quality.any() else None,
         None if device_time is None else _encode_floats(device_time),
@@ -99,13 +122,7 @@ def decode(body: bytes, run: int, connection: int, first: int, columns: Sequence
     """The samples of a block; with `columns` only those channels, and no arrivals: a plot needs no more."""
     parts = msgspec.msgpack.decode(body, type=Body)
     whole = columns is None
-    arrived = np.zeros((0, 3), np.int64)
-    if whole or isinstance(parts.time, Residual):
-        counts, monotonic, wall = (_unpack(each) for each in parts.arrived)
-        arrived = np.stack([counts, monotonic, wall + monotonic], axis=1)
-    time = _unpack(parts.time.packed)
-    if isinstance(parts.time, Residual):
-        time += np.repeat(arrived[:, 1], arrived[:, 0])
+    time, arrived = _decode_time(parts, whole)
     if columns is None:
         columns = range(len(parts.values))
     values = np.empty((len(time), len(columns)))
@@ -117,7 +134,7 @@ def decode(body: bytes, run: int, connection: int, first: int, columns: Sequence
     device_time = None
     if parts.device_time is not None:
         _decode_floats(parts.device_time, device_time := np.empty(len(time)))
-    return Samples(run, connection, first, time, values, quality, device_time, arrived if whole else arrived[:0])
+    return Samples(run, connection, first, time, values, quality, device_time, arrived)
 
 
 def same(one: Samples, other: Samples) -> bool:
@@ -137,12 +154,54 @@ def same(one: Samples, other: Samples) -> bool:
     )
 
 
-def _encode_time(time: Nanoseconds, counts: Nanoseconds, monotonic: Nanoseconds) -> Plain | Residual:
-    plain = _pack(time)
-    if int(counts.sum()) != len(time):
-        return Plain(plain)
-    residual = _pack(time - np.repeat(monotonic, counts))
-    return Residual(residual) if len(residual) < len(plain) else Plain(plain)
+def _encode_time(
+    time: Nanoseconds, counts: Nanoseconds, monotonic: Nanoseconds
+) -> tuple[Plain | Residual | Leading, bytes]:
+    """The smallest of the ways to keep times and monotonic instants, and the instants that go with it."""
+    plain, instants = Plain(_pack(time)), _pack(monotonic)
+    if int(counts.sum()) != len(time) or not (counts > 0).all():
+        return plain, instants
+    residual = Residual(_pack(time - np.repeat(monotonic, counts)))
+    last = np.cumsum(counts) - 1
+    delays = _pack(monotonic - time[last])
+    ways: list[tuple[int, Plain | Residual | Leading, bytes]] = [
+        (len(plain.packed) + len(instants), plain, instants),
+        (len(residual.packed) + len(instants), residual, instants),
+        (len(plain.packed) + len(delays), Leading(plain, delays), b""),
+    ]
+    if len(counts) < len(time):
+        within, new = np.diff(time), last[:-1]
+        between = _pack(within[new])
+        within[new] = np.delete(within, new)[0]
+        stepped = Stepped(int(time[0]), _pack(within), between)
+        ways.append((len(stepped.within) + len(stepped.between) + len(delays), Leading(stepped, delays), b""))
+    _, smallest, instants = min(ways, key=itemgetter(0))
+    return smallest, instants
+
+
+def _decode_time(parts: Body, whole: bool) -> tuple[Nanoseconds, Nanoseconds]:
+    """Times (n,) and, where `whole`, the arrivals (k, 3), else none of them."""
+    kept = parts.time
+    own = kept.time if isinstance(kept, Leading) else kept
+    counts = _unpack(parts.arrived[0])
+    time: Nanoseconds
+    if isinstance(own, Stepped):
+        time = np.empty(int(counts.sum()), np.int64)
+        time[0], time[1:] = own.first, _unpack(own.within)
+        time[np.cumsum(counts[:-1])] = _unpack(own.between)
+        np.cumsum(time, out=time)
+    else:
+        time = _unpack(own.packed)
+    if not whole and not isinstance(kept, Residual):
+        return time, np.zeros((0, 3), np.int64)
+    if isinstance(kept, Leading):
+        monotonic = time[np.cumsum(counts) - 1] + _unpack(kept.delays)
+    else:
+        monotonic = _unpack(parts.arrived[1])
+    if isinstance(kept, Residual):
+        time += np.repeat(monotonic, counts)
+    arrived = np.stack([counts, monotonic, _unpack(parts.arrived[2]) + monotonic], axis=1)
+    return time, arrived if whole else arrived[:0]
 
 
 def _encode_floats(values: Floats) -> Plain | Grid:
