@@ -2,8 +2,8 @@
 old rows are compressed; beside it the plain table of a row per value (WAL, synchronous=NORMAL, which may lose commits),
 and, where they are installed, Parquet and DuckDB.
 
-Values are a noisy flux at 40 Hz on a grid of 0.1. "live" commits every 0.1 s of data, "backlog" as fast as it goes.
-Sizes count the file without its free pages.
+Values are a noisy flux at 40 Hz on a grid of 0.1 that arrives 2 ms late on average. "live" commits every 0.1 s of data,
+"backlog" as fast as it goes. Sizes count the file without its free pages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ import apsw
 import numpy as np
 from scipy.signal import lfilter
 
-from acquisition.clock import Clock
-from acquisition.model import Channel, Chunk, Floats, Header, Instant, Stream
+from acquisition.clock import MICROSECOND, Clock, Timeline
+from acquisition.model import Channel, Chunk, Floats, Header, Instant, Readings, Stream
 from acquisition.store import Store, StoreWriter
 from acquisition.store.compaction import Compactor
+from acquisition.streambook import InstrumentClocks, StreamBook
 from benchmarks.columnar import columnar
 
-RATE = 40
+RATE, FAST = 40, 1 + 30e-6
+"""Samples a second by the header, and by how much the instrument's crystal makes it more."""
 SECOND = 1_000_000_000
 T0 = 1_767_225_600 * SECOND
 HOUR, DAY = 3600, 86400
@@ -42,29 +45,38 @@ def _header(device: str, channels: int) -> Header:
 
 
 class _Flux:
-    """Chunks of one stream with the jitter and noise of a real one."""
+    """Chunks of one stream as the service makes them: the book gives times to arrivals that are late by exp(2 ms)."""
 
     def __init__(self, header: Header, seed: int, filtered: bool = False) -> None:
         self.header = header
+        self._book = StreamBook(header, Timeline(1, 0, T0), InstrumentClocks(), patience=DAY)
         self._filtered = filtered
         self._level: Any = 0.0
         self._rng = np.random.default_rng(seed)
-        self._next = 0
+        self._ahead = np.empty((0, len(header.stream.channels)))
+        self._made = self._next = 0
 
     def chunk(self, n: int) -> Chunk:
-        """The next n samples: a pulse, vasomotion and a noise of 1 PU."""
-        number = np.arange(self._next, self._next + n, dtype=np.int64)
-        time = T0 + number * (SECOND // RATE) + self._rng.integers(-1, 2, n)
-        second = number / RATE
+        """The next n samples, in one arrival."""
+        if len(self._ahead) < n:
+            self._ahead = np.concatenate([self._ahead, self._flux(max(n, 4000))])
+        values, self._ahead = self._ahead[:n].copy(), self._ahead[n:]
+        self._next += n
+        late = self._rng.exponential(0.002)
+        monotonic = int(((self._next - 1) / RATE / FAST + late) * 1e6) * MICROSECOND
+        readings = Readings(self.header.stream.name, values, np.zeros(values.shape, np.uint8))
+        return self._book.chunk(readings, Instant(monotonic, T0 + monotonic), 1)
+
+    def _flux(self, n: int) -> Floats:
+        """The next n values of each channel: a pulse, vasomotion and a noise of 1 PU."""
+        second = np.arange(self._made, self._made + n) / RATE
+        self._made += n
         wave = 40.0 + 6.0 * np.sin(2 * np.pi * 1.1 * second) + 4.0 * np.sin(2 * np.pi * 0.1 * second)
         noise = self._rng.normal(0.0, 1.0, (n, len(self.header.stream.channels)))
         if self._filtered:
             noise = self._smooth(noise)
-        values = np.round(wave[:, None] + noise, 1)
-        arrived = int(time[-1]) + int(self._rng.exponential(2e6))
-        first, self._next = self._next, self._next + n
-        instant = Instant(arrived - T0, arrived + int(self._rng.integers(0, 300)))
-        return Chunk(self.header, 1, 1, first, instant, time, values, np.zeros(values.shape, np.uint8))
+        values: Floats = np.round(wave[:, None] + noise, 1)
+        return values
 
     def _smooth(self, noise: Floats) -> Floats:
         """What an instrument's time constant of 0.2 s leaves of the noise."""
@@ -139,14 +151,15 @@ def _costs() -> Iterator[dict[str, Any]]:
 
 
 def _sizes() -> Iterator[dict[str, Any]]:
-    for filtered in (False, True):
+    for at_once, filtered in product((4, 400), (False, True)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             source = _Flux(_header("ldf", 1), 1, filtered)
             writer = _writer(path, ring=1 << 30)
-            for _ in range(6 * HOUR * RATE // 400):
-                writer.put(source.chunk(400))
-                writer.flush(60)
+            for arrival in range(6 * HOUR * RATE // at_once):
+                writer.put(source.chunk(at_once))
+                if at_once == 400 or arrival % 100 == 99:
+                    writer.flush(60)
             Compactor(path / "record.db", writer.submit).run_once()
             writer.close()
             connection = apsw.Connection(str(path / "record.db"))
@@ -155,6 +168,7 @@ def _sizes() -> Iterator[dict[str, Any]]:
             connection.close()
             yield {
                 "one channel, 6 h": "after the instrument's filter of 0.2 s" if filtered else "noisy",
+                "arrivals": f"{at_once} samples each {at_once / RATE:g} s",
                 "bytes/value, blocks": round(blocks / n, 2),
                 "with the overview": round((blocks + drawn) / n, 2),
                 "all-in: the file": round(_used(path / "record.db") / n, 2),
