@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from acquisition.errors import Damaged, StoreError
-from acquisition.store import chain, overview, schema, tiers, wal
+from acquisition.store import buckets, chain, schema, tiers, wal
 from acquisition.store.journal import cursor_checksum
 from acquisition.store.tiers import Stored
 
@@ -140,8 +140,10 @@ def _cursors(connection: apsw.Connection) -> Iterator[str]:
 
 def _overviews(connection: apsw.Connection) -> Iterator[str]:
     """A damaged row of the overview costs no sample, but a trace is then drawn in other bins than before."""
+    if connection.pragma("user_version") < schema.DRAWN_AS_NOW:
+        return
     for row in connection.execute("SELECT * FROM overview"):
-        if overview.unpack([row]) is None:
+        if buckets.unpack(row) is None:
             yield f"overview of stream {row[0]}, level {row[1]} (samples from {row[2]}): damaged, drawn without it"
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
 
 from acquisition.errors import PerfusionError
-from acquisition.store import blocks, overview, rows, schema, tiers
+from acquisition.store import blocks, buckets, overview, rows, schema, tiers
+from acquisition.store.buckets import OverviewRow
 from acquisition.store.journal import Journal
 from acquisition.store.rows import Samples
 from acquisition.store.upkeep import Step
@@ -27,7 +29,7 @@ PATIENCE = 30.0
 
 
 class Compactor:
-    """Turns the oldest rows of every stream into blocks with their overview, and small blocks into large ones.
+    """Turns the oldest rows of every stream into blocks, small blocks into large ones, and draws their overview.
 
     It reads with a connection of its own and prepares everything on its own thread; the writer only
     inserts and deletes, in one transaction per block and after the samples that wait. A kill leaves
@@ -59,9 +61,10 @@ class Compactor:
                 for table, due in (("chunk", self._due), ("block", self._small)):
                     while stopped is None or not stopped.is_set():
                         group = due(connection, stream, device, name)
-                        if group is None or not self._replace(connection, stream, table, group):
+                        if group is None or not self._replace(stream, table, group):
                             break
                         made += 1
+                self._draw(connection, stream, stopped)
         finally:
             connection.close()
         return made
@@ -120,14 +123,13 @@ class Compactor:
                 return group
         return None
 
-    def _replace(self, connection: apsw.Connection, stream: int, table: str, group: list[Samples]) -> bool:
+    def _replace(self, stream: int, table: str, group: list[Samples]) -> bool:
         samples = rows.join(group)
         row = blocks.pack(stream, samples)
         again = blocks.unpack(row)
         if again is None or not blocks.same(samples, again):
             log.error("block of stream %d from sample %d does not come back bit for bit; not made", *row[:4:3])
             return False
-        drawn = _overview(connection, stream, samples) if table == "chunk" else []
 
         def swap(connection: apsw.Connection, _: Journal) -> None:
             connection.execute(
@@ -137,9 +139,26 @@ class Compactor:
             if connection.changes() != len(group):
                 raise apsw.AbortError("what is to be compressed has changed")
             connection.execute(blocks.INSERT, row)
-            connection.executemany(overview.INSERT, drawn)
 
-        step = Step(swap)
+        return self._done(swap)
+
+    def _draw(self, connection: apsw.Connection, stream: int, stopped: threading.Event | None) -> None:
+        """Add to the overview the blocks that will not be merged any more."""
+        last = self._passed.get(stream, -tiers.MANY)
+        for row in _undrawn(connection, stream, last):
+            if stopped is not None and stopped.is_set():
+                return
+            samples = blocks.unpack(row)
+            if samples is None:
+                continue
+            seen = buckets.summarise(samples)
+            fresh = buckets.pack(stream, 1, samples.first, samples.following, samples.run, seen)
+            drawn = [fresh, *overview.fold(connection, fresh)]
+            if not self._done(partial(_insert, drawn)):
+                return
+
+    def _done(self, change: Callable[[apsw.Connection, Journal], None]) -> bool:
+        step = Step(change)
         self._submit(step)
         return step.wait(PATIENCE)
 
@@ -155,9 +174,19 @@ def _borders(connection: apsw.Connection, device: str, name: str) -> set[int]:
     return {before for (before,) in connection.execute(gaps, (device, name))}
 
 
-def _overview(connection: apsw.Connection, stream: int, samples: Samples) -> list[overview.OverviewRow]:
-    fresh = overview.pack(stream, 1, samples.first, samples.following, samples.run, overview.summarise(samples))
-    return [fresh, *overview.fold(connection, fresh)]
+def _insert(drawn: list[OverviewRow], connection: apsw.Connection, _: Journal) -> None:
+    connection.executemany(buckets.INSERT, drawn)
+
+
+def _undrawn(connection: apsw.Connection, stream: int, last: int) -> Iterator[blocks.BlockRow]:
+    """Blocks that begin by the time key `last` and follow what the overview covers, read one by one."""
+    query = f"""SELECT {blocks.COLUMNS} FROM block WHERE stream = ?1 AND start <= ?2 AND first > ?3
+                AND first >= coalesce((SELECT max(following) FROM overview WHERE stream = ?1 AND level = 1), 0)
+                ORDER BY first LIMIT 1"""
+    first = -1
+    while row := next(connection.execute(query, (stream, last, first)), None):
+        yield row
+        first = row[3]
 
 
 class Housekeeper:

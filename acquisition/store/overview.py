@@ -1,60 +1,29 @@
 """Traces of any length from a thousand points: least, greatest and mean values kept at several resolutions.
 
-Level 1 has a bucket for every 256 samples of a block and a row for each block; a row of each further level
+Level 1 has a bucket for every 256 samples of a block and a row for each large block; a row of each further level
 joins four of the level below, and a bucket four buckets. What no level covers yet, or what is damaged, is
 taken from the level below and in the end from the samples themselves.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import numpy as np
 
 from acquisition.model import Flags, Floats, Nanoseconds
-from acquisition.store import rows, tiers
+from acquisition.store import buckets, rows, tiers
+from acquisition.store.buckets import Buckets, OverviewRow
 from acquisition.store.rows import Samples
 
-BUCKET = 256
 FAN = 4
 FINE = 3
 """A point of a trace is made of buckets at most a third as long as itself."""
 TOGETHER = 4096
 """Samples of fresh rows that are put into bins at once."""
-INSERT = "INSERT INTO overview VALUES (?,?,?,?,?,?,?,?,?)"
-_FIXED = struct.Struct("<7q")
-_SHAPE = struct.Struct("<2I")
-_PLANES = 1 << 31
-"""Marks a body that is compressed."""
-LEVEL, _RAW = 6, -15
-
-OverviewRow = tuple[int, int, int, int, int, int, int, bytes, int]
-"""stream, level, first, following, run, start, stop, body, crc: sequence numbers and time keys of what it covers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """Stretches of consecutive samples.
-
-    start, stop (b,) ns: time keys of the first and the last sample; per channel (b, c): the count of values,
-    the least, the greatest and their mean (NaN where there is none), and every quality flag met.
-    """
-
-    start: Nanoseconds
-    stop: Nanoseconds
-    count: Nanoseconds
-    low: Floats
-    high: Floats
-    mean: Floats
-    quality: Flags
-
-    def __len__(self) -> int:
-        return len(self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,107 +44,6 @@ class Overview:
     quality: Flags
 
 
-def summarise(samples: Samples) -> Buckets:
-    """The level 1 buckets of a block."""
-    heads = np.arange(0, len(samples), BUCKET)
-    return merge(single(samples), heads)
-
-
-def single(samples: Samples) -> Buckets:
-    """A bucket for each sample."""
-    finite = np.isfinite(samples.values)
-    values = np.where(finite, samples.values, np.nan)
-    return Buckets(samples.time, samples.time, finite.astype(np.int64), values, values, values, samples.quality)
-
-
-def merge(buckets: Buckets, heads: Any) -> Buckets:
-    """Join buckets into one for each group that begins at an index of `heads`."""
-    count = np.add.reduceat(buckets.count, heads, axis=0)
-    total = np.add.reduceat(np.where(buckets.count > 0, buckets.mean * buckets.count, 0.0), heads, axis=0)
-    mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    last = np.append(heads[1:], len(buckets)) - 1
-    return Buckets(
-        buckets.start[heads],
-        buckets.stop[last],
-        count,
-        np.fmin.reduceat(buckets.low, heads, axis=0),
-        np.fmax.reduceat(buckets.high, heads, axis=0),
-        mean,
-        np.bitwise_or.reduceat(buckets.quality, heads, axis=0),
-    )
-
-
-def pack(stream: int, level: int, first: int, following: int, run: int, buckets: Buckets) -> OverviewRow:
-    """A row of the table `overview`.
-
-    Level 1, three quarters of it all, is compressed to a third; the others, from which days are drawn, are not.
-    """
-    b, c = buckets.low.shape
-    start, stop = buckets.start, buckets.stop
-    if level == 1:
-        start, stop = np.diff(start, prepend=start[:1]), stop - start
-    arrays = (start, stop, buckets.count, buckets.low, buckets.high, buckets.mean, buckets.quality)
-    parts = [np.ascontiguousarray(a, dtype=kind) for a, (kind, _) in zip(arrays, _layout(b, c), strict=True)]
-    if level == 1:
-        body = _SHAPE.pack(b | _PLANES, c) + _squeeze(parts)
-    else:
-        body = _SHAPE.pack(b, c) + b"".join(part.tobytes() for part in parts)
-    fixed = (stream, level, first, following, run, int(buckets.start[0]), int(buckets.stop[-1]))
-    return (*fixed, body, _checksum(fixed, body))
-
-
-def _squeeze(parts: Iterable[Any]) -> bytes:
-    """Arrays as bytes of equal significance side by side, compressed."""
-    planes = b"".join(part.view(np.uint8).reshape(-1, part.dtype.itemsize).T.tobytes() for part in parts)
-    # Without tables of its own a body is a tenth larger, and read twice as fast.
-    packer = zlib.compressobj(LEVEL, wbits=_RAW, strategy=zlib.Z_FIXED)
-    return packer.compress(planes) + packer.flush()
-
-
-def unpack(group: Sequence[OverviewRow]) -> Buckets | None:
-    """The buckets of rows of one run and size, one after another; None where any of them is damaged."""
-    try:
-        if any(_checksum(row[:7], row[7]) != row[8] for row in group):
-            return None
-    except (TypeError, struct.error):  # a flipped bit turned a column into another type
-        return None
-    b, c = _SHAPE.unpack_from(group[0][7])
-    planes, b = b >= _PLANES, b & ~_PLANES
-    layout = _layout(b, c)
-    length = sum(np.dtype(kind).itemsize * size for kind, size in layout)
-    bodies = [row[7][_SHAPE.size :] for row in group]
-    bodies = [zlib.decompress(body, _RAW, length) for body in bodies] if planes else bodies
-    table = np.frombuffer(b"".join(bodies), np.uint8).reshape(len(group), -1)
-    at = 0
-    parts: list[Any] = []
-    for kind, size in layout:
-        width = np.dtype(kind).itemsize
-        part = table[:, at : at + size * width]
-        if planes:
-            part = part.reshape(len(group), width, size).swapaxes(1, 2)
-        parts.append(np.ascontiguousarray(part).view(kind).reshape(len(group) * b, -1))
-        at += size * width
-    start, stop, count, low, high, mean, quality = parts
-    start, stop = start.ravel(), stop.ravel()
-    if planes:
-        start = (np.cumsum(start.reshape(-1, b), axis=1) + np.array([[row[5]] for row in group])).ravel()
-        stop = start + stop
-    return Buckets(start, stop, count.astype(np.int64), low, high, mean.astype(np.float64), quality)
-
-
-def _layout(b: int, c: int) -> tuple[tuple[str, int], ...]:
-    """Type and size of each array of a body with b buckets of c channels."""
-    n = b * c
-    return ("<i8", b), ("<i8", b), ("<u4", n), ("<f8", n), ("<f8", n), ("<f4", n), ("u1", n)
-
-
-def concatenate(parts: Sequence[Buckets]) -> Buckets:
-    """Buckets one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    return Buckets(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Buckets)))
-
-
 def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
     """The rows of higher levels that become complete with a fresh row of level 1."""
     query = """SELECT * FROM overview WHERE stream = ?1 AND level = ?2 AND run = ?3 AND first >=
@@ -185,12 +53,12 @@ def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
     while True:
         stream, level, _, following, run = fresh[:5]
         below = [fresh, *connection.execute(query, (stream, level, run, FAN - 1))][::-1]
-        parts = [part for part in (unpack([row]) for row in below) if part is not None]
+        parts = [part for part in map(buckets.unpack, below) if part is not None]
         if len(parts) < FAN:
             return made  # not yet, or a damaged row: this stretch stays at the lower level
-        buckets = concatenate(parts)
-        folded = merge(buckets, np.arange(0, len(buckets), FAN))
-        fresh = pack(stream, level + 1, below[0][2], following, run, folded)
+        joined = buckets.concatenate(parts)
+        folded = buckets.merge(joined, np.arange(0, len(joined), FAN))
+        fresh = buckets.pack(stream, level + 1, below[0][2], following, run, folded)
         made.append(fresh)
 
 
@@ -214,9 +82,9 @@ def draw(
         parts = [part for part in cover.walk(cover.coarsest(), first, following) if len(part)]
     if not parts:
         return None
-    buckets = concatenate(parts)
-    bins = np.searchsorted(edges, buckets.start, side="right") - 1
-    return merge(buckets, np.flatnonzero(np.diff(bins, prepend=-1)))
+    joined = buckets.concatenate(parts)
+    bins = np.searchsorted(edges, joined.start, side="right") - 1
+    return buckets.merge(joined, np.flatnonzero(np.diff(bins, prepend=-1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +102,8 @@ class _Cover:
         query = "SELECT * FROM overview WHERE stream = ? AND level = ? LIMIT 1"
         level = 0
         while row := next(self.connection.execute(query, (self.stream, level + 1)), None):
-            buckets = unpack([row])
-            if buckets is not None and int((buckets.stop - buckets.start).max()) > self._longest():
+            found = buckets.unpack(row)
+            if found is not None and int((found.stop - found.start).max()) > self._longest():
                 break
             level += 1
         return level
@@ -251,28 +119,25 @@ class _Cover:
                    first >= coalesce((SELECT max(first) FROM overview
                                       WHERE stream = ?1 AND level = ?2 AND first <= ?3), ?3) ORDER BY first"""
         at = first
-        for group in _alike(self.connection.execute(query, (self.stream, level, first, following))):
-            yield from self.walk(level - 1, at, group[0][2])
-            yield from self._cover(level, group, first, following)
-            at = max(at, group[-1][3])
+        for row in self.connection.execute(query, (self.stream, level, first, following)):
+            yield from self.walk(level - 1, at, row[2])
+            yield from self._cover(row, first, following)
+            at = max(at, row[3])
         yield from self.walk(level - 1, at, following)
 
-    def _cover(self, level: int, group: list[OverviewRow], first: int, following: int) -> Iterator[Buckets]:
-        buckets = unpack(group) if group[0][4] in self.columns else None
-        if buckets is not None and self._fit(buckets):
-            yield self._take(buckets, self.columns[group[0][4]])
-        elif len(group) > 1:
-            half = len(group) // 2
-            yield from self._cover(level, group[:half], first, following)
-            yield from self._cover(level, group[half:], first, following)
+    def _cover(self, row: OverviewRow, first: int, following: int) -> Iterator[Buckets]:
+        level, begin, end, run = row[1:5]
+        found = buckets.unpack(row) if run in self.columns else None
+        if found is not None and self._fit(found):
+            yield self._take(found, self.columns[run])
         else:
-            yield from self.walk(level - 1, max(first, group[0][2]), min(following, group[0][3]))
+            yield from self.walk(level - 1, max(first, begin), min(following, end))
 
-    def _fit(self, buckets: Buckets) -> bool:
+    def _fit(self, found: Buckets) -> bool:
         if self.exact:
-            left, right = (np.searchsorted(self.edges, times, side="right") for times in (buckets.start, buckets.stop))
+            left, right = (np.searchsorted(self.edges, times, side="right") for times in (found.start, found.stop))
             return bool((left == right).all())
-        return int((buckets.stop - buckets.start).max()) <= self._longest()
+        return int((found.stop - found.start).max()) <= self._longest()
 
     def _longest(self) -> int:
         share = 1 if self.exact else FINE
@@ -302,7 +167,7 @@ class _Cover:
         samples = rows.join(parts)
         order = {column: place for place, column in enumerate(held[samples.run])}
         pick = [order.get(column, -1) for column in self.columns[samples.run]]
-        return self._take(merge(single(samples), self._heads(samples.time)), pick)
+        return self._take(buckets.merge(buckets.single(samples), self._heads(samples.time)), pick)
 
     def _heads(self, time: Nanoseconds) -> Any:
         """Where each bin that has samples begins: few numbers are then carried on, however many samples there are."""
@@ -310,8 +175,8 @@ class _Cover:
         heads = np.searchsorted(time, self.edges[inner])
         return np.concatenate(([0], heads[np.diff(heads, prepend=0) > 0]))
 
-    def _take(self, buckets: Buckets, pick: list[int]) -> Buckets:
-        keep = slice(*np.searchsorted(buckets.start, self.edges[[0, -1]]))
+    def _take(self, found: Buckets, pick: list[int]) -> Buckets:
+        keep = slice(*np.searchsorted(found.start, self.edges[[0, -1]]))
         none = [index for index, column in enumerate(pick) if column < 0]
 
         def select(array: Any, missing: float) -> Any:
@@ -320,27 +185,11 @@ class _Cover:
             return picked
 
         return Buckets(
-            buckets.start[keep],
-            buckets.stop[keep],
-            select(buckets.count, 0),
-            select(buckets.low, np.nan),
-            select(buckets.high, np.nan),
-            select(buckets.mean, np.nan),
-            select(buckets.quality, 0),
+            found.start[keep],
+            found.stop[keep],
+            select(found.count, 0),
+            select(found.low, np.nan),
+            select(found.high, np.nan),
+            select(found.mean, np.nan),
+            select(found.quality, 0),
         )
-
-
-def _alike(found: Iterable[Any]) -> list[list[OverviewRow]]:
-    """Rows that go on without a hole, of one run and shape, together."""
-    groups: list[list[OverviewRow]] = []
-    for row in found:
-        last = groups[-1][-1] if groups else None
-        if last is not None and last[3:5] == (row[2], row[4]) and last[7][: _SHAPE.size] == row[7][: _SHAPE.size]:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups
-
-
-def _checksum(fixed: Sequence[int], body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(_FIXED.pack(*fixed)))

@@ -17,7 +17,7 @@ from acquisition.store.chain import Chain
 
 FILE = "record.db"
 APPLICATION = 0x50455246  # "PERF"
-VERSION = 3
+VERSION = 4
 SAFE_SQLITE = 3_051_003
 """SQLite 3.51.2 and older can corrupt a WAL database that two connections use."""
 
@@ -112,6 +112,11 @@ CREATE TABLE cursor (
 
 THIRD = "DROP INDEX chunk_time;"
 """Sequence finds a fresh row as well, and each index costs every commit a page for each stream."""
+
+FOURTH = "DELETE FROM overview;"
+"""Its rows are written in another way, and made again from the blocks in the background."""
+DRAWN_AS_NOW = 4
+"""From this version on the rows of the overview are as `buckets` writes them."""
 
 GUARD = """
 CREATE TRIGGER IF NOT EXISTS event_is_new BEFORE INSERT ON event WHEN NEW.id <= (SELECT max(id) FROM event)
@@ -245,7 +250,9 @@ def _upgrade(connection: apsw.Connection) -> None:
         if version < 2:
             connection.execute(SECOND)
             _announce_all(connection)
-        connection.execute(THIRD)
+        if version < 3:
+            connection.execute(THIRD)
+        connection.execute(FOURTH)
         connection.pragma("user_version", VERSION)
         connection.execute("COMMIT")
     except BaseException:

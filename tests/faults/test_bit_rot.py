@@ -27,7 +27,7 @@ def good(tmp_path_factory):
             writer.put(event(source.time, text=f"round {k}"))
             writer.advance("influx", {1: k * 40, 2: k * 5}, event=k)
             writer.flush()
-        Compactor(writer._file, writer.submit, samples=512).run_once()
+        Compactor(writer._file, writer.submit, samples=512, large=1024).run_once()
     connection = apsw.Connection(str(directory / "record.db"))
     connection.execute("VACUUM")  # no free pages, in which nothing could be wrong
     connection.close()

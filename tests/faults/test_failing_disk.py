@@ -283,7 +283,7 @@ def full_at_random(tmp_path, disk, seed):
             writer.flush(0.02)
             if rng.random() < 0.3:
                 heal(disk)
-                Compactor(writer._file, writer.submit, samples=64, vfs=disk.name).run_once()
+                Compactor(writer._file, writer.submit, samples=64, large=128, vfs=disk.name).run_once()
         heal(disk)
         assert writer.flush(PATIENCE)
     whole(tmp_path, chunks)

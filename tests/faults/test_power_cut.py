@@ -57,7 +57,7 @@ def session(directory, disk, accepted, writer_class=StoreWriter, rounds=40, age=
                 if k % 10 == 0:
                     accepted.flushed(directory)
                 if k % 20 == 19:
-                    Compactor(writer._file, writer.submit, samples=64, vfs=disk.name).run_once()
+                    Compactor(writer._file, writer.submit, samples=64, large=128, vfs=disk.name).run_once()
             if run == 2:
                 Expiry(writer._file, Retention(age=age * STEP), writer.submit, vfs=disk.name).run_once()
 

@@ -134,18 +134,18 @@ def second_writer():
 
 @bug("compaction loses the newest sample of a block", "tests/store/test_compaction.py")
 def tail_lost():
-    def swap(original, self, connection, stream, table, group):
+    def swap(original, self, stream, table, group):
         last = group[-1]
-        return original(self, connection, stream, table, [*group[:-1], rows.cut(last, 0, max(len(last) - 1, 1))])
+        return original(self, stream, table, [*group[:-1], rows.cut(last, 0, max(len(last) - 1, 1))])
 
     around(Compactor, "_replace", swap)
 
 
 @bug("compaction forgets quality", "tests/store/test_compaction.py")
 def quality_lost():
-    def swap(original, self, connection, stream, table, group):
+    def swap(original, self, stream, table, group):
         good = [replace(part, quality=np.zeros_like(part.quality)) for part in group]
-        return original(self, connection, stream, table, good)
+        return original(self, stream, table, good)
 
     around(Compactor, "_replace", swap)
 

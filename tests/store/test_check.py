@@ -215,7 +215,7 @@ def test_a_damaged_overview_is_named_with_its_place(tmp_path):
         for _ in range(20):
             writer.put(source.chunk(10))
             writer.flush()
-        Compactor(writer._file, writer.submit, samples=100).run_once()
+        Compactor(writer._file, writer.submit, samples=100, large=100).run_once()
     assert check(tmp_path).ok
     spoil(tmp_path, "UPDATE overview SET start = start + 1 WHERE first = 0")
     (problem,) = check(tmp_path).problems

@@ -1,8 +1,10 @@
 """Rows become blocks without a reader, a check or a remote noticing, killed at any moment or not."""
 
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from itertools import pairwise
 
 import apsw
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from acquisition.store import Store, check, compaction, overview
+from acquisition.store import Store, buckets, check, compaction
 from acquisition.store import tiers as store_tiers
 from acquisition.store.compaction import Compactor
 from tests.store.records import STEP, T0, Recording, Source, header
@@ -342,9 +344,9 @@ def drawn(values, quality, edges, time):
     return result
 
 
-@pytest.fixture
-def long(tmp_path):
-    """1.5 h at 40 Hz in blocks of several levels, with a hole, and a tail of rows."""
+@pytest.fixture(params=(4096, 16384))
+def long(tmp_path, request):
+    """1.5 h at 40 Hz in small or large blocks, drawn in several levels, with a hole, and a tail of rows."""
     with Recording(tmp_path, compact=None) as writer:
         source = Source(header(channels=("flux", "backscatter")))
         for k in range(54):
@@ -352,7 +354,7 @@ def long(tmp_path):
             writer.flush()
         writer.put(source.chunk(3000))
         writer.flush()
-        compress(writer, 4096)
+        compress(writer, 4096, request.param)
     return tmp_path
 
 
@@ -397,46 +399,70 @@ def test_an_overview_finer_than_the_buckets_is_exact(long):
     assert shown.quality[:, 0].tolist() == [e[4] for e in expected]
 
 
+def levels(directory):
+    connection = apsw.Connection(str(directory / "record.db"))
+    try:
+        return dict(connection.execute("SELECT level, count(*) FROM overview GROUP BY level"))
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("long", [4096], indirect=True)
 def test_an_overview_reads_few_rows(long):
+    assert levels(long) == {1: 54, 2: 13, 3: 3}
+
+
+@pytest.mark.parametrize("long", [16384], indirect=True)
+def test_blocks_are_drawn_as_soon_as_they_are_merged_or_closed_by_a_gap(long):
+    with Recording(long, compact=None) as writer:
+        assert levels(long) == {1: 7 + 7, 2: 3}
+        assert compress(writer, 4096, 16384) == 0
+    assert levels(long) == {1: 7 + 7, 2: 3}
+    found = spans(long)
     connection = apsw.Connection(str(long / "record.db"))
-    levels = dict(connection.execute("SELECT level, count(*) FROM overview GROUP BY level"))
+    drawn = list(connection.execute("SELECT first, following - first FROM overview WHERE level = 1 ORDER BY first"))
     connection.close()
-    assert levels == {1: 54, 2: 13, 3: 3}
+    assert drawn == found[:-1]
+    assert found[6][1] == found[-1][1] == 4096
 
 
-def uncompressed(row, buckets):
-    """A row as earlier versions wrote it."""
-    arrays = (("<i8", buckets.start), ("<i8", buckets.stop), ("<u4", buckets.count), ("<f8", buckets.low),
-              ("<f8", buckets.high), ("<f4", buckets.mean), ("u1", buckets.quality))  # fmt: skip
-    shape = np.array(buckets.low.shape, "<u4").tobytes()
-    body = shape + b"".join(array.astype(kind).tobytes() for kind, array in arrays)
-    return (*row[:7], body, overview._checksum(row[:7], body))
+def look(directory):
+    with Store(directory) as store:
+        shown = [store.overview("ldf", points=points) for points in (5, 60, 400)]
+    return [getattr(each, name).tobytes() for each in shown for name in ("edges", "count", "low", "high", "quality")]
 
 
-def test_an_overview_of_an_earlier_version_is_drawn_the_same_beside_new_rows(long):
-    def look():
-        with Store(long) as store:
-            shown = [store.overview("ldf", points=points) for points in (5, 60, 400)]
-        return [getattr(each, name).tobytes() for each in shown for name in ("edges", "count", "low", "high", "mean")]
+def test_a_record_with_overviews_of_an_earlier_version_is_read_as_it_is_and_drawn_anew(long):
+    def rows():
+        return list(connection.execute("SELECT * FROM overview ORDER BY level, first"))
 
-    new = look()
     connection = apsw.Connection(str(long / "record.db"))
-    found = list(connection.execute("SELECT * FROM overview"))
-    older = [uncompressed(row, overview.unpack([row])) for row in found if row[2] % 3]
+    new = rows()
+    body = struct.pack("<2I", 16, 2)
+    older = [(*row[:7], body, zlib.crc32(body, zlib.crc32(struct.pack("<7q", *row[:7])))) for row in new]
     connection.executemany("REPLACE INTO overview VALUES (?,?,?,?,?,?,?,?,?)", older)
+    connection.pragma("user_version", 3)
     connection.close()
-    assert older
     assert check(long).problems == ()
-    assert look() == new
+    exact = look(long)
+    with Recording(long, compact=None) as writer:
+        assert levels(long) == {}
+        assert look(long) == exact
+        compress(writer, 4096, new[0][3] - new[0][2])
+    connection = apsw.Connection(str(long / "record.db"))
+    assert rows() == new
+    connection.close()
+    assert check(long).problems == ()
 
 
+@pytest.mark.parametrize("long", [16384], indirect=True)
 def test_an_overview_is_a_small_part_of_what_it_shows(long):
     connection = apsw.Connection(str(long / "record.db"))
     drawn, kept = (
         next(iter(connection.execute(f"SELECT sum(length(body)) FROM {each}")))[0] for each in ("overview", "block")
     )
     connection.close()
-    assert drawn < kept / 5
+    assert drawn < kept / 12
 
 
 def test_fresh_rows_are_drawn_together_and_exactly(tmp_path):
@@ -474,5 +500,5 @@ def test_a_bucket_is_found_by_its_bytes(long):
     connection = apsw.Connection(str(long / "record.db"))
     row = next(iter(connection.execute("SELECT * FROM overview LIMIT 1")))
     connection.close()
-    assert overview.unpack([row]) is not None
-    assert overview.unpack([(*row[:3], row[3] + 1, *row[4:])]) is None
+    assert buckets.unpack(row) is not None
+    assert buckets.unpack((*row[:3], row[3] + 1, *row[4:])) is None
