@@ -114,24 +114,27 @@ def pack(stream: int, level: int, first: int, following: int, run: int, buckets:
     return (*fixed, body, _checksum(fixed, body))
 
 
-def unpack(row: OverviewRow) -> Buckets | None:
-    """The buckets of a row; None where it is damaged, or as another version wrote it."""
+def unpack(row: OverviewRow, columns: Sequence[int] | None = None) -> Buckets | None:
+    """The buckets of a row, of all channels or of `columns`; None where it is damaged, or of another version."""
     try:
         if _checksum(row[:7], row[7]) != row[8]:
             return None
         body = msgspec.msgpack.decode(row[7], type=Body)
     except (TypeError, struct.error, msgspec.MsgspecError):  # a flipped bit turned a column into another type
         return None
-    start = np.cumsum(np.concatenate(([row[5]], packing.unpack(body.steps))))
+    lengths = packing.unpack(body.lengths)
+    start = np.full(len(lengths), row[5])
+    start[1:] += np.cumsum(packing.unpack(body.steps))
 
     def channels(flat: Any) -> Any:
-        return flat.reshape(body.channels, -1).T
+        table = flat.reshape(body.channels, -1)
+        return (table if columns is None else table[columns]).T
 
     count = channels(packing.unpack(body.count)).astype(np.int64)
     low, high = (channels(packing.decode_floats(each)) for each in (body.low, body.high))
     mean = channels(packing.unpack(body.mean)).astype(np.float64)
     quality = np.zeros(count.shape, np.uint8) if body.quality is None else channels(packing.unpack(body.quality))
-    return Buckets(start, start + packing.unpack(body.lengths), count, low, high, mean, quality)
+    return Buckets(start, start + lengths, count, low, high, mean, quality)
 
 
 def _checksum(fixed: Sequence[int], body: bytes) -> int:

@@ -78,7 +78,8 @@ def draw(
     begin, end = int(edges[0]), int(edges[-1])
     with connection:  # one snapshot
         first, following = tiers.row_before(connection, stream, begin), tiers.row_behind(connection, stream, end)
-        cover = _Cover(connection, stream, columns, widths, edges, exact)
+        held = {run: [column for column in pick if column >= 0] for run, pick in columns.items()}
+        cover = _Cover(connection, stream, columns, held, widths, edges, exact)
         parts = [part for part in cover.walk(cover.coarsest(), first, following) if len(part)]
     if not parts:
         return None
@@ -92,6 +93,7 @@ class _Cover:
     connection: apsw.Connection
     stream: int
     columns: dict[int, list[int]]
+    held: dict[int, list[int]]
     widths: dict[int, int]
     edges: Nanoseconds
     exact: bool
@@ -127,9 +129,9 @@ class _Cover:
 
     def _cover(self, row: OverviewRow, first: int, following: int) -> Iterator[Buckets]:
         level, begin, end, run = row[1:5]
-        found = buckets.unpack(row) if run in self.columns else None
+        found = buckets.unpack(row, self.held[run]) if run in self.held else None
         if found is not None and self._fit(found):
-            yield self._take(found, self.columns[run])
+            yield self._within(found, run)
         else:
             yield from self.walk(level - 1, max(first, begin), min(following, end))
 
@@ -145,29 +147,26 @@ class _Cover:
 
     def _samples(self, first: int, following: int) -> Iterator[Buckets]:
         start = tiers.row_at(self.connection, self.stream, first)
-        held = {run: [column for column in pick if column >= 0] for run, pick in self.columns.items()}
         parts: list[Samples] = []
         count = 0
-        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=held, before=following):
+        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=self.held, before=following):
             if row.samples is None:
                 continue
             samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)
             samples = rows.cut(samples, *np.searchsorted(samples.time, self.edges[[0, -1]]).tolist())
             # Fresh rows hold few samples each: they are looked at together.
             if parts and (samples.run != parts[0].run or count >= TOGETHER):
-                yield self._bins(parts, held)
+                yield self._bins(parts)
                 parts, count = [], 0
             if len(samples):
                 parts.append(samples)
                 count += len(samples)
         if parts:
-            yield self._bins(parts, held)
+            yield self._bins(parts)
 
-    def _bins(self, parts: list[Samples], held: dict[int, list[int]]) -> Buckets:
+    def _bins(self, parts: list[Samples]) -> Buckets:
         samples = rows.join(parts)
-        order = {column: place for place, column in enumerate(held[samples.run])}
-        pick = [order.get(column, -1) for column in self.columns[samples.run]]
-        return self._take(buckets.merge(buckets.single(samples), self._heads(samples.time)), pick)
+        return self._within(buckets.merge(buckets.single(samples), self._heads(samples.time)), samples.run)
 
     def _heads(self, time: Nanoseconds) -> Any:
         """Where each bin that has samples begins: few numbers are then carried on, however many samples there are."""
@@ -175,21 +174,24 @@ class _Cover:
         heads = np.searchsorted(time, self.edges[inner])
         return np.concatenate(([0], heads[np.diff(heads, prepend=0) > 0]))
 
-    def _take(self, found: Buckets, pick: list[int]) -> Buckets:
+    def _within(self, found: Buckets, run: int) -> Buckets:
+        """Those that begin within the edges, with empty columns for the channels that the run has not."""
         keep = slice(*np.searchsorted(found.start, self.edges[[0, -1]]))
-        none = [index for index, column in enumerate(pick) if column < 0]
+        here = np.flatnonzero(np.array(self.columns[run]) >= 0)
 
-        def select(array: Any, missing: float) -> Any:
-            picked = array[keep][:, pick]
-            picked[:, none] = missing
-            return picked
+        def spread(array: Any, missing: float) -> Any:
+            if len(here) == len(self.columns[run]):
+                return array[keep]
+            wide = np.full((len(array[keep]), len(self.columns[run])), missing, array.dtype)
+            wide[:, here] = array[keep]
+            return wide
 
         return Buckets(
             found.start[keep],
             found.stop[keep],
-            select(found.count, 0),
-            select(found.low, np.nan),
-            select(found.high, np.nan),
-            select(found.mean, np.nan),
-            select(found.quality, 0),
+            spread(found.count, 0),
+            spread(found.low, np.nan),
+            spread(found.high, np.nan),
+            spread(found.mean, np.nan),
+            spread(found.quality, 0),
         )

@@ -67,7 +67,8 @@ def decode_floats(column: Plain | Grid, to: Floats | None = None) -> Floats:
         to[:] = packed
         return to
     np.divide(packed, 10.0**column.decimals, out=to)
-    to.view(np.int64)[unpack(column.places)] = unpack(column.bits)
+    if column.places:
+        to.view(np.int64)[unpack(column.places)] = unpack(column.bits)
     return to
 
 
@@ -86,6 +87,8 @@ def _grid(values: Floats) -> Grid | None:
     else:
         return None
     whole = whole.astype(np.int64)
+    if not len(off):
+        return Grid(decimals, pack(whole), b"", b"")
     for place in off.tolist():  # few; a neighbour's value costs nothing to compress
         whole[place] = whole[place - 1] if place else 0
     return Grid(decimals, pack(whole), pack(off.astype(np.int64)), pack(bits[off]))
