@@ -84,9 +84,9 @@ def configured(path: Path, url: str, flush: float, shipped: float) -> Path:
     return path
 
 
-def held_by(server: InfluxServer, measurement: str, channels: int) -> int:
+def held_by(server: InfluxServer, measurement: str, channels: int, patience: float = 60.0) -> int:
     counted = ", ".join(f"count(c{i})" for i in range(channels))
-    rows = server.ask(f'SELECT {counted} FROM "{measurement}"', "ward")
+    rows = server.ask(f'SELECT {counted} FROM "{measurement}"', "ward", patience)
     return sum(column[0] for name, column in rows[0][2].items() if name != "time") if rows else 0
 
 

@@ -136,7 +136,7 @@ def _costs() -> Iterator[dict[str, Any]]:
             total = count + sum(c.values.size for c in live)
             connection = apsw.Connection(str(path / "record.db"))
             size, n = next(iter(connection.execute("SELECT sum(length(body)), sum(n) FROM block")))
-            drawn = next(iter(connection.execute("SELECT sum(length(body)) FROM overview")))[0]
+            drawn = next(iter(connection.execute("SELECT total(length(body)) FROM overview")))[0]
             connection.close()
             yield {
                 "channels": streams * channels,
@@ -164,7 +164,7 @@ def _sizes() -> Iterator[dict[str, Any]]:
             writer.close()
             connection = apsw.Connection(str(path / "record.db"))
             blocks, n = next(iter(connection.execute("SELECT sum(length(body)), sum(n) FROM block")))
-            drawn = next(iter(connection.execute("SELECT sum(length(body)) FROM overview")))[0]
+            drawn = next(iter(connection.execute("SELECT total(length(body)) FROM overview")))[0]
             connection.close()
             yield {
                 "one channel, 6 h": "after the instrument's filter of 0.2 s" if filtered else "noisy",

@@ -175,12 +175,12 @@ class InfluxServer(Process):
     def answers(self):
         return request(f"{self.url}/ping", timeout=2.0)[0] == 204
 
-    def ask(self, query, database=None):
+    def ask(self, query, database=None, patience=PATIENCE):
         """Rows of one InfluxQL statement: a list of (measurement, tags, columns as a dict of lists)."""
         parameters = {"q": query, "epoch": "ns"} | ({"db": database} if database else {})
         # Statements that change something must be POSTed.
-        status, body = request(f"{self.url}/query", urllib.parse.urlencode(parameters).encode())
-        assert status == 200, body
+        status, body = request(f"{self.url}/query", urllib.parse.urlencode(parameters).encode(), timeout=patience)
+        assert status == 200, body or f"no answer within {patience:g} s"
         (result,) = json.loads(body, parse_int=lambda text: -0.0 if text == "-0" else int(text))["results"]
         assert "error" not in result, result
         return [
