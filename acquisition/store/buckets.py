@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -114,27 +114,40 @@ def pack(stream: int, level: int, first: int, following: int, run: int, buckets:
     return (*fixed, body, _checksum(fixed, body))
 
 
-def unpack(row: OverviewRow, columns: Sequence[int] | None = None) -> Buckets | None:
-    """The buckets of a row, of all channels or of `columns`; None where it is damaged, or of another version."""
+def unpack(rows: Sequence[OverviewRow], columns: Sequence[int] | None = None) -> Buckets | None:
+    """The buckets of rows of one run, one after another, of all channels or of `columns`.
+
+    None where any of them is damaged, or of another version.
+    """
     try:
-        if _checksum(row[:7], row[7]) != row[8]:
+        if any(_checksum(row[:7], row[7]) != row[8] for row in rows):
             return None
-        body = msgspec.msgpack.decode(row[7], type=Body)
+        bodies = [msgspec.msgpack.decode(row[7], type=Body) for row in rows]
     except (TypeError, struct.error, msgspec.MsgspecError):  # a flipped bit turned a column into another type
         return None
-    lengths = packing.unpack(body.lengths)
-    start = np.full(len(lengths), row[5])
-    start[1:] += np.cumsum(packing.unpack(body.steps))
 
-    def channels(flat: Any) -> Any:
-        table = flat.reshape(body.channels, -1)
+    def channels(parts: Iterable[Any]) -> Any:
+        table = np.concatenate([part.reshape(bodies[0].channels, -1) for part in parts], axis=1)
         return (table if columns is None else table[columns]).T
 
-    count = channels(packing.unpack(body.count)).astype(np.int64)
-    low, high = (channels(packing.decode_floats(each)) for each in (body.low, body.high))
-    mean = channels(packing.unpack(body.mean)).astype(np.float64)
-    quality = np.zeros(count.shape, np.uint8) if body.quality is None else channels(packing.unpack(body.quality))
-    return Buckets(start, start + lengths, count, low, high, mean, quality)
+    lengths = [packing.unpack(body.lengths) for body in bodies]
+    start = np.concatenate(
+        [np.cumsum(np.append(row[5], packing.unpack(body.steps))) for row, body in zip(rows, bodies, strict=True)]
+    )
+    count = channels(packing.unpack(body.count) for body in bodies).astype(np.int64)
+    quality = [
+        np.zeros(len(each) * body.channels, np.uint8) if body.quality is None else packing.unpack(body.quality)
+        for each, body in zip(lengths, bodies, strict=True)
+    ]
+    return Buckets(
+        start,
+        start + np.concatenate(lengths),
+        count,
+        channels(packing.decode_floats(body.low) for body in bodies),
+        channels(packing.decode_floats(body.high) for body in bodies),
+        channels(packing.unpack(body.mean) for body in bodies).astype(np.float64),
+        channels(quality),
+    )
 
 
 def _checksum(fixed: Sequence[int], body: bytes) -> int:

@@ -143,7 +143,7 @@ def _overviews(connection: apsw.Connection) -> Iterator[str]:
     if connection.pragma("user_version") < schema.DRAWN_AS_NOW:
         return
     for row in connection.execute("SELECT * FROM overview"):
-        if buckets.unpack(row) is None:
+        if buckets.unpack([row]) is None:
             yield f"overview of stream {row[0]}, level {row[1]} (samples from {row[2]}): damaged, drawn without it"
 
 

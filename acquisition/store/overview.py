@@ -7,7 +7,7 @@ taken from the level below and in the end from the samples themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def fold(connection: apsw.Connection, fresh: OverviewRow) -> list[OverviewRow]:
     while True:
         stream, level, _, following, run = fresh[:5]
         below = [fresh, *connection.execute(query, (stream, level, run, FAN - 1))][::-1]
-        parts = [part for part in map(buckets.unpack, below) if part is not None]
+        parts = [part for part in (buckets.unpack([row]) for row in below) if part is not None]
         if len(parts) < FAN:
             return made  # not yet, or a damaged row: this stretch stays at the lower level
         joined = buckets.concatenate(parts)
@@ -104,7 +104,7 @@ class _Cover:
         query = "SELECT * FROM overview WHERE stream = ? AND level = ? LIMIT 1"
         level = 0
         while row := next(self.connection.execute(query, (self.stream, level + 1)), None):
-            found = buckets.unpack(row)
+            found = buckets.unpack([row])
             if found is not None and int((found.stop - found.start).max()) > self._longest():
                 break
             level += 1
@@ -121,19 +121,23 @@ class _Cover:
                    first >= coalesce((SELECT max(first) FROM overview
                                       WHERE stream = ?1 AND level = ?2 AND first <= ?3), ?3) ORDER BY first"""
         at = first
-        for row in self.connection.execute(query, (self.stream, level, first, following)):
-            yield from self.walk(level - 1, at, row[2])
-            yield from self._cover(row, first, following)
-            at = max(at, row[3])
+        for group in _in_turn(self.connection.execute(query, (self.stream, level, first, following))):
+            yield from self.walk(level - 1, at, group[0][2])
+            yield from self._cover(level, group, first, following)
+            at = max(at, group[-1][3])
         yield from self.walk(level - 1, at, following)
 
-    def _cover(self, row: OverviewRow, first: int, following: int) -> Iterator[Buckets]:
-        level, begin, end, run = row[1:5]
-        found = buckets.unpack(row, self.held[run]) if run in self.held else None
+    def _cover(self, level: int, group: list[OverviewRow], first: int, following: int) -> Iterator[Buckets]:
+        run = group[0][4]
+        found = buckets.unpack(group, self.held[run]) if run in self.held else None
         if found is not None and self._fit(found):
             yield self._within(found, run)
+        elif len(group) > 1:
+            half = len(group) // 2
+            yield from self._cover(level, group[:half], first, following)
+            yield from self._cover(level, group[half:], first, following)
         else:
-            yield from self.walk(level - 1, max(first, begin), min(following, end))
+            yield from self.walk(level - 1, max(first, group[0][2]), min(following, group[0][3]))
 
     def _fit(self, found: Buckets) -> bool:
         if self.exact:
@@ -195,3 +199,15 @@ class _Cover:
             spread(found.mean, np.nan),
             spread(found.quality, 0),
         )
+
+
+def _in_turn(found: Iterable[Any]) -> list[list[OverviewRow]]:
+    """Rows of one run that go on without a hole together."""
+    groups: list[list[OverviewRow]] = []
+    for row in found:
+        last = groups[-1][-1] if groups else None
+        if last is not None and last[3:5] == (row[2], row[4]):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups

@@ -500,5 +500,5 @@ def test_a_bucket_is_found_by_its_bytes(long):
     connection = apsw.Connection(str(long / "record.db"))
     row = next(iter(connection.execute("SELECT * FROM overview LIMIT 1")))
     connection.close()
-    assert buckets.unpack(row) is not None
-    assert buckets.unpack((*row[:3], row[3] + 1, *row[4:])) is None
+    assert buckets.unpack([row]) is not None
+    assert buckets.unpack([(*row[:3], row[3] + 1, *row[4:])]) is None
