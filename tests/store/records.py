@@ -1,14 +1,17 @@
 """Records for the store's tests: streams whose values, flags and times are known, written without a device."""
 
+import apsw
 import numpy as np
 
 from acquisition.clock import Clock
 from acquisition.model import Channel, Chunk, Event, Gap, Header, Instant, Stream
-from acquisition.store import StoreWriter
+from acquisition.store import StoreWriter, compaction
 
 SECOND = 1_000_000_000
 T0 = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
 STEP = 25_000_000
+SMALL = 64
+"""Samples of a small block, where a test does not say otherwise."""
 
 
 def header(device="ldf", stream="flux", channels=("flux", "backscatter"), rate=40.0, simulated=True, unit="[arb'U]"):
@@ -82,3 +85,27 @@ def record(directory, items, **more):
             if more.get("each"):
                 assert writer.flush()
     return directory
+
+
+def compress(writer, samples=SMALL, large=compaction.LARGE):
+    """Compress and merge what is due; answers how many blocks were made."""
+    return compaction.Compactor(writer._file, writer.submit, samples=samples, large=large, vfs=writer._vfs).run_once()
+
+
+def asked(directory, query):
+    """Rows of a query, past everything."""
+    connection = apsw.Connection(str(directory / "record.db"))
+    try:
+        return list(connection.execute(query))
+    finally:
+        connection.close()
+
+
+def spans(directory):
+    """First sample and number of samples of each block."""
+    return asked(directory, "SELECT first, n FROM block ORDER BY first")
+
+
+def tiers(directory):
+    """How many rows and how many blocks there are."""
+    return [asked(directory, f"SELECT count(*) FROM {each}")[0][0] for each in ("chunk", "block")]
