@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from acquisition.store import Store, buckets, check
-from tests.store.records import STEP, Recording, Source, asked, compress, header, spans, tiers
+from tests.store.records import STEP, T0, Recording, Source, asked, compress, header, spans, tiers
 
 
 def drawn(values, quality, edges, time):
@@ -180,3 +180,26 @@ def test_a_bucket_is_found_by_its_bytes(long):
     connection.close()
     assert buckets.unpack([row]) is not None
     assert buckets.unpack([(*row[:3], row[3] + 1, *row[4:])]) is None
+
+
+@pytest.mark.parametrize("points", [1, 4])
+def test_a_channel_that_a_later_run_adds_is_drawn_beside_one_that_goes_on(tmp_path, points):
+    first = 0
+    for run, channels in ((1, ("flux",)), (2, ("backscatter", "flux"))):
+        with Recording(tmp_path, compact=None) as writer:
+            source = Source(header(channels=channels), run=run, first=first, start=T0 + first * STEP, connection=run)
+            for k in range(6):
+                writer.put(source.chunk(1024, lost=0 if run == 2 and k == 0 else None))
+                writer.flush()
+            compress(writer, 1024, 2048)
+            first = source.next
+    assert levels(tmp_path) == {1: 5}  # the newest samples are rows yet
+    with Store(tmp_path) as store:
+        block = store.read("ldf", ["flux", "backscatter"])
+        shown = store.overview("ldf", ["flux", "backscatter"], T0, T0 + 12_288 * STEP, points, exact=True)
+    for column in range(2):
+        expected = drawn(block.values[:, column], block.quality[:, column], shown.edges, block.time)
+        assert shown.count[:, column].tolist() == [e[0] for e in expected]
+        assert [None if np.isnan(low) else low for low in shown.low[:, column]] == [e[1] for e in expected]
+        assert [None if np.isnan(high) else high for high in shown.high[:, column]] == [e[2] for e in expected]
+    assert points == 1 or shown.count[0, 1] == 0
