@@ -187,3 +187,17 @@ class Event:
     device: str
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A fault of the service itself that stands until it is over: shown wherever people look, not only when it came.
+
+    One of each `kind` stands at a time; `since` is a time key (ns). While one `blocks`, no examination begins.
+    """
+
+    kind: str
+    text: str
+    remedy: str
+    blocks: bool
+    since: int

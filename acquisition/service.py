@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from acquisition import __version__, host
+from acquisition.alarms import Alarms
 from acquisition.assembly import assemble
 from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
@@ -67,6 +68,7 @@ class Service:
         self._witness = witness
         self._on_page = on_page
         self._bus = Bus()
+        self._alarms = Alarms(self._key_now, self._bus.publish)
         self._subscribers: list[Subscriber] = []
         self._stop = asyncio.Event()
         self._broken = False
@@ -107,6 +109,7 @@ class Service:
                 Recording(self._config.store, lambda: store.stats).describe,
                 lambda: clerk.present(),
                 lambda: [_standing(remote) for remote in remotes],
+                lambda: self._alarms.present,
             )
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
@@ -236,6 +239,7 @@ class Service:
             beside=self._config.path.parent,
             pattern=study.participant or participant.DEFAULT,
             visits=study.visits,
+            alarms=lambda: self._alarms.present,
         )
 
     def _key_now(self) -> int:

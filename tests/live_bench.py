@@ -103,7 +103,8 @@ class LiveBench:
         self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers)
         self.remotes = []
         recording = Recording(self.directory, lambda: self.store.stats)
-        self.board = Board(recording.describe, self.clerk.present, lambda: self.remotes)
+        self.alarms = []
+        self.board = Board(recording.describe, self.clerk.present, lambda: self.remotes, lambda: self.alarms)
         self.subscribers = [self.store.put, self.board.put]
         self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
         for header in self.headers:

@@ -16,7 +16,7 @@ from acquisition.examination.description import describe, summarise
 from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
 from acquisition.examination.session import Book
-from acquisition.model import Event, Header
+from acquisition.model import Alarm, Event, Header
 
 SECOND = 1_000_000_000
 ENTRIES = "entries"
@@ -146,8 +146,8 @@ class Clerk:
     """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
 
     `now` gives time keys, `headers` the streams that are recorded, `bench` a snapshot of the instruments, `beside` is
-    the configuration's folder for protocols of its own; `pattern` and `visits` are the study's. Not for several
-    threads at once.
+    the configuration's folder for protocols of its own; `pattern` and `visits` are the study's; while one of the
+    `alarms` blocks, no session begins. Not for several threads at once.
     """
 
     def __init__(
@@ -162,6 +162,7 @@ class Clerk:
         pattern: str = participant.DEFAULT,
         visits: Sequence[str] = (),
         recording: bool = True,
+        alarms: Callable[[], Sequence[Alarm]] = tuple,
     ) -> None:
         self.book = Book()
         for event in events:
@@ -174,6 +175,7 @@ class Clerk:
         self._pattern = pattern
         self._visits = tuple(visits)
         self._recording = recording
+        self._alarms = alarms
 
     def resume(self) -> None:
         """Say that an open session goes on after the service was away."""
@@ -203,6 +205,8 @@ class Clerk:
                 "no daemon runs on this record",
                 "perfusion run -c FILE",
             )
+        if isinstance(asked, Start | Look):
+            self._check_alarms()
         if isinstance(asked, Look):
             return self._look(asked)
         if isinstance(asked, Visit) and (known := self._entries_of(asked)) is not None:
@@ -270,6 +274,11 @@ class Clerk:
             "simulated": any(header.simulated for header in headers),
         }
         return decisions.start(self.book, now, asked.protocol, protocol, about, self._pattern)
+
+    def _check_alarms(self) -> None:
+        for alarm in self._alarms():
+            if alarm.blocks:
+                raise Refused(alarm.text, "session start", remedy=alarm.remedy)
 
     def _check_visit(self, visit: str) -> None:
         if self._visits and visit not in self._visits:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from acquisition.live import words
-from acquisition.model import Channel, Chunk, Event, Floats, Header, Instant
+from acquisition.model import Alarm, Channel, Chunk, Event, Floats, Header, Instant
 
 TRAIL = 60
 """Points of a sparkline, at least a second apart."""
@@ -55,7 +55,7 @@ class Board:
     `put` belongs to the acquisition loop; everything else may be called from any thread. Whether a value is
     stale is decided when it is read, against the clock handed in, so that no timer can fail to say so.
     `record` describes the record, given both clocks and the speed; `session` the examination that goes on;
-    `remotes` how each remote stands.
+    `remotes` how each remote stands; `alarms` what stands against the service itself.
     """
 
     def __init__(
@@ -63,8 +63,10 @@ class Board:
         record: Record | None = None,
         session: Callable[[], dict[str, Any]] = dict,
         remotes: Callable[[], list[dict[str, Any]]] = list,
+        alarms: Callable[[], Sequence[Alarm]] = tuple,
     ) -> None:
         self.remotes = remotes
+        self.alarms = alarms
         self._record = record
         self._session = session
         self._devices: dict[str, DeviceView] = {}
@@ -107,6 +109,7 @@ class Board:
             "record": self.snapshot_record(now, speed),
             "session": self._session(),
             "remotes": self.remotes(),
+            "alarms": [{**asdict(alarm), "since": iso(alarm.since)} for alarm in self.alarms()],
         }
 
     def snapshot_record(self, now: Instant, speed: float) -> dict[str, Any]:

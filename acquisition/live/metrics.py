@@ -80,6 +80,18 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
             "1 while the remote takes what is sent.",
             [({"remote": remote["name"]}, remote["state"] == "delivering") for remote in remotes],
         ),
+        _metric(
+            "recording",
+            "gauge",
+            "1 while samples are committed to the record.",
+            [({}, record["recording"])] if "recording" in record else [],
+        ),
+        _metric(
+            "alarm",
+            "gauge",
+            "1 for each alarm of the service that stands.",
+            [({"kind": alarm.kind}, 1) for alarm in board.alarms()],
+        ),
         _metric("page_viewers", "gauge", "Open live pages.", [({}, viewers)]),
     ]
     return "".join(blocks)

@@ -53,7 +53,7 @@ def picture(snapshot: Any, width: int = WIDE) -> RenderableType:
         table.add_column(name, no_wrap=True)
     for device in snapshot["devices"]:
         _add_device(table, device, points)
-    return Group(_headline(snapshot), *_session(snapshot["session"]), table, *_remarks(snapshot))
+    return Group(_headline(snapshot), *_alarms(snapshot), *_session(snapshot["session"]), table, *_remarks(snapshot))
 
 
 def sparkline(values: Sequence[float | None]) -> str:
@@ -100,6 +100,13 @@ def _headline(snapshot: Any) -> Text:
         else:
             line.append(f"  ▲ NOT RECORDING: {record['trouble']}", "bold red reverse")
     return line
+
+
+def _alarms(snapshot: Any) -> list[Text]:
+    return [
+        Text.assemble((f"▲ {alarm['text']}", "bold red reverse"), f"  next: {alarm['remedy']}")
+        for alarm in snapshot["alarms"]
+    ]
 
 
 def _session(session: Any) -> list[Text]:

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from acquisition.live import server
-from acquisition.model import Quality
+from acquisition.model import Alarm, Quality
 from tests.browser.looks import (
     CHANNELS,
     COLUMNS,
@@ -295,6 +295,17 @@ def test_a_remote_that_takes_nothing_is_named_with_its_reason(bench, visit):
     bench.remotes = [{**each, "state": "delivering", "reason": ""} for each in bench.remotes]
     page.wait_for_selector("#remotes:not(.away)")
     assert badge.inner_text() == "● influx delivering · ● mqtt delivering"
+
+
+def test_an_alarm_of_the_service_stands_above_everything_until_it_is_over(bench, visit):
+    page = ready(visit(bench.url))
+    banner = page.get_by_role("alert")
+    assert not banner.is_visible()
+    bench.alarms = [Alarm("record", "the record is <b>gone</b>", "put it back", True, bench.key_now())]
+    page.wait_for_selector("#alarms:visible")
+    assert banner.inner_text() == "the record is <b>gone</b> put it back"
+    bench.alarms = []
+    page.wait_for_selector("#alarms", state="hidden")
 
 
 @pytest.mark.parametrize("simulated", [True, False])

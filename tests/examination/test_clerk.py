@@ -4,6 +4,7 @@ import pytest
 
 from acquisition.errors import ConfigurationError, Refused
 from acquisition.examination.clerk import REQUESTS, Clerk
+from acquisition.model import Alarm
 from tests.examination.rooms import SECOND, T0
 from tests.examination.test_binding import LDF
 
@@ -86,6 +87,20 @@ def test_what_is_refused_leaves_no_event(office):
     assert office.events == before
     with pytest.raises(ConfigurationError, match="no protocol 'pohr'"):
         office.clerk.answer({**START, "protocol": "pohr"})
+
+
+def test_nothing_begins_while_an_alarm_blocks_and_what_goes_on_may_be_marked(office):
+    standing = []
+    waiting = Office(office.events, alarms=lambda: standing)
+    standing += [Alarm("disk", "little room", "make some", False, T0), Alarm("record", "it is gone", "wait", True, T0)]
+    waiting("mark", 300, name="inflate")
+    waiting("stop", 1, reason="the record is gone")
+    for request in (START, {"do": "session.check", "protocol": "porh"}):
+        with pytest.raises(Refused, match=r"session start: it is gone; next: wait") as caught:
+            waiting.clerk.answer(request)
+        assert caught.value.exit_code == 8
+    standing.pop()
+    assert waiting.clerk.answer(START)["done"]
 
 
 def test_a_new_clerk_knows_what_the_old_one_did(office):

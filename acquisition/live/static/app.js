@@ -178,6 +178,20 @@ function takeState(state) {
   say($("speed"), "× " + state.speed);
   takeRecording(state.record);
   takeRemotes(state.remotes);
+  takeAlarms(state.alarms);
+}
+
+/** What stands against the service itself; built anew only where it changed, so that it is read out once. */
+function takeAlarms(alarms) {
+  const banner = $("alarms"), told = JSON.stringify(alarms);
+  if (banner.dataset.told === told) return;
+  banner.dataset.told = told;
+  banner.hidden = !alarms.length;
+  banner.replaceChildren(...alarms.map((each) => {
+    const line = make("p");
+    line.append(make("b", "", each.text), make("span", "", " " + each.remedy));
+    return line;
+  }));
 }
 
 /** Where copies of the record go; while one takes nothing the record keeps it, so this is never an alarm of the bedside. */

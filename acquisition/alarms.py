@@ -1,0 +1,44 @@
+"""The standing alarms of the service: raised and cleared by kind, each change told once as an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from acquisition.model import Alarm, Event
+
+
+class Alarms:
+    """Keeps the alarms that stand now. `present` may be read from any thread, the rest belongs to the acquisition loop.
+
+    `now` gives time keys (ns); `publish` takes the event, kind `alarm` and without a device, whose details hold the
+    alarm's kind, whether it stands, and what to do.
+    """
+
+    def __init__(self, now: Callable[[], int], publish: Callable[[Event], None]) -> None:
+        self._now = now
+        self._publish = publish
+        self._standing: dict[str, Alarm] = {}
+
+    @property
+    def present(self) -> tuple[Alarm, ...]:
+        """Every alarm that stands, the oldest first."""
+        return tuple(self._standing.values())
+
+    def raise_alarm(self, kind: str, text: str, remedy: str, *, blocks: bool) -> None:
+        """Let an alarm stand; where one of its kind does already, only its words are renewed."""
+        before = self._standing.get(kind)
+        since = self._now() if before is None else before.since
+        # Replaced, not changed: another thread may be going through the old one.
+        self._standing = {**self._standing, kind: Alarm(kind, text, remedy, blocks, since)}
+        if before is None or before.blocks != blocks:
+            self._tell(kind, text, standing=True, remedy=remedy, blocks=blocks)
+
+    def clear(self, kind: str, text: str) -> None:
+        """End the alarm of this kind, `text` says how; nothing where none stands."""
+        if kind not in self._standing:
+            return
+        self._standing = {each: alarm for each, alarm in self._standing.items() if each != kind}
+        self._tell(kind, text, standing=False)
+
+    def _tell(self, kind: str, text: str, **details: object) -> None:
+        self._publish(Event("alarm", self._now(), "", text, {"alarm": kind, **details}))
