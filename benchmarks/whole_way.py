@@ -19,6 +19,7 @@ from acquisition.clock import Clock
 from acquisition.examination.clerk import Clerk
 from acquisition.examination.desk import book, events
 from acquisition.examination.outcomes import outcomes
+from acquisition.examination.protocol import load
 from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.result import Result
 from acquisition.store import Store, StoreWriter
@@ -152,7 +153,7 @@ def _requests(plan: Way, abi: float) -> Sequence[tuple[float, dict[str, Any]]]:
     pressures = {"dorsalis_pedis": 120.0 * abi, "brachial_left": 120.0}
     made: list[tuple[float, dict[str, Any]]] = [
         (0.0, {"do": "session.start", "protocol": plan.protocol, "subject": "03-117", "visit": "baseline",
-               "limb": "left"}),
+               "limb": "left", "checks": _cleared(plan.protocol)}),
         (0.5, {"do": "session.observe", "fields": {"what": "abi", "side": "left", **pressures}}),
     ]  # fmt: skip
     for name, at, *value in plan.marks:
@@ -162,6 +163,10 @@ def _requests(plan: Way, abi: float) -> Sequence[tuple[float, dict[str, Any]]]:
             made.append((at, {"do": "session.mark", "name": name, "early": "simulated",
                               **({"value": value[0]} if value else {})}))  # fmt: skip
     return [*made, (plan.seconds, {"do": "session.stop", "reason": "simulated"})]
+
+
+def _cleared(protocol: str) -> dict[str, str]:
+    return {rule.name: rule.wants for rule in load(protocol).check if rule.stops}
 
 
 INDICES = {

@@ -89,10 +89,12 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         click.echo(f"  mark {mark['name']}{values}   {mark['say']}{opens}")
 
 
-def tell_checks(checks: Iterable[Mapping[str, str]]) -> None:
+def tell_checks(checks: Iterable[Mapping[str, Any]]) -> None:
     """Show a pre-flight list: what is in order, what is to be looked at, and what nobody has answered."""
     for each in checks:
-        found = each["found"] or (f"answer with --check {each['name']}=…" if each["state"] == "unanswered" else "")
+        must = ", without which nothing starts" if each.get("stops") else ""
+        silent = f"answer with --check {each['name']}=…{must}" if each["state"] == "unanswered" else ""
+        found = each["found"] or silent
         asked = f" (wanted: {each['wanted']})" if each["state"] != "ok" and each["wanted"] else ""
         click.echo(f"  {each['state']:<10} {each['say']}: {found}{asked}")
 

@@ -37,7 +37,7 @@ def session() -> None:
 )
 @click.option("--bind", "bound", multiple=True, metavar="ROLE=DEVICE/STREAM/CHANNEL", help="Which channel is what.")
 @click.option("--check", "answers", multiple=True, metavar="NAME=ANSWER", help="An answer of the pre-flight list.")
-@click.option("--yes", is_flag=True, help="Ask nothing at a terminal; what is unanswered stays so in the record.")
+@click.option("--yes", is_flag=True, help="Ask nothing at a terminal; answers nothing either.")
 @options
 def start(
     protocol: str,
@@ -299,12 +299,13 @@ def _answers(pairs: Sequence[str]) -> dict[str, str]:
     return {name: answer for name, _, answer in (pair.partition("=") for pair in pairs)}
 
 
-def _asked(checks: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Ask at the terminal what nobody has answered; an empty answer leaves it so."""
+def _asked(checks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Ask at the terminal what nobody has answered; an empty answer leaves it so, which may forbid the start."""
     found = {}
     for each in checks:
         if each["state"] == "unanswered":
-            answer = click.prompt(f"{each['say']} ({each['name']}: {each['wanted']})", default="", show_default=False)
+            wanted = f"{each['name']}: {each['wanted']}{', must be answered' if each['stops'] else ''}"
+            answer = click.prompt(f"{each['say']} ({wanted})", default="", show_default=False)
             if answer.strip():
                 found[each["name"]] = answer.strip()
     return found

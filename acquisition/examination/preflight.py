@@ -43,10 +43,12 @@ class Check:
     state: State
     found: str = ""
     wanted: str = ""
+    stops: bool = False
+    """Whether nothing may start before it is answered, and answered as wanted."""
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str | bool]:
         """Plain values."""
-        return {key: str(value) for key, value in asdict(self).items()}
+        return {**asdict(self), "state": str(self.state)}
 
 
 def preflight(
@@ -61,13 +63,21 @@ def preflight(
 
 
 def must_not_start(checks: Sequence[Check]) -> None:
-    """Refuse where an answer forbids the examination."""
+    """Refuse where an answer forbids the examination, or nobody has answered what could forbid it."""
     for check in checks:
         if check.state is State.STOP:
             raise Refused(
                 f"{check.say}: {check.found}", "session start", f"{check.name} must be {check.wanted}",
                 "do not examine, and say so: perfusion observe not-done … --reason … --subject … --visit …",
             )  # fmt: skip
+    silent = [check for check in checks if check.stops and check.state is State.UNANSWERED]
+    if silent:
+        raise Refused(
+            "; ".join(f"{check.say}: nobody has answered" for check in silent), "session start",
+            "what may forbid an examination needs an answer of its own: Enter and --yes give none",
+            "look, then answer, where it is so: "
+            + " ".join(f"--check {check.name}={_example(check)}" for check in silent),
+        )  # fmt: skip
 
 
 def of_the_bench(
@@ -112,12 +122,12 @@ def of_a_person(protocol: Protocol, answers: Mapping[str, str], today: date) -> 
     for rule in protocol.check:
         given = answers.get(rule.name)
         asked = wanted(rule, answers)
-        if given is None:
-            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=asked)
+        if given is None or not given.strip():
+            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=asked, stops=rule.stops)
             continue
         good = _good(rule, check_text(given.strip(), rule.name), today, answers)
         bad = State.STOP if rule.stops else State.LOOK
-        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), asked)
+        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), asked, rule.stops)
 
 
 def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
@@ -158,6 +168,10 @@ def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) 
         return given.lower() == rule.wants
     number = _number(rule.name, given, wanted(rule, answers))
     return (rule.low is None or number >= rule.low) and (rule.high is None or number <= rule.high)
+
+
+def _example(check: Check) -> str:
+    return check.wanted if check.wanted.isalpha() else f"… ({check.wanted})"
 
 
 def _number(name: str, given: str, remedy: str) -> float:

@@ -67,7 +67,8 @@ class CheckRule(Table, frozen=True):
     The answer is a number from `low` to `high` in `unit` (UCUM), a date at most `days` ago, or the word that it
     `wants`. Where `air` is given it is what every electrode reads in air, such as 151,153 mmHg: each within `air` per
     cent of 0.2095 (Pb - pH2O), with the answer to `barometer` and air that is saturated at `saturated_at` (Cel; dry
-    without it). Where it `stops`, any other answer forbids the examination.
+    without it). Where it `stops`, any other answer forbids the examination, and so
+    does none.
     """
 
     name: Name

@@ -20,6 +20,7 @@ from acquisition.live.feed import Feed
 from acquisition.live.history import History, Window
 from acquisition.live.viewers import QUEUE, Viewer
 from acquisition.model import Event
+from tests.examination.test_clerk import START
 from tests.live_bench import FLUX, LiveBench, wait_for
 
 SOON = 4.0
@@ -288,7 +289,7 @@ def test_the_page_may_not_ask_for_anything_else(tmp_path, do):
 
 def test_an_order_is_answered_once_it_is_on_the_disk(tmp_path):
     with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as link:
-        bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+        bench.clerk.answer(START)
         answer = ordered(link, id=5, do="session.mark", name="moved", by="somebody else")
         assert answer == {"type": "answer", "id": 5, "done": "the participant moved", "committed": True}
         assert bench.clerk.present()["items"][0]["by"] == "live page"

@@ -3,6 +3,7 @@
 import time
 
 from tests.browser.looks import eventually, ready
+from tests.examination.test_clerk import START
 
 SEEN = """(count) => new Promise((done) => {
   // When so many marks are there, in ms of the host's clock.
@@ -15,9 +16,7 @@ def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, vi
     page = ready(visit(bench.url))
     assert not page.locator("#session").is_visible()
     begun = time.monotonic()
-    bench.clerk.answer(
-        {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left"}
-    )
+    bench.clerk.answer(START)
     page.wait_for_selector("#session:visible")
     assert page.locator("#who").inner_text() == "03-117 · baseline · left"
     assert page.locator("#stages .present").inner_text().endswith("rest")
@@ -44,7 +43,7 @@ def milliseconds_until_seen(bench, page, count):
 
 def examined(bench, visit):
     page = ready(visit(bench.url))
-    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    bench.clerk.answer(START)
     page.wait_for_selector("#desk:visible")
     return page
 
@@ -122,7 +121,7 @@ def test_only_a_held_button_ends_the_examination(bench, visit):
 def test_a_page_that_may_not_mark_offers_nothing(benches, visit):
     bench = benches(marks=False)
     page = ready(visit(bench.url))
-    bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
+    bench.clerk.answer(START)
     page.wait_for_selector("#session:visible")
     assert not page.locator("#desk").is_visible()
     page.keyboard.press("m")

@@ -8,7 +8,8 @@ from acquisition.model import Alarm
 from tests.examination.rooms import SECOND, T0
 from tests.examination.test_binding import LDF
 
-START = {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left"}
+START = {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline", "limb": "left",
+         "checks": {"contraindications": "none"}}  # fmt: skip
 
 
 class Office:

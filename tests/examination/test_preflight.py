@@ -7,7 +7,7 @@ import pytest
 
 from acquisition import assets
 from acquisition.errors import Refused
-from acquisition.examination.preflight import State, of_a_person, of_the_bench
+from acquisition.examination.preflight import State, must_not_start, of_a_person, of_the_bench
 from acquisition.examination.protocol import KIND, load
 from tests.examination.rooms import T0
 from tests.examination.test_clerk import START, Office
@@ -147,6 +147,39 @@ def test_the_list_is_kept_with_the_session_and_an_unanswered_one_does_not_stop_i
     states = {check["name"]: check["state"] for check in answer["checks"]}
     assert (states["room"], states["contraindications"], states["zero"]) == ("look", "ok", "unanswered")
     assert office.clerk.book.sessions["s1"].about["checks"] == answer["checks"]
+
+
+@pytest.mark.parametrize("given", [{}, {"contraindications": ""}, {"contraindications": "  "}, {"room": "23"}])
+def test_what_may_forbid_an_examination_is_answered_before_it_starts(given):
+    office = Office()
+    with pytest.raises(
+        Refused, match=r"thrombosis, bypass, stent.*nobody has answered.*--check contraindications=none"
+    ):
+        office.clerk.answer({**START, "checks": given})
+    assert not office.events
+
+
+@pytest.mark.parametrize("name", assets.names(KIND))
+def test_no_question_that_stops_is_passed_over_in_any_protocol(name):
+    rules = load(name).check
+    every = [rule.name for rule in rules if rule.stops]
+    for silent in every:
+        checks = list(of_a_person(load(name), {rule.name: rule.wants for rule in rules if rule.stops} | {silent: ""},
+                                  TODAY))  # fmt: skip
+        with pytest.raises(Refused, match=f"--check {silent}="):
+            must_not_start(checks)
+
+
+def test_a_question_of_a_site_that_stops_needs_an_answer_too(tmp_path):
+    text = assets.find(KIND, "flowmotion", None).read_text("utf-8")
+    own = '[[check]]\nname = "pacemaker"\nsay = "A pacemaker"\nlow = 0\nhigh = 0\nstops = true\n'
+    (tmp_path / KIND).mkdir()
+    (tmp_path / KIND / "flowmotion.toml").write_text(f"{text}\n{own}")
+    office = Office(beside=tmp_path)
+    with pytest.raises(Refused, match=r"A pacemaker: nobody has answered.*--check pacemaker=… "):
+        office.clerk.answer({**START, "protocol": "flowmotion", "checks": {}})
+    start = {**START, "protocol": "flowmotion", "checks": {"pacemaker": "0"}}
+    assert office.clerk.answer(start)["state"] == "open"
 
 
 def test_a_contraindication_starts_nothing():

@@ -4,6 +4,7 @@ import json
 import time
 from datetime import datetime, timedelta
 
+from acquisition.examination.protocol import load
 from tests.service.bench import perfusion
 
 PATIENCE = 120.0
@@ -26,7 +27,7 @@ class Technician:
     def start(self, protocol, *more):
         """Start a session as soon as the instruments are there."""
         asked = ("session", "start", "--protocol", protocol, "--subject", "03-117", "--visit", "baseline",
-                 "--limb", "left", "--data", self.record, "--json", *more)  # fmt: skip
+                 "--limb", "left", "--data", self.record, "--json", *_cleared(protocol), *more)  # fmt: skip
         return json.loads(_until(lambda: perfusion(*asked), lambda done: done.returncode == 0).stdout)
 
     def shown(self, mark):
@@ -56,6 +57,12 @@ class Technician:
         """The results by place and name, and the whole answer."""
         found = self.say("outcomes")
         return {(each["place"], each["name"]): each for each in found["outcomes"]}, found
+
+
+def _cleared(protocol):
+    """The answers without which the protocol starts nothing."""
+    stopping = [rule for rule in load(protocol).check if rule.stops]
+    return [word for rule in stopping for word in ("--check", f"{rule.name}={rule.wants}")]
 
 
 def truth(scenario, kind, seed):

@@ -42,7 +42,7 @@ def test_a_session_outlives_a_kill_and_every_answer_was_on_disk(bench, say):
     daemon.until(bench.store, streaming)
     started = say(
         "session", "start", "--protocol", "tcpo2-rest", "--subject", "03-117", "--visit", "baseline",
-        "--limb", "left",
+        "--limb", "left", "--check", "skin=yes",
     )  # fmt: skip
     assert started["committed"]
     assert started["bindings"] == {"chest": ["tcpo2/chest/tcpo2"], "limb": ["tcpo2/calf/tcpo2"]}
@@ -76,4 +76,7 @@ def test_a_refusal_has_its_exit_code_and_says_what_to_do(bench, say):
     assert (states["barometer"], states["air"], states["lifted"]) == ("ok", "look", "unanswered")
     whole = ("session", "start", "--protocol", "tcpo2-rest", "--subject", "03-117", "--visit", "baseline")
     assert "The skin under" in say(*whole, "--check", "skin=no", code=8)
+    unanswered = say(*whole, "--yes", code=8)
+    assert "The skin under" in unanswered
+    assert "--check skin=yes" in unanswered
     assert daemon.stop() == 0
