@@ -9,6 +9,7 @@ from typing import Any
 
 from acquisition.config.tables import Endpoint, Study
 from acquisition.examination import observation
+from acquisition.examination.clerk import ENTRIES
 from acquisition.examination.entries import Outcome
 from acquisition.examination.healing import AREA, healing
 from acquisition.examination.observation import INTERCURRENT, Happening, NotDone
@@ -52,6 +53,16 @@ def rows(made: Sequence[Attempt], study: Study) -> list[dict[str, Any]]:
     return [row for subject in sorted(people) for row in people[subject].rows(visits)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Happened:
+    """What happened to a participant: on which day, and at which visit it was told; `dated` where its day was said."""
+
+    on: date
+    visit: str
+    dated: bool
+    what: Happening
+
+
 @dataclass(slots=True)
 class _Person:
     """One participant: the attempts that count, and what was entered in any session."""
@@ -60,22 +71,30 @@ class _Person:
     study: Study
     attempts: list[Attempt] = field(default_factory=list)
     entries: list[tuple[Attempt, Outcome]] = field(default_factory=list)
-    happened: list[tuple[date, Happening]] = field(default_factory=list)
+    happened: list[_Happened] = field(default_factory=list)
+    examined: dict[str, date] = field(default_factory=dict)
+    """The last day of each visit on which an examination began; entries may be made long after their visit."""
+    order: dict[str, int] = field(default_factory=dict)
     not_done: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, attempt: Attempt) -> None:
         if attempt.counts:
             self.attempts.append(attempt)
         self.entries += [(attempt, outcome) for outcome in attempt.found.results if outcome.entered]
-        session = attempt.found.session
+        session, visit = attempt.found.session, _visit(attempt.found)
+        if session.about["protocol"] != ENTRIES:
+            self.examined[visit] = max(_day(session.start), self.examined.get(visit, date.min))
         for item in session.observations():
             match observation.parse(item.fields):
                 case Happening() as happening if happening.kind in INTERCURRENT:
-                    self.happened.append((happening.on or _day(item.at), happening))
+                    on = happening.on
+                    self.happened.append(_Happened(on or _day(item.at), visit, on is not None, happening))
                 case NotDone() as entry:
-                    self.not_done[str(session.about["visit"]), entry.measurement.lower()] = entry.reason
+                    self.not_done[visit, entry.measurement.lower()] = entry.reason
 
     def rows(self, visits: Sequence[str]) -> Iterator[dict[str, Any]]:
+        planned = visits if self.study.visits else sorted(visits, key=lambda visit: visit != self.study.baseline)
+        self.order = {visit: place for place, visit in enumerate(planned)}
         seen = (_visit(a.found) for a in (*self.attempts, *(attempt for attempt, _ in self.entries)))
         for visit in dict.fromkeys((*visits, *seen)):
             made = [*self._of(visit), *self._healed(visit)]
@@ -139,7 +158,7 @@ class _Person:
             "reason": result.reason,
             **self._against_baseline(attempt, outcome),
             "eligibility": "" if eligible is None else str(eligible.verdict),
-            "intercurrent": self._intercurrent(_day(session.stop or session.last)),
+            "intercurrent": self._intercurrent(_visit(attempt.found), _day(session.stop or session.last)),
             **self._day(session),
             "record": attempt.record,
             "session": session.id,
@@ -149,14 +168,12 @@ class _Person:
         }
 
     def _lacking(self, visit: str, endpoint: Endpoint, objection: str) -> dict[str, Any]:
-        """An endpoint without a value: what happened before, why it was not done, or what bars the number."""
-        made = (*self.attempts, *(attempt for attempt, _ in self.entries))
-        last = max((_day(a.found.session.start) for a in made if _visit(a.found) == visit), default=date.max)
+        """An endpoint without a value: why it was not done, what happened by then, or what bars the number."""
         limb = self.study.index_limb.get(self.subject, "")
-        barred = [h for on, h in self.happened if on <= last and _bars(h, limb)]
+        barred = [each.what for each in self.happened if self._by(visit, each) and _bars(each.what, limb)]
         said = sorted(name for name in _names(endpoint) if (visit, name) in self.not_done)
         reason = self.not_done[visit, said[0]] if said else None
-        status = "intercurrent" if barred else "missing" if reason is None else "not_done"
+        status = "not_done" if reason is not None else "intercurrent" if barred else "missing"
         return self._blank(visit) | {
             "limb": limb,
             "index_limb": True,
@@ -164,8 +181,8 @@ class _Person:
             "index": endpoint.index,
             "endpoint": endpoint.outcome,
             "status": status,
-            "reason": barred[0].kind if barred else reason or objection,
-            "intercurrent": self._intercurrent(last),
+            "reason": reason or (barred[0].kind if barred else objection),
+            "intercurrent": self._intercurrent(visit),
         }
 
     def _blank(self, visit: str) -> dict[str, Any]:
@@ -227,18 +244,45 @@ class _Person:
 
     def _day(self, session: Session) -> dict[str, Any]:
         """Days since the first session of the baseline visit, and how they stand to the visit's window."""
-        made = (*self.attempts, *(attempt for attempt, _ in self.entries))
-        first = [a.found.session.start for a in made if _visit(a.found) == self.study.baseline]
-        if not first:
+        first = self._first()
+        if first is None:
             return {}
-        day = round((session.start - min(first)) / DAY, 2)
+        day = round((session.start - first) / DAY, 2)
         window = self.study.windows.get(str(session.about["visit"]))
         if window is None:
             return {"day": day}
         return {"day": day, "window": "early" if day < window[0] else "late" if day > window[1] else "in"}
 
-    def _intercurrent(self, until: date) -> str:
-        ordered = sorted((on.isoformat(), h.kind, h.limb or "") for on, h in self.happened if on <= until)
+    def _by(self, visit: str, happened: _Happened) -> bool:
+        """Whether something had happened by a visit; one without an examination has its place among the others only."""
+        on = happened.on
+        if visit in self.examined:
+            return on <= self.examined[visit] or (visit == happened.visit and not happened.dated)
+        place = self.order.get(visit, len(self.order))
+        known = [(self.order[name], day) for name, day in self.examined.items() if name in self.order]
+        if any(later > place and day < on for later, day in known):
+            return False
+        if any(earlier < place and day >= on for earlier, day in known):
+            return True
+        if (due := self._due(visit)) is not None:
+            return on <= due
+        if happened.visit in self.order:
+            return place >= self.order[happened.visit]
+        return any(earlier < place for earlier, _ in known)
+
+    def _due(self, visit: str) -> date | None:
+        """The last day of a visit's window; None where it has none, or baseline was not examined."""
+        window, first = self.study.windows.get(visit), self._first()
+        return None if window is None or first is None else _day(first + round(window[1] * DAY))
+
+    def _first(self) -> int | None:
+        made = (*self.attempts, *(attempt for attempt, _ in self.entries))
+        return min((a.found.session.start for a in made if _visit(a.found) == self.study.baseline), default=None)
+
+    def _intercurrent(self, visit: str, until: date = date.max) -> str:
+        """What had happened by a visit, and by the day on which a value of it was taken."""
+        by = (each for each in self.happened if each.on <= until and self._by(visit, each))
+        ordered = sorted((each.on.isoformat(), each.what.kind, each.what.limb or "") for each in by)
         return "; ".join(" ".join(filter(None, (kind, limb, on))) for on, kind, limb in ordered)
 
 

@@ -151,6 +151,52 @@ def test_an_amputation_of_the_limb_that_counts_explains_what_is_missing_and_anot
         assert (found["status"], found["intercurrent"]) == (status, "amputation left 2026-02-01")
 
 
+ORDERED = Plan(visits=("screening", "baseline", "month-1", "month-3", "month-6"), endpoint=ENDPOINTS)
+AMPUTATION = {"what": "event", "kind": "amputation", "limb": "left", "on": "2026-03-20"}
+ON_THAT_DAY = {key: value for key, value in AMPUTATION.items() if key != "on"}
+NOT_DONE = {"what": "not-done", "measurement": "oxygen", "reason": "came too late"}
+
+
+def with_entries(folder, *visits, protocol="entries"):
+    """The rows of a participant of whom only entries are known: (visit, day of the entry, entries) each."""
+    made = Study()
+    start = made.start
+    for visit, day, entries in visits:
+        made.start = start + day * DAY
+        named = protocol if isinstance(protocol, str) else protocol[visit]
+        made.examine("cli", "rest", named, (), 5.0, entries=entries, stop="a test",
+                     **{**COMMON, "visit": visit})  # fmt: skip
+    return {r["visit"]: r for r in trial.rows(attempts(made.write(folder)), ORDERED) if r["endpoint"] == "oxygen"}
+
+
+@pytest.mark.parametrize("event", [AMPUTATION, ON_THAT_DAY])
+def test_what_came_later_explains_nothing_earlier(tmp_path, event):
+    entries = [("month-3", 90, [event])]
+    found = with_entries(tmp_path, *entries)
+    assert {visit: r["status"] for visit, r in found.items()} == {
+        "screening": "missing", "baseline": "missing", "month-1": "missing",
+        "month-3": "intercurrent", "month-6": "intercurrent",
+    }  # fmt: skip
+    assert {visit for visit, r in found.items() if r["intercurrent"]} == {"month-3", "month-6"}
+
+
+def test_a_visit_without_an_examination_lies_between_those_that_have_one(tmp_path):
+    protocol = {"baseline": "tcpo2-rest", "month-3": "tcpo2-rest"}
+    found = with_entries(tmp_path, ("baseline", 0, []), ("month-3", 90, [{**AMPUTATION, "on": "2026-05-10"}]),
+                         protocol=protocol)  # fmt: skip
+    assert {visit: r["status"] for visit, r in found.items()} == {
+        "screening": "missing", "baseline": "missing", "month-1": "missing", "month-3": "missing",
+        "month-6": "intercurrent",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("visit", ["baseline", "month-3", "month-6"])
+def test_what_a_person_said_wins_over_what_is_inferred(tmp_path, visit):
+    found = with_entries(tmp_path, ("month-3", 90, [AMPUTATION]), (visit, 200, [NOT_DONE]))
+    assert (found[visit]["status"], found[visit]["reason"]) == ("not_done", "came too late")
+    assert found[visit]["intercurrent"] == ("" if visit == "baseline" else "amputation left 2026-03-20")
+
+
 def test_only_the_index_limb_has_endpoints(lost):
     plan = Plan(visits=PLAN.visits, endpoint=ENDPOINTS, index_limb={"03-117": "right"})
     found = row(trial.rows(lost, plan), "03-117", "baseline", "tcpo2_rest", CALF)
