@@ -9,7 +9,7 @@ from typing import Any
 from acquisition.examination import observation
 from acquisition.examination.observation import Abi, ArmPressure, MeanPressure, Ulcer, Vas
 from acquisition.examination.session import Item, Session
-from acquisition.signals.clinical import abi, pain, post_exercise, tbi
+from acquisition.signals.clinical import abi, pain, post_exercise, tbi, toe_pressure
 from acquisition.signals.comparison import PAIN, PRESSURE, ULCER, UNSAID
 from acquisition.signals.eligibility import first_valid
 from acquisition.signals.result import Result
@@ -134,7 +134,7 @@ def _indices(entry: Abi) -> list[Outcome]:
     if entry.toe is not None:
         results += [
             tbi(entry.toe, entry.brachial_left, entry.brachial_right),
-            Result.of("toe_pressure", entry.toe, MMHG),
+            toe_pressure(entry.toe),
         ]
     return [Outcome(place, result, conditions, PRESSURE, entry.side, True) for result in results]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -146,11 +147,9 @@ def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
 
 
 def expected_in_air(rule: CheckRule, answers: Mapping[str, str]) -> float | None:
-    """The pressure of oxygen in air, mmHg; None while nobody has read the barometer."""
-    given = answers.get(BAROMETER)
-    if not given:
-        return None
-    return calibration_pressure(_number(BAROMETER, given, "mmHg, such as 755"), rule.saturated_at)
+    """The pressure of oxygen in air, mmHg; None while nobody has read the barometer, or where it can be none."""
+    pressure = _parsed(answers.get(BAROMETER, ""))
+    return calibration_pressure(pressure, rule.saturated_at) if math.isfinite(pressure) else None
 
 
 def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) -> bool:
@@ -163,7 +162,11 @@ def _good(rule: CheckRule, given: str, today: date, answers: Mapping[str, str]) 
     if rule.air is not None:
         expected = expected_in_air(rule, answers)
         readings = [_number(rule.name, each, "such as 151,153") for each in given.split(",")]
-        return expected is not None and all(abs(p / expected - 1.0) <= rule.air / 100.0 for p in readings)
+        return (
+            expected is not None
+            and expected > 0.0
+            and all(abs(p / expected - 1.0) <= rule.air / 100.0 for p in readings)
+        )
     if rule.low is None and rule.high is None:
         return given.lower() == rule.wants
     number = _number(rule.name, given, wanted(rule, answers))
@@ -175,10 +178,18 @@ def _example(check: Check) -> str:
 
 
 def _number(name: str, given: str, remedy: str) -> float:
+    number = _parsed(given)
+    if not math.isfinite(number):
+        raise Refused(f"{name}: {given!r} is no number", "--check", remedy=remedy)
+    return number
+
+
+def _parsed(given: str) -> float:
+    """The number that a text holds, NaN where it holds none."""
     try:
         return float(given)
     except ValueError:
-        raise Refused(f"{name}: {given!r} is no number", "--check", remedy=remedy) from None
+        return math.nan
 
 
 def _channel(role: str, address: str, device: Mapping[str, Any], channel: Mapping[str, Any]) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,6 +149,9 @@ def read(path: Path) -> Protocol:
                 raise strict.fault(path, f"$.mark[{index}]", f"no phase {word!r}", ", ".join(phases))
         if rule.opens and any(phases.index(phase) >= phases.index(rule.opens) for phase in rule.phases):
             raise strict.fault(path, f"$.mark[{index}].opens", "a mark opens a later phase only", value=rule.opens)
+    for key, value in protocol.settings.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise strict.fault(path, f"$.settings.{key}", "no finite number", "a number", value)
     for index, phase in enumerate(protocol.phase):
         if phase.seconds is not None and phase.least > phase.seconds:
             raise strict.fault(path, f"$.phase[{index}].least", "longer than the phase", f"up to {phase.seconds:g}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Quality
+from acquisition.signals.plausible import check_settings
 from acquisition.signals.result import Mask, Result, Trace
 
 MMHG_PER_KPA = 7.50062
@@ -33,6 +34,10 @@ class AttachmentSettings:
     rise: float = 5.0
     fall: float = 3.0
     within: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "AttachmentSettings")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""

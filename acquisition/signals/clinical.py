@@ -6,6 +6,15 @@ import math
 from enum import StrEnum
 from typing import Literal
 
+from acquisition.signals.plausible import (
+    PAIN,
+    POSITIVE,
+    PRESSURE_INDEX,
+    SYSTOLIC,
+    impossible,
+    impossible_value,
+    present,
+)
 from acquisition.signals.result import Result
 
 LINE = 100.0
@@ -37,6 +46,8 @@ def pain(mark: float | None, line: float = LINE) -> Result:
         return Result.missing(name, "mm", "not_marked", settings=settings)
     if not line > 0.0:
         return Result.missing(name, "mm", "length_of_line_missing", settings=settings)
+    if reason := impossible(("length_of_line", line, POSITIVE)):
+        return Result.missing(name, "mm", reason, settings=settings)
     if not 0.0 <= mark <= line:
         return Result.missing(name, "mm", "mark_off_the_line", settings=settings)
     # Half up, and not to the even neighbour: 62.5 mm reads 63 on every scale.
@@ -50,6 +61,8 @@ def pain_change(before: Result, after: Result) -> list[Result]:
     names = (("pain_change", "mm"), ("pain_change_percent", "%"))
     if before.value is None or after.value is None:
         return [Result.missing(name, unit, "pain_missing", settings=settings) for name, unit in names]
+    if reason := impossible_value("before", before, PAIN) or impossible_value("after", after, PAIN):
+        return [Result.missing(name, unit, reason, settings=settings) for name, unit in names]
     delta = after.value - before.value
     percent = 100.0 * delta / before.value if before.value > 0.0 else math.nan
     return [
@@ -72,8 +85,7 @@ def abi(
     low_quality with the reason non_compressible: unusable, and never evidence of health.
     """
     name = "abi"
-    ankles = [p for p in (dorsalis_pedis, posterior_tibial) if p is not None]
-    arms = [p for p in (brachial_left, brachial_right) if p is not None]
+    ankles, arms = _known(dorsalis_pedis, posterior_tibial), _known(brachial_left, brachial_right)
     settings = {
         "variant": variant, "dorsalis_pedis": dorsalis_pedis, "posterior_tibial": posterior_tibial,
         "brachial_left": brachial_left, "brachial_right": brachial_right, "non_compressible_above": STIFF,
@@ -92,8 +104,7 @@ def abi(
 
 def tbi(toe: float | None, brachial_left: float | None, brachial_right: float | None) -> Result:
     """Return the toe-brachial index from systolic pressures, mmHg; below 0.7 is abnormal."""
-    arms = [p for p in (brachial_left, brachial_right) if p is not None]
-    toes = [] if toe is None else [toe]
+    arms, toes = _known(brachial_left, brachial_right), _known(toe)
     settings = {"toe": toe, "brachial_left": brachial_left, "brachial_right": brachial_right, "abnormal_below": 0.7}
     reason = _pressures(toes, arms, "toe")
     if reason:
@@ -103,7 +114,9 @@ def tbi(toe: float | None, brachial_left: float | None, brachial_right: float | 
 
 
 def abi_class(value: float) -> AbiClass:
-    """Return how an ABI reads, rounded to two decimals as it is reported."""
+    """Return how an ABI reads, rounded to two decimals as it is reported; ValueError for what is no index."""
+    if not PRESSURE_INDEX.holds(value):
+        raise ValueError(f"an ABI of {value} does not read: it is {PRESSURE_INDEX}")
     index = round(value, 2)
     if index > STIFF:
         return AbiClass.NON_COMPRESSIBLE
@@ -121,13 +134,20 @@ def post_exercise(rest: Result, after: Result, ankle_rest: float | None, ankle_a
     found = []
     if rest.value is None or after.value is None:
         found.append(Result.missing("abi_fall", "%", "abi_missing", settings=settings))
+    elif reason := impossible_value("abi_rest", rest, PRESSURE_INDEX) or impossible_value(
+        "abi_after", after, PRESSURE_INDEX
+    ):
+        found.append(Result.missing("abi_fall", "%", reason, settings=settings))
     else:
         fall = 100.0 * (1.0 - after.value / rest.value) if rest.value else math.nan
         result = Result.of("abi_fall", fall, "%", unless="no_ankle_pressure_at_rest", settings=settings)
         stiff = rest.value > STIFF or after.value > STIFF
         found.append(result.flagged("non_compressible") if stiff and result.value is not None else result)
+    ankle_rest, ankle_after = present(ankle_rest), present(ankle_after)
     if ankle_rest is None or ankle_after is None:
         found.append(Result.missing("ankle_pressure_fall", "mm[Hg]", "ankle_pressure_missing", settings=settings))
+    elif reason := impossible(("ankle_pressure_rest", ankle_rest, SYSTOLIC), ("ankle_pressure", ankle_after, SYSTOLIC)):
+        found.append(Result.missing("ankle_pressure_fall", "mm[Hg]", reason, settings=settings))
     else:
         found.append(Result.of("ankle_pressure_fall", ankle_rest - ankle_after, "mm[Hg]", settings=settings))
     return found
@@ -139,6 +159,21 @@ def _pressures(ends: list[float], arms: list[float], word: str) -> str:
         return f"{word}_pressure_missing"
     if not arms:
         return "arm_pressure_missing"
-    if not all(math.isfinite(p) and 0.0 <= p <= 350.0 for p in (*ends, *arms)) or not max(arms) > 0.0:
+    if not all(SYSTOLIC.holds(p) for p in (*ends, *arms)) or not max(arms) > 0.0:
         return "pressure_impossible"
     return ""
+
+
+def _known(*pressures: float | None) -> list[float]:
+    return [p for p in map(present, pressures) if p is not None]
+
+
+def toe_pressure(toe: float | None) -> Result:
+    """Return a toe's systolic pressure, mmHg, as a result."""
+    name, settings = "toe_pressure", {"toe": toe}
+    known = present(toe)
+    if known is None:
+        return Result.missing(name, "mm[Hg]", "toe_pressure_missing", settings=settings)
+    if reason := impossible(("toe_pressure", known, SYSTOLIC)):
+        return Result.missing(name, "mm[Hg]", reason, settings=settings)
+    return Result.of(name, known, "mm[Hg]")

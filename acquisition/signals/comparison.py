@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from acquisition.signals.plausible import impossible_value
 from acquisition.signals.result import Result, Status
 from acquisition.signals.units import FLUX as FLUX_UNIT
 from acquisition.signals.wound import LEAST as LEAST_ULCER
@@ -144,7 +145,9 @@ def change(
 
 
 def geometric_mean_ratio(ratios: list[float]) -> float:
-    """Return exp(mean(log ratio)): how a skewed distance changed in a group."""
+    """Return exp(mean(log ratio)): how a skewed distance changed in a group; ValueError for what is no ratio."""
+    if not ratios or not all(0.0 < ratio < math.inf for ratio in ratios):
+        raise ValueError(f"ratios are finite and above 0, and at least one is needed: {ratios}")
     return math.exp(math.fsum(math.log(ratio) for ratio in ratios) / len(ratios))
 
 
@@ -164,6 +167,8 @@ def _obstacle(before: Result, after: Result, conditions: tuple[Conditions, Condi
     for word, each in (("before", before), ("after", after)):
         if each.value is None:
             return f"{word}_missing ({each.reason})"
+        if reason := impossible_value(word, each):
+            return reason
     return ""
 
 
@@ -182,7 +187,7 @@ def _no_ratio(before: Result, value: float) -> str:
 
 def _meaning(difference: float, percent: float, limit: Detectable | None) -> Meaning:
     size = percent if limit is not None and limit.percent else difference
-    if limit is None or not math.isfinite(size):
+    if limit is None or not math.isfinite(size) or not 0.0 < limit.value < math.inf:
         return Meaning.UNKNOWN
     return Meaning.BELOW if abs(size) < limit.value else Meaning.BEYOND
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from acquisition.model import Floats
 from acquisition.signals.bins import Binner
+from acquisition.signals.plausible import check_settings
 from acquisition.signals.result import Result, Status, Trace, Window
 
 UNIT = "mm[Hg]"
@@ -39,6 +40,10 @@ class DropSettings:
     steady: float = 1.5
     chest_change: float = 5.0
     protocol: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "DropSettings")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -151,7 +156,6 @@ def indices(
     Searched from `walk_start` to `recovery` s after `walk_stop`. A record that ends early, or whose least
     value stands at its end, gives a bound (censored): the true value is not above it.
     """
-    curve = drop(limb, chest, walk_start, settings)
     window = (walk_start, walk_stop + settings.recovery)
     held = {**settings.as_dict(), "walk_stop": walk_stop}
     units = {"drop_min": UNIT, "drop_min_time": "s", "drop_area": "mm[Hg].s", "drop_half_recovery": "s",
@@ -162,6 +166,9 @@ def indices(
 
     if not walk_stop > walk_start:
         return nothing("marks_out_of_order")
+    if not (math.isfinite(walk_start) and math.isfinite(walk_stop)):
+        return nothing("mark_is_no_time")
+    curve = drop(limb, chest, walk_start, settings)
     inside = (curve.time > window[0]) & (curve.time <= window[1])
     time, values = curve.time[inside], curve.values[inside]
     known = np.isfinite(values)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from acquisition.signals.clinical import STIFF
+from acquisition.signals.plausible import NOT_NEGATIVE, PRESSURE_INDEX, TCPO2, impossible, impossible_value, present
 from acquisition.signals.result import Result, Status
 
 ABI_BELOW = 0.7
@@ -40,8 +41,11 @@ class Provenance:
             return "unit_not_checked"
         if not self.scale_confirmed:
             return "scale_unconfirmed"
-        if self.accuracy is not None and self.accuracy >= COARSE:
-            return f"accuracy_only_{self.accuracy:g}"
+        accuracy = present(self.accuracy)
+        if accuracy is not None and accuracy >= COARSE:
+            return f"accuracy_only_{accuracy:g}"
+        if reason := impossible(("accuracy", accuracy, NOT_NEGATIVE)):
+            return reason
         return ""
 
 
@@ -82,6 +86,8 @@ def by_abi(attempts: Sequence[Result]) -> Criterion:
     result = first_valid(attempts)
     if result is None or result.value is None:
         return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, None, result.reason if result else "not_measured")
+    if reason := impossible_value("abi", result, PRESSURE_INDEX) or _no_index(result):
+        return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, result.value, reason)
     if result.value > STIFF:
         return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, result.value, "non_compressible")
     if not result.usable:
@@ -98,6 +104,8 @@ def by_tcpo2(attempts: Sequence[tuple[Result, Provenance]]) -> Criterion:
     if result.unit != "mm[Hg]":
         return Criterion("tcpo2", TCPO2_BELOW, Verdict.NOT_COMPARABLE, result.value, f"unit is {result.unit}")
     objection = provenance.objection()
+    if reason := impossible_value("tcpo2", result, TCPO2):
+        return Criterion("tcpo2", TCPO2_BELOW, Verdict.UNUSABLE, result.value, reason)
     if objection:
         return Criterion("tcpo2", TCPO2_BELOW, Verdict.NOT_COMPARABLE, result.value, objection)
     if result.status is not Status.OK:
@@ -120,6 +128,12 @@ def eligibility(abi: Criterion, tcpo2: Criterion) -> Eligibility:
     else:
         verdict = Verdict.NOT_COMPARABLE
     return Eligibility(verdict, (abi, tcpo2))
+
+
+def _no_index(result: Result) -> str:
+    """Return why an index of 0 is none, "" where a pulse was looked for and not found."""
+    looked_for = any(result.settings.get(artery) == 0.0 for artery in ("dorsalis_pedis", "posterior_tibial"))
+    return "abi_impossible (0 without an ankle pressure of 0)" if result.value == 0.0 and not looked_for else ""
 
 
 def _decided(name: str, below: float, value: float) -> Criterion:

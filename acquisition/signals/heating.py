@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.levels import judged, window_mean
+from acquisition.signals.plausible import PERFUSION, Range, check_settings, impossible, present
 from acquisition.signals.result import Result, Status, Trace, Window, table
 from acquisition.signals.smoothing import moving_mean, samples
 from acquisition.signals.units import FLUX, percent_of_maximum
 
 VERSION = "1"
+TARGET = Range(20.0, 60.0, "Cel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Stages:
         if self.on is None:
             return "no_heating_mark"
         marks = [mark for mark in (self.on, self.maximum, self.end) if mark is not None]
+        if not all(math.isfinite(mark) for mark in marks):
+            return "mark_is_no_time"
+        if not TARGET.holds(self.target):
+            return f"target_temperature_impossible ({self.target:g} is not {TARGET})"
         return "" if marks == sorted(set(marks)) else "marks_out_of_order"
 
 
@@ -59,6 +65,10 @@ class Settings:
     die_away: float = 2700.0
     """A plateau later than 45 min falls by itself."""
 
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "Settings")
+
 
 def heating(
     flux: Trace,
@@ -75,11 +85,13 @@ def heating(
     `temperature` of the heater shows a step too slow for an axon reflex (below 1 C/min).
     """
     s = settings or Settings()
+    biological_zero = present(biological_zero)
     stored = {**asdict(s), **asdict(stages), "biological_zero": biological_zero}
     common: dict[str, Any] = {"settings": stored, "version": VERSION}
     units = names(unit)
-    if stages.fault or stages.on is None:
-        return {name: Result.missing(name, u, stages.fault, **common) for name, u in units.items()}
+    fault = stages.fault or impossible(("biological_zero", biological_zero, PERFUSION))
+    if fault or stages.on is None:
+        return {name: Result.missing(name, u, fault, **common) for name, u in units.items()}
     grid = flux.uniform(max_gap=1.5 / flux.rate) if len(flux) > 1 else flux
     if len(grid) < 3 or not grid.valid.any():
         return {name: Result.missing(name, u, "no_data", **common) for name, u in units.items()}

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from acquisition.model import Floats
 from acquisition.signals.artefacts import fill
 from acquisition.signals.biological_zero import BEFORE_RELEASE, LAST, SHORTEST
+from acquisition.signals.plausible import check_settings
 from acquisition.signals.smoothing import moving_mean, samples
 
 VERSION = "1"
@@ -48,6 +49,10 @@ class Settings:
     """Of resting flow."""
     slope_span: float = 2.0
     areas: tuple[float, float] = (60.0, 180.0)
+
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "Settings")
 
     @classmethod
     def ischaemic(cls, **changes: Any) -> Settings:

@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 
 from acquisition.model import Floats
 from acquisition.signals.levels import window_mean
+from acquisition.signals.plausible import PERFUSION, POSITIVE, impossible, impossible_value, present
 from acquisition.signals.result import Result, Status, Trace, table
 from acquisition.signals.units import FLUX, percent_change
 
@@ -52,6 +53,7 @@ def iontophoresis(
     them only areas are reported. `vehicle_increase` (PU) is the increase that the current alone gave; a series
     without that control says so, for a cathode dilates by itself.
     """
+    vehicle_increase, biological_zero = present(vehicle_increase), present(biological_zero)
     stored = {
         "drug": drug,
         "plateau_s": plateau,
@@ -61,7 +63,10 @@ def iontophoresis(
     }
     common: dict[str, Any] = {"settings": stored, "version": VERSION}
     starts = [dose.start for dose in doses]
-    fault = "no_doses" if not doses else "" if [*starts, stop] == sorted({*starts, stop}) else "marks_out_of_order"
+    fault = _fault(doses, stop) or impossible(
+        ("biological_zero", biological_zero, PERFUSION), ("vehicle_increase", vehicle_increase, PERFUSION),
+        ("plateau", plateau, POSITIVE), ("baseline", baseline, POSITIVE),
+    )  # fmt: skip
     if fault:
         return {name: Result.missing(name, unit, fault, **common) for name, unit in UNITS.items()}
     rest = window_mean(flux, (starts[0] - baseline, starts[0]), "iontophoresis_baseline", FLUX, least=30.0, **common)
@@ -84,6 +89,18 @@ def iontophoresis(
     if vehicle_increase is None:
         named = {n: r.flagged("no_vehicle_control", Status.OK) if r.value is not None else r for n, r in named.items()}
     return {name: named[name] for name in UNITS}
+
+
+def _fault(doses: Sequence[Dose], stop: float) -> str:
+    if not doses:
+        return "no_doses"
+    starts = [dose.start for dose in doses]
+    if not all(math.isfinite(mark) for mark in (*starts, stop)):
+        return "mark_is_no_time"
+    for dose in doses:
+        if not (math.isfinite(dose.current) and 0.0 < dose.seconds < math.inf):
+            return f"dose_impossible ({dose.current:g} mA for {dose.seconds:g} s)"
+    return "" if [*starts, stop] == sorted({*starts, stop}) else "marks_out_of_order"
 
 
 UNITS = {
@@ -126,6 +143,11 @@ def _quotient(name: str, above: Result, below: Result) -> Result:
     for source in (above, below):
         if source.value is None:
             return Result.missing(name, "1", f"{source.name}: {source.reason}", version=VERSION)
+    if above.unit != below.unit:
+        return Result.missing(name, "1", f"not_comparable(unit: {above.unit}, {below.unit})", version=VERSION)
+    for source in (above, below):
+        if reason := impossible_value(source.name, source):
+            return Result.missing(name, "1", reason, version=VERSION)
     if above.value is None or below.value is None or not below.value > 0:
         return Result.missing(name, "1", "no_response_to_compare_with", version=VERSION)
     result = Result.of(name, above.value / below.value, "1", version=VERSION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,6 +57,8 @@ class Occlusion:
             return "no_occlusion_mark"
         if self.off is None:
             return "no_release_mark"
+        if not (math.isfinite(self.on) and math.isfinite(self.off)):
+            return "mark_is_no_time"
         return "" if self.on < self.off else "marks_out_of_order"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from acquisition.signals.plausible import AIR, HOURS, impossible, present
 from acquisition.signals.result import Result, Trace
 
 OXYGEN = 0.2095
@@ -40,12 +41,15 @@ def drift(calibrated: float | None, read_after: float | None, hours: float) -> R
     100 (P_end - P_cal) / P_cal per hour; more than 10 % over the run is low_quality.
     """
     name, unit, settings = "tcpo2_drift", "%/h", {"tolerance_percent": TOLERANCE, "hours": hours}
+    read_after = present(read_after)
     if calibrated is None or not calibrated > 0.0:
         return Result.missing(name, unit, "calibration_missing", settings=settings)
     if read_after is None:
         return Result.missing(name, unit, "not_rechecked_in_air", settings=settings)
     if not hours > 0.0:
         return Result.missing(name, unit, "no_time_between", settings=settings)
+    if reason := impossible(("calibration", calibrated, AIR), ("recheck", read_after, AIR), ("hours", hours, HOURS)):
+        return Result.missing(name, unit, reason, settings=settings)
     total = 100.0 * (read_after - calibrated) / calibrated
     result = Result.of(name, total / hours, unit, settings=settings)
     return result.flagged("drift_over_tolerance") if abs(total) > TOLERANCE else result

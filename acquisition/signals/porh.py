@@ -16,6 +16,7 @@ from acquisition.signals.biological_zero import Verdict
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.levels import judged, window_mean
 from acquisition.signals.occlusion import Occlusion
+from acquisition.signals.plausible import PRESSURE_INDEX, impossible, present
 from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
 from acquisition.signals.result import Result, Status, Trace, Window, table
 from acquisition.signals.units import FLUX
@@ -67,10 +68,13 @@ def porh(
     computed. `hyperaemia` is 1 or 0.
     """
     s = settings or Settings()
+    abi = present(abi)
     stored = {**s.as_dict(), "mark": str(occlusion.source), "on": occlusion.on, "off": occlusion.off, "abi": abi}
     common: dict[str, Any] = {"settings": stored, "version": VERSION}
     # Holes stay holes: a bridged sample must neither enter a mean nor count as data.
     grid = flux.uniform(max_gap=1.5 / flux.rate) if len(flux) > 1 else flux
+    if reason := impossible(("abi", abi, PRESSURE_INDEX)):
+        return _none(reason, common)
     if occlusion.fault or occlusion.on is None or occlusion.off is None:
         found = _none(occlusion.fault, common)
         if occlusion.on is not None and occlusion.off is None:

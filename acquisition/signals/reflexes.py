@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.levels import judged, window_mean
+from acquisition.signals.plausible import PERFUSION, impossible, present
 from acquisition.signals.result import Result, Status, Trace, Window
 from acquisition.signals.smoothing import moving_mean, samples
 from acquisition.signals.units import FLUX
@@ -87,6 +88,9 @@ def _change(
     known: dict[str, Any] = {"settings": settings, "version": VERSION}
     reason = fault or next((f"{r.name}: {r.reason}" for r in (before, after) if r.value is None), "")
     if reason or before.value is None or after.value is None:
+        return Result.missing(name, "%", reason, **known), Result.missing(other, "1", reason, **known)
+    zero = present(zero)
+    if reason := impossible(("biological_zero", zero, PERFUSION)):
         return Result.missing(name, "%", reason, **known), Result.missing(other, "1", reason, **known)
     base = before.value - (zero or 0.0)
     if base < (1.0 if zero else 2.0):

@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 
 from acquisition.model import Floats
 from acquisition.signals.bins import Binner, Bins
+from acquisition.signals.plausible import check_settings
 from acquisition.signals.result import Trace
 
 
@@ -55,6 +56,10 @@ class StabilitySettings:
     confidence: float = 0.95
     bin: float = 10.0
     filled: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "StabilitySettings")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from acquisition.signals.clinical import STIFF
+from acquisition.signals.plausible import ABI, DISTANCE, GRADE, SYSTOLIC, TCPO2, impossible, impossible_value, present
 from acquisition.signals.result import Result, Status
 
 
@@ -44,7 +46,7 @@ def fontaine(symptoms: Symptoms, walking: Result | None = None) -> Fontaine:
     """Return the Fontaine stage; with claudication `walking`, the maximal distance in m, suggests IIa or IIb."""
     if symptoms not in CLAUDICATION:
         return Fontaine(FONTAINE_BY_RUTHERFORD[RUTHERFORD[symptoms]])
-    if walking is None or walking.value is None:
+    if walking is None or walking.value is None or impossible_value("walking", walking, DISTANCE):
         return Fontaine("II")
     if walking.value > FAR:
         return Fontaine("IIa", suggested=True)
@@ -103,10 +105,19 @@ def ischaemia_grade(
 
     `toe_first`: the toe pressure decides; without one, TcPO2 where the arteries are calcified (ABI > 1.3), else
     the worse of ABI and ankle pressure, else TcPO2. `worst`: the worst of all that were measured; an incompressible ABI
-    and its ankle pressure never count.
+    and its ankle pressure never count. NaN is a measure that was not taken; one that cannot be leaves no grade, for
+    nobody knows which of the numbers it spoiled.
     """
     name = "wifi_ischaemia"
+    abi, ankle, toe, tcpo2 = present(abi), present(ankle), present(toe), present(tcpo2)
     settings = {"rule": rule, "abi": abi, "ankle": ankle, "toe": toe, "tcpo2": tcpo2}
+    # A leg without a signal has an index of 0, and an ankle pressure of 0 that says so.
+    index = None if abi == 0.0 and ankle == 0.0 else abi
+    reason = impossible(
+        ("abi", index, ABI), ("ankle", ankle, SYSTOLIC), ("toe", toe, SYSTOLIC), ("tcpo2", tcpo2, TCPO2)
+    )
+    if reason:
+        return Result.missing(name, "1", reason, settings=settings)
     calcified = abi is not None and abi > STIFF
     grades: dict[str, int] = {}
     if abi is not None and not calcified:
@@ -155,9 +166,15 @@ def wifi_stage(wound: int | None, ischaemia: Result, infection: int | None) -> R
     Stage 5, a limb that cannot be saved, is a surgeon's judgement and never computed.
     """
     name = "wifi_stage"
+    wound, infection = (None if grade is None or math.isnan(grade) else grade for grade in (wound, infection))
     said = {"wound": wound, "ischaemia": ischaemia.value, "infection": infection}
     lacking = [word for word, grade in (("wound_grade_missing", wound), ("infection_grade_missing", infection))
                if grade is None]  # fmt: skip
+    reason = impossible(("wound_grade", wound, GRADE), ("infection_grade", infection, GRADE)) or impossible_value(
+        "ischaemia_grade", ischaemia, GRADE
+    )
+    if reason:
+        return Result.missing(name, "1", reason, settings=said)
     if ischaemia.value is None:
         lacking.append(f"ischaemia_grade_missing ({ischaemia.reason})")
     code = wifi_code(wound, ischaemia, infection)

@@ -12,6 +12,7 @@ from acquisition.model import Floats
 from acquisition.signals import attachment, stability
 from acquisition.signals.attachment import ON_OXYGEN, attached
 from acquisition.signals.bins import bin_means
+from acquisition.signals.plausible import TCPO2, impossible_value
 from acquisition.signals.result import Result, Trace, Window
 from acquisition.signals.stability import StabilitySettings, Steadiness, judge
 
@@ -67,6 +68,11 @@ def rpi(limb: Result, chest: Result) -> Result:
         return Result.missing(name, "1", f"limb_missing ({limb.reason})", settings=settings)
     if chest.value is None:
         return Result.missing(name, "1", f"chest_missing ({chest.reason})", settings=settings)
+    units = {limb.unit, chest.unit}
+    if units != {UNIT}:
+        return Result.missing(name, "1", f"unit_is_not_mmHg ({', '.join(sorted(units))})", settings=settings)
+    if reason := impossible_value("limb", limb, TCPO2) or impossible_value("chest", chest, TCPO2):
+        return Result.missing(name, "1", reason, settings=settings)
     if chest.value <= 0.0:
         return Result.missing(name, "1", "chest_not_positive", settings=settings)
     ratio = limb.value / chest.value

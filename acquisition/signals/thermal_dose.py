@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from acquisition.signals.plausible import present
 from acquisition.signals.result import Result, Trace
 
 HOT = 43.0
@@ -29,7 +31,15 @@ class ThermalDose:
     """
 
     def __init__(self, site: str, limit: float | None = None, hot: float = HOT, before: float = 0.0) -> None:
-        """Take the limit in minutes (the maker's) and the minutes that the site had before."""
+        """Take the limit in minutes (the maker's) and the minutes that the site had before; ValueError for no minutes.
+
+        A limit of NaN is none: an alarm that waits for it never comes, and the result says that no limit is known.
+        """
+        limit = present(limit)
+        given = (("limit", limit), ("before", before), ("hot", hot))
+        for word, number in given:
+            if number is not None and not 0.0 <= number < math.inf:
+                raise ValueError(f"{word}: {number} is no number of minutes or Cel")
         self.site = site
         self.limit = limit
         self.hot = hot

@@ -6,15 +6,26 @@ two devices comparable.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.plausible import (
+    HEIGHT,
+    MEAN_PRESSURE,
+    PERFUSION,
+    PRESSURE_INDEX,
+    PU,
+    impossible,
+    impossible_value,
+    present,
+)
 from acquisition.signals.result import Result, Window
 
-FLUX = "[arb'U]"
+FLUX = PU
 """Perfusion units in UCUM; shown as PU."""
 CONDUCTANCE = "[arb'U]/mm[Hg]"
 HYDROSTATIC = 0.77
@@ -67,6 +78,7 @@ def vascular_conductance(
     0.9 or above 1.3 it includes the resistance of the arteries upstream and says so.
     """
     name = f"{flux.name}_cvc"
+    pressure, abi = present(pressure), present(abi)
     kept: dict[str, Any] = {
         "window": flux.window,
         "n_valid": flux.n_valid,
@@ -79,6 +91,11 @@ def vascular_conductance(
         return Result.missing(name, CONDUCTANCE, flux.reason, **kept)
     if pressure is None:
         return Result.missing(name, CONDUCTANCE, "no_blood_pressure", **kept)
+    reason = impossible(
+        ("blood_pressure", pressure, MEAN_PRESSURE), ("height", height, HEIGHT), ("abi", abi, PRESSURE_INDEX)
+    ) or impossible_value("flux", flux)
+    if reason or math.isnan(height):
+        return Result.missing(name, CONDUCTANCE, reason or "height_missing", **kept)
     local = pressure + HYDROSTATIC * height
     if not local > 0:
         return Result.missing(name, CONDUCTANCE, "no_perfusion_pressure", **kept)
@@ -97,9 +114,13 @@ def percent_change(
     window: Window | None = None,
 ) -> Result:  # fmt: skip
     """Return 100 (X - B)/B; not computable on a baseline below 2 PU or within 1 PU of the biological zero."""
+    value, baseline, biological_zero = present(value), present(baseline), present(biological_zero)
     settings = {"baseline": baseline, "biological_zero": biological_zero}
     if value is None or baseline is None:
         return Result.missing(name, "%", "no_data", window=window, settings=settings)
+    given = (("value", value), ("baseline", baseline), ("biological_zero", biological_zero))
+    if reason := impossible(*((word, number, PERFUSION) for word, number in given)):
+        return Result.missing(name, "%", reason, window=window, settings=settings)
     if baseline < 2.0 or (biological_zero is not None and baseline <= biological_zero + 1.0):
         return Result.missing(name, "%", "low_baseline", window=window, settings=settings)
     return Result.of(name, 100.0 * (value - baseline) / baseline, "%", window=window, settings=settings)

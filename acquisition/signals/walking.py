@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Floats
+from acquisition.signals.plausible import check_settings, present
 from acquisition.signals.result import Result, Trace, Window
 
 MOVING = 0.1
@@ -39,6 +40,10 @@ class WalkingSettings:
     mark: float = 0.5
     odometer: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities (ValueError)."""
+        check_settings(asdict(self), "WalkingSettings")
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return asdict(self)
@@ -64,8 +69,16 @@ class Walk:
     handrail: bool = False
     protocol: str = ""
 
+    def __post_init__(self) -> None:
+        """Take a mark of NaN as one that nobody set."""
+        for name in ("stop", "onset", "functional", "pain_gone"):
+            object.__setattr__(self, name, present(getattr(self, name)))
+
     def disorder(self) -> str:
-        """Return what is wrong with the order of the marks, "" where nothing is."""
+        """Return what is wrong with the marks, "" where nothing is."""
+        marks = (self.start, self.stop, self.onset, self.functional, self.pain_gone)
+        if not all(math.isfinite(mark) for mark in marks if mark is not None):
+            return "mark_is_no_time"
         if self.stop is not None and not self.stop > self.start:
             return "marks_out_of_order (stop before start)"
         for word, at in (("onset", self.onset), ("functional", self.functional)):

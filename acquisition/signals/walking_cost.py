@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.plausible import DISTANCE, GRADIENT, MASS, SPEED, impossible, present
 from acquisition.signals.result import Result
 
 REST = 3.5
@@ -38,8 +39,10 @@ def estimated_mets(speed: float, grade: float, handrail: bool = False) -> Result
     """Return METs as a result: an estimate of the steady state, low_quality where the equation does not hold."""
     low, high = VALID
     settings = {"speed": speed, "grade": grade, "handrail": handrail, "valid_m_per_min": VALID}
-    if not (math.isfinite(speed) and math.isfinite(grade)):
+    if present(speed) is None or present(grade) is None:
         return Result.missing("mets", "1", "speed_or_grade_missing", settings=settings)
+    if reason := impossible(("speed", speed, SPEED), ("grade", grade, GRADIENT)):
+        return Result.missing("mets", "1", reason, settings=settings)
     result = Result.of("mets", float(mets(speed, grade)), "1", settings=settings)
     if not low <= speed / 0.06 <= high:
         result = result.flagged("speed_outside_50_to_100_m_per_min")
@@ -64,5 +67,7 @@ def vertical_work(mass: float, distance: float, grade: float) -> Result:
     settings = {"mass": mass, "grade": grade}
     if not mass > 0.0:
         return Result.missing("vertical_work", "J", "mass_missing", settings=settings)
+    if reason := impossible(("mass", mass, MASS), ("distance", distance, DISTANCE), ("grade", grade, GRADIENT)):
+        return Result.missing("vertical_work", "J", reason, settings=settings)
     work = mass * GRAVITY * distance * math.sin(math.atan(grade / 100.0))
     return Result.of("vertical_work", work, "J", unless="distance_or_grade_missing", settings=settings)

@@ -9,6 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.plausible import (
+    AREA,
+    DAYS,
+    EXTENT,
+    NOT_NEGATIVE,
+    PERIMETER,
+    POSITIVE,
+    WEEKS,
+    impossible,
+    impossible_value,
+    present,
+)
 from acquisition.signals.result import Result
 
 UNIT = "cm2"
@@ -26,8 +38,10 @@ def area_by_ruler(length: float, width: float, method: Method = "ellipse", readi
     """Return the area in cm2 from the longest extent and the longest across it, mm; `reading` mm is their SD."""
     settings = {"method": method, "length_mm": length, "width_mm": width, "reading_mm": reading}
     name = "ulcer_area"
-    if not (math.isfinite(length) and math.isfinite(width)) or length < 0.0 or width < 0.0:
+    if not (EXTENT.holds(length) and EXTENT.holds(width)):
         return Result.missing(name, UNIT, "length_or_width_impossible", settings=settings)
+    if not EXTENT.holds(reading):
+        return Result.missing(name, UNIT, "error_of_reading_impossible", settings=settings)
     if width > length:
         return Result.missing(name, UNIT, "width_exceeds_length", settings=settings)
     if (length == 0.0) != (width == 0.0):
@@ -62,6 +76,10 @@ def area_by_outline(outline: ArrayLike, mm_per_pixel: ArrayLike, traced_to: floa
         return nothing("outline_has_fewer_than_3_points")
     if not len(scales) or not np.isfinite(scales).all() or np.any(scales <= 0.0):
         return nothing("scale_missing")
+    if reason := impossible(("scale", float(scales.max()), POSITIVE)):
+        return nothing(reason)
+    if not NOT_NEGATIVE.holds(traced_to):
+        return nothing("closing_distance_impossible")
     points = points[np.append(True, np.any(np.diff(points, axis=0) != 0.0, axis=1))]
     if len(points) > 1 and np.array_equal(points[0], points[-1]):
         points = points[:-1]
@@ -128,6 +146,8 @@ def area_reduction(before: Result, after: Result) -> Result:
     settings = {"least_cm2": LEAST, "before": dict(before.settings), "after": dict(after.settings)}
     if before.value is None or after.value is None:
         return Result.missing(name, "%", "area_missing", settings=settings)
+    if reason := _no_areas(before, after):
+        return Result.missing(name, "%", reason, settings=settings)
     if before.settings.get("method") != after.settings.get("method"):
         return Result.missing(name, "%", "not_comparable(method)", settings=settings)
     if before.value < LEAST:
@@ -150,9 +170,12 @@ def area_reduction(before: Result, after: Result) -> Result:
 
 def healed(area: Result, epithelialised_days: float | None) -> Result:
     """Return 1 for healed, 0 for open: area 0 and epithelialised for 2 weeks; a shorter time is low_quality."""
+    epithelialised_days = present(epithelialised_days)
     name, settings = "ulcer_healed", {"confirmed_days": CONFIRMED, "epithelialised_days": epithelialised_days}
     if area.value is None:
         return Result.missing(name, "1", f"area_missing ({area.reason})", settings=settings)
+    if reason := impossible_value("area", area, AREA) or impossible(("epithelialised_days", epithelialised_days, DAYS)):
+        return Result.missing(name, "1", reason, settings=settings)
     if area.value > 0.0:
         return Result.of(name, 0.0, "1", settings=settings)
     if epithelialised_days is None:
@@ -171,14 +194,28 @@ def healing_advance(
     name, unit, settings = "ulcer_healing_advance", "cm/wk", {"weeks": weeks}
     if before.value is None or after.value is None:
         return Result.missing(name, unit, "area_missing", settings=settings)
+    perimeter_before, perimeter_after = present(perimeter_before), present(perimeter_after)
     if perimeter_before is None or perimeter_after is None:
         return Result.missing(name, unit, "perimeter_missing", settings=settings)
     if not weeks > 0.0:
         return Result.missing(name, unit, "no_time_between", settings=settings)
+    reason = _no_areas(before, after) or impossible(
+        ("perimeter_before", perimeter_before, PERIMETER), ("perimeter_after", perimeter_after, PERIMETER),
+        ("weeks", weeks, WEEKS),
+    )  # fmt: skip
+    if reason:
+        return Result.missing(name, unit, reason, settings=settings)
     mean = (perimeter_before + perimeter_after) / 2.0
     if not mean > 0.0:
         return Result.missing(name, unit, "perimeter_is_zero", settings=settings)
     return Result.of(name, (before.value - after.value) / mean / weeks, unit, settings=settings)
+
+
+def _no_areas(before: Result, after: Result) -> str:
+    """Return why two results are not areas that can be held against each other, "" where they are."""
+    if (before.unit, after.unit) != (UNIT, UNIT):
+        return f"not_comparable(unit: {before.unit}, {after.unit})"
+    return impossible_value("area_before", before, AREA) or impossible_value("area_after", after, AREA)
 
 
 def _side(a: Floats, b: Floats, point: Floats) -> Floats:

@@ -68,6 +68,16 @@ def test_an_answer_that_is_none_is_refused(name, answer):
         said({name: answer})
 
 
+@pytest.mark.parametrize(("name", "answer"), [("room", "nan"), ("acclimatised", "inf")])
+def test_a_number_that_is_none_is_refused(name, answer):
+    with pytest.raises(Refused, match="is no number"):
+        said({**GOOD, name: answer})
+
+
+def test_air_under_no_pressure_is_a_reading_to_be_looked_at():
+    assert said({"barometer": "0", "air": "151"}, "tcpo2-rest")["air"].state is State.LOOK
+
+
 def test_what_nobody_answered_stays_unanswered_and_says_what_is_wanted():
     found = said({})
     assert {check.state for check in found.values()} == {State.UNANSWERED}

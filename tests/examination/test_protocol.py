@@ -79,6 +79,7 @@ say = "d"
         (('say = "d"', 'say = "d"\n[[mark]]\nname="m"\nsay="e"\nopens="gone"'), "no phase 'gone'"),
         (('say = "d"', 'say = "d"\n[[mark]]\nname="m"\nsay="e"\nphases=["later"]\nopens="rest"'), "later phase only"),
         (('say = "d"', 'say = "d"\ncolour = "red"'), "unknown key"),
+        (('say = "d"', 'say = "d"\n[settings]\ncutoff = nan'), "no finite number"),
     ],
 )
 def test_a_fault_is_named_with_its_key(tmp_path, change, message):
