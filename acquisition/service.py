@@ -19,7 +19,7 @@ from acquisition.conductor import Conductor
 from acquisition.config import Config, DeviceConfig
 from acquisition.control import Answer, ControlSocket
 from acquisition.errors import LinkLost, PerfusionError
-from acquisition.examination import participant
+from acquisition.examination import rules
 from acquisition.examination.clerk import REQUESTS, Clerk
 from acquisition.examination.desk import events
 from acquisition.live import Board, Page
@@ -229,16 +229,13 @@ class Service:
     def _make_clerk(self, board: Board) -> Clerk:
         with Store(self._config.store) as store:
             known = list(events(store))
-        study = self._config.tables.study
         return Clerk(
             known,
             self._key_now,
             self._bus.publish,
             headers=lambda: board.headers,
             bench=lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
-            beside=self._config.path.parent,
-            pattern=study.participant or participant.DEFAULT,
-            visits=study.visits,
+            rules=rules.Rules.of(self._config),
             alarms=lambda: self._alarms.present,
         )
 
@@ -253,6 +250,7 @@ class Service:
             "station": self._config.tables.site.station,
             "boot": host.boot_id(),
             "speed": self._clock.speed,
+            rules.KEY: rules.Rules.of(self._config).as_dict(),
         }
 
     def _ship(self, store: StoreWriter, board: Board, loop: asyncio.AbstractEventLoop) -> list[Shipper | MqttRemote]:

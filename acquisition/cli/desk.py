@@ -13,6 +13,7 @@ import click
 
 from acquisition.config import load
 from acquisition.examination import desk
+from acquisition.examination.rules import Rules
 from acquisition.store import moments
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +45,14 @@ def directory(path: Path | None, data: Path | None) -> Path:
     return data
 
 
+def send(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Have a request done for the record that the options name, by the rules of the study where a file gives them."""
+    if path is None:
+        return desk.send(directory(path, data), request)
+    config = load(path)
+    return desk.send(config.store, request, Rules.of(config))
+
+
 def operator(by: str | None) -> str:
     """Who does this: as it was said, else the name of this account."""
     if by is not None:
@@ -57,7 +66,7 @@ def operator(by: str | None) -> str:
 def ask(path: Path | None, data: Path | None, by: str | None, as_json: bool, do: str, **request: Any) -> int:
     """Send a request and show the session after it."""
     fields = {key: value for key, value in request.items() if value is not None}
-    answer = desk.send(directory(path, data), {"do": do, **fields, "by": operator(by)})
+    answer = send(path, data, {"do": do, **fields, "by": operator(by)})
     tell(answer, as_json)
     if do == "session.start" and not as_json:
         tell_checks(answer["checks"])
@@ -71,6 +80,7 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         return
     if answer.get("committed") is False:
         click.echo("not on the disk yet: the record is not writing; look at `perfusion watch`", err=True)
+    tell_warning(answer)
     if "done" in answer:
         click.echo(answer["done"])
     simulated = " SIMULATED" if answer["simulated"] else ""
@@ -87,6 +97,12 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         values = f" --value {'|'.join(mark['values'])}" if mark["values"] else ""
         opens = f", begins {mark['opens']}" if mark["opens"] else ""
         click.echo(f"  mark {mark['name']}{values}   {mark['say']}{opens}")
+
+
+def tell_warning(answer: Mapping[str, Any]) -> None:
+    """Say at the error stream what is doubtful about what was done."""
+    if "warning" in answer:
+        click.echo(f"warning: {answer['warning']}", err=True)
 
 
 def tell_checks(checks: Iterable[Mapping[str, Any]]) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, directory, options
+from acquisition.cli.desk import ask, options, send, tell_warning
 from acquisition.errors import PerfusionError
-from acquisition.examination import decisions, desk
+from acquisition.examination import decisions
 from acquisition.examination.observation import INTERCURRENT
 from acquisition.signals.staging import Symptoms
 
@@ -260,7 +260,9 @@ def _place(
         return which
     if which is not None:
         raise click.UsageError("either --session, or --subject and --visit")
-    return str(desk.send(directory(path, data), {"do": "session.visit", "subject": subject, "visit": visit})["session"])
+    answer = send(path, data, {"do": "session.visit", "subject": subject, "visit": visit})
+    tell_warning(answer)
+    return str(answer["session"])
 
 
 def _points(path: Path) -> list[list[float]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, directory, key, moment, options, tell, tell_checks, tell_items
+from acquisition.cli.desk import ask, directory, key, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
@@ -57,9 +57,8 @@ def start(
     """Start a session on the running daemon, after the pre-flight list; at a terminal it asks what is unanswered."""
     checks = _answers(answers)
     if not (yes or as_json) and sys.stdin.isatty():
-        listed = desk.send(
-            directory(path, data),
-            {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": checks},
+        listed = send(
+            path, data, {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": checks}
         )
         checks = {**checks, **_asked(listed["checks"])}
     return ask(
@@ -85,9 +84,8 @@ def check(
 ) -> int:
     """Show the pre-flight list of a protocol: what the bench shows and what is to be answered; start nothing."""
     del by
-    listed = desk.send(
-        directory(path, data),
-        {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": _answers(answers)},
+    listed = send(
+        path, data, {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": _answers(answers)}
     )
     if as_json:
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from acquisition.examination.binding import bind
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
+from acquisition.examination.rules import Rules
 from acquisition.examination.session import Book
 from acquisition.model import Alarm, Event, Header
 
@@ -145,9 +145,8 @@ AT_THE_BEDSIDE = (Start, Look, SetMark, GoOn)
 class Clerk:
     """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
 
-    `now` gives time keys, `headers` the streams that are recorded, `bench` a snapshot of the instruments, `beside` is
-    the configuration's folder for protocols of its own; `pattern` and `visits` are the study's; while one of the
-    `alarms` blocks, no session begins. Not for several threads at once.
+    `now` gives time keys, `headers` the streams that are recorded, `bench` a snapshot of the instruments, `rules` are
+    the study's; while one of the `alarms` blocks, no session begins. Not for several threads at once.
     """
 
     def __init__(
@@ -158,9 +157,7 @@ class Clerk:
         *,
         headers: Callable[[], Sequence[Header]] = tuple,
         bench: Callable[[], Mapping[str, Any]] = dict,
-        beside: Path | None = None,
-        pattern: str = participant.DEFAULT,
-        visits: Sequence[str] = (),
+        rules: Rules | None = None,
         recording: bool = True,
         alarms: Callable[[], Sequence[Alarm]] = tuple,
     ) -> None:
@@ -171,9 +168,8 @@ class Clerk:
         self._publish = publish
         self._headers = headers
         self._bench = bench
-        self._beside = beside
-        self._pattern = pattern
-        self._visits = tuple(visits)
+        rules = rules or Rules()
+        self._beside, self._pattern, self._visits = rules.beside, rules.pattern, rules.visits
         self._recording = recording
         self._alarms = alarms
 
@@ -235,6 +231,8 @@ class Clerk:
             case Keep():
                 return decisions.keep(self.book, now, asked.reason, asked.by, asked.session)
             case Correct():
+                if asked.entry is None and asked.field == "visit":
+                    self._check_visit(str(asked.value))
                 return decisions.correct(
                     self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,
                     self._pattern,

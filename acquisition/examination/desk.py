@@ -10,22 +10,31 @@ from acquisition import __version__
 from acquisition.clock import Clock, Timeline
 from acquisition.control import NoDaemon, ask
 from acquisition.examination.clerk import Clerk
+from acquisition.examination.rules import Rules
 from acquisition.examination.session import KINDS, Book, replay
 from acquisition.model import Event
 from acquisition.store import Store, StoreWriter
 from acquisition.store.schema import locate
 
+UNKNOWN_STUDY = (
+    "not held against the study: the record does not know its visits and codes; name its configuration, -c FILE"
+)
 
-def send(directory: Path, request: Mapping[str, Any], *, clock: Clock | None = None) -> dict[str, Any]:
+
+def send(
+    directory: Path, request: Mapping[str, Any], rules: Rules | None = None, *, clock: Clock | None = None
+) -> dict[str, Any]:
     """Have the request done; answers the session after it.
 
-    The daemon alone writes while it runs. Without one this process takes the record's lock and writes the
-    one event itself; Refused where another process holds the lock without answering.
+    The daemon alone writes while it runs. Without one this process takes the record's lock and writes the one event
+    itself, by the same `rules`, or without them by those that the record's latest run kept; where none did, and a
+    participant or a visit is named anew, the answer has a `warning`. Refused where another process holds the lock
+    without answering.
     """
     try:
         answer: dict[str, Any] = ask(directory, dict(request))
     except NoDaemon:
-        return _write(directory, request, clock or Clock())
+        return _write(directory, request, rules, clock or Clock())
     return answer
 
 
@@ -43,7 +52,7 @@ def events(store: Store) -> Iterator[Event]:
             yield Event(row.kind, row.time, row.device, str(row.body.get("text", "")), row.body["details"])
 
 
-def _write(directory: Path, request: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+def _write(directory: Path, request: Mapping[str, Any], given: Rules | None, clock: Clock) -> dict[str, Any]:
     # A wrong folder must not become a new and empty record.
     locate(directory)
     writer = StoreWriter(directory, clock=clock)
@@ -51,11 +60,12 @@ def _write(directory: Path, request: Mapping[str, Any], clock: Clock) -> dict[st
     try:
         with Store(directory) as store:
             known = list(events(store))
+            rules = given or Rules.recorded(store.runs().values())
         started = clock.now()
         anchor = max(started.utc, writer.last_key + 1)
         made: list[Event] = []
         clerk = Clerk(known, lambda: Timeline(0, started.monotonic, anchor).key(clock.now().monotonic), made.append,
-                      recording=False)  # fmt: skip
+                      recording=False, rules=rules)  # fmt: skip
         answer = clerk.answer(request)
         if made:
             writer.begin_run(started, anchor, {"version": __version__, "purpose": "entries without a daemon"})
@@ -64,4 +74,5 @@ def _write(directory: Path, request: Mapping[str, Any], clock: Clock) -> dict[st
             writer.flush()
     finally:
         writer.close()
-    return answer
+    names = request["do"] == "session.visit" or request.get("field") in ("subject", "visit")
+    return {**answer, "warning": UNKNOWN_STUDY} if rules is None and made and names else answer

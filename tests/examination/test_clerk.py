@@ -4,6 +4,7 @@ import pytest
 
 from acquisition.errors import ConfigurationError, Refused
 from acquisition.examination.clerk import REQUESTS, Clerk
+from acquisition.examination.rules import Rules
 from acquisition.model import Alarm
 from tests.examination.rooms import SECOND, T0
 from tests.examination.test_binding import LDF
@@ -128,14 +129,14 @@ def test_every_request_is_known_by_its_word():
 
 
 def test_a_study_may_name_its_visits():
-    office = Office(visits=("baseline", "month-3"))
+    office = Office(rules=Rules(visits=("baseline", "month-3")))
     with pytest.raises(Refused, match=r"no visit 'Baseline'.*baseline, month-3"):
         office.clerk.answer({**START, "visit": "Baseline"})
     assert office.clerk.answer(START)["visit"] == "baseline"
 
 
 def test_a_study_may_have_a_pattern_of_codes():
-    office = Office(pattern=r"X\d")
+    office = Office(rules=Rules(r"X\d"))
     with pytest.raises(Refused, match="pattern"):
         office.clerk.answer(START)
     assert office.clerk.answer({**START, "subject": "X1"})["subject"] == "X1"

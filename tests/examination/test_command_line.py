@@ -4,14 +4,19 @@ import json
 
 import pytest
 
+from acquisition import assets
 from acquisition.cli import perfusion
 from acquisition.cli.desk import moment
+from acquisition.config import load
 from acquisition.errors import Refused, StoreError
 from acquisition.examination import desk
+from acquisition.examination.protocol import KIND
+from acquisition.examination.rules import Rules
+from acquisition.model import Instant
 from acquisition.store import Store, check
 from tests.examination.patients import Study
 from tests.examination.rooms import porh
-from tests.store.records import Recording
+from tests.store.records import T0, Recording
 
 
 @pytest.fixture
@@ -104,6 +109,59 @@ def test_a_session_that_is_kept_outlives_the_retention(call, directory):
     assert (details["from"], details["to"], details["session"]) == (session.start, session.stop, "s1")
     with pytest.raises(Refused, match="no session"):
         call("session", "keep", "s9")
+
+
+STUDY = '[study]\nparticipant = "[0-9]{2}-[0-9]{3}"\nvisits = ["baseline", "month-3"]\n'
+PHANTOMS = [("3-101", "baseline", "no participant code"), ("03-101", "basline", "no visit 'basline'")]
+
+
+@pytest.fixture
+def bench(directory):
+    path = directory / "study.toml"
+    device = '[[device]]\nname = "ldf"\ndriver = "intellivue"\nport = "/dev/null"\n'
+    path.write_text(f'{STUDY}[store]\npath = "."\n{device}')
+    return path
+
+
+def entered(*arguments):
+    perfusion.main([*map(str, arguments)], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("subject", "visit", "said"), PHANTOMS)
+def test_without_a_daemon_a_study_has_the_same_participants_and_visits(bench, directory, subject, visit, said):
+    before = set(desk.book(directory).sessions)
+    with pytest.raises(Refused, match=said):
+        entered("observe", "vas", 40, "--visit", visit, "--subject", subject, "-c", bench)
+    assert set(desk.book(directory).sessions) == before
+    change = f"subject={subject}" if "code" in said else f"visit={visit}"
+    with pytest.raises(Refused, match=said):
+        entered("session", "correct", "--set", change, "--reason", "a slip", "--session", "s1", "-c", bench)
+    entered("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101", "-c", bench)
+
+
+@pytest.mark.parametrize(("subject", "visit", "said"), PHANTOMS)
+def test_a_record_knows_the_study_of_its_latest_run(call, bench, directory, subject, visit, said):
+    rules = Rules.of(load(bench))
+    with Recording(directory, begin=False) as writer:
+        writer.begin_run(Instant(0, T0), T0, {"study": rules.as_dict()})
+    with pytest.raises(Refused, match=said):
+        call("observe", "vas", 40, "--visit", visit, "--subject", subject)
+    call("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101")
+
+
+def test_a_record_that_knows_no_study_says_so(directory, capsys):
+    entered("observe", "vas", 40, "--visit", "basline", "--subject", "3-101", "--data", directory)
+    assert "warning: not held against the study" in capsys.readouterr().err
+    entered("observe", "vas", 30, "--session", "s1", "--data", directory)
+    assert not capsys.readouterr().err
+
+
+def test_protocols_beside_the_configuration_count_without_a_daemon(bench, directory):
+    (bench.parent / "protocols").mkdir()
+    text = assets.find(KIND, "entries").read_text("utf-8").replace("version = 1", "version = 7")
+    (bench.parent / "protocols" / "entries.toml").write_text(text)
+    entered("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101", "-c", bench)
+    assert desk.book(directory).sessions["s2"].about["version"] == 7
 
 
 def test_a_session_starts_only_where_something_is_recorded(call, directory):

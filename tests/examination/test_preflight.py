@@ -9,6 +9,7 @@ from acquisition import assets
 from acquisition.errors import Refused
 from acquisition.examination.preflight import State, must_not_start, of_a_person, of_the_bench
 from acquisition.examination.protocol import KIND, load
+from acquisition.examination.rules import Rules
 from tests.examination.rooms import T0
 from tests.examination.test_clerk import START, Office
 
@@ -185,7 +186,7 @@ def test_a_question_of_a_site_that_stops_needs_an_answer_too(tmp_path):
     own = '[[check]]\nname = "pacemaker"\nsay = "A pacemaker"\nlow = 0\nhigh = 0\nstops = true\n'
     (tmp_path / KIND).mkdir()
     (tmp_path / KIND / "flowmotion.toml").write_text(f"{text}\n{own}")
-    office = Office(beside=tmp_path)
+    office = Office(rules=Rules(beside=tmp_path))
     with pytest.raises(Refused, match=r"A pacemaker: nobody has answered.*--check pacemaker=… "):
         office.clerk.answer({**START, "protocol": "flowmotion", "checks": {}})
     start = {**START, "protocol": "flowmotion", "checks": {"pacemaker": "0"}}

@@ -7,6 +7,7 @@ import pytest
 from acquisition.cli import perfusion
 from acquisition.errors import Refused
 from acquisition.examination import desk, study
+from acquisition.examination.rules import Rules
 from acquisition.examination.session import replay
 from acquisition.store import Store
 from tests.examination.patients import ABI, REST, Study
@@ -29,7 +30,7 @@ def test_entries_of_a_visit_go_to_one_place_while_an_examination_goes_on():
 
 
 def test_a_visit_that_the_study_does_not_have_and_a_name_take_no_entries():
-    office = Office(visits=("baseline",))
+    office = Office(rules=Rules(visits=("baseline",)))
     for fields in ({"subject": "03-117", "visit": "month-9"}, {"subject": "Ivanova", "visit": "baseline"}):
         with pytest.raises(Refused):
             office("visit", **fields)

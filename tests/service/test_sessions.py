@@ -6,9 +6,11 @@ import json
 import pytest
 
 from acquisition.cli import perfusion
+from acquisition.config import load
 from acquisition.errors import PerfusionError
 from acquisition.examination import desk
-from acquisition.store import check
+from acquisition.examination.rules import Rules
+from acquisition.store import Store, check
 from tests.service.bench import Bench, streaming
 
 
@@ -60,6 +62,9 @@ def test_a_session_outlives_a_kill_and_every_answer_was_on_disk(bench, say):
     assert (stopped["state"], len(stopped["items"])) == ("aborted", 2)
     assert daemon.stop() == 0
     assert check(bench.store).ok
+    with Store(bench.store) as store:
+        kept = Rules.recorded(store.runs().values())
+    assert kept == Rules.of(load(bench.config))
 
 
 def test_a_refusal_has_its_exit_code_and_says_what_to_do(bench, say):
