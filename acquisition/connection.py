@@ -230,6 +230,10 @@ class Connection:
         self._say(kind, notice.text, arrived, **dict(notice.details))
         if notice.kind == "identity":
             self._check_identity(notice)
+        elif notice.kind == "unfit":
+            details = notice.details
+            cause, remedy = str(details.get("cause", "")), str(details.get("remedy", ""))
+            self._end(LinkLost(notice.text, self._port.name, cause, remedy))
 
     def _count_noise(self, count: int, notice: Notice, arrived: Instant) -> None:
         self._noise += count

@@ -113,10 +113,12 @@ class Readings(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a driver has to say beside samples: `kind` is noise, alarm, identity, state, overflow or warning.
+    """What a driver has to say beside samples: `kind` is noise, alarm, identity, state, overflow, warning or unfit.
 
     An identity carries `model` and `serial` in `details`; noise carries `bytes`, how many were skipped. A state is the
     instrument's own (the belt stopped): it is recorded as kind `instrument`, since the kind `state` is the device's.
+    Unfit is an instrument that reports that it cannot do what is configured: its connection ends, with the `cause` and
+    the `remedy` of the details.
     """
 
     kind: str

@@ -16,7 +16,9 @@ from acquisition.store.rows import Samples
 Rows = np.ndarray[Any, np.dtype[np.intp]]
 Truth = np.ndarray[Any, np.dtype[np.bool_]]
 
-TOLD = frozenset({"service", "state", "instrument", "gap", "clock", "store", "remote", "alarm", "overflow", "warning"})
+TOLD = frozenset(
+    {"service", "state", "instrument", "gap", "clock", "store", "remote", "alarm", "overflow", "warning", "unfit"}
+)
 """Events whose text may leave the bedside; of all others (sessions, marks, observations) only number and hash do."""
 RESERVED = frozenset({"quality", "run", "seq", "time"})
 """What else a line says; InfluxDB drops a field called time."""

@@ -12,10 +12,10 @@ import numpy as np
 from acquisition.driver import About, Driver, Enquiry, Recognised, Serial, Setup
 from acquisition.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
-from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, scan_start, scan_times
-from drivers.keysight_daq.commands import ASKED, SCAN_TIMES, card_of, sampling_set_up, scan_set_up
+from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, figures, scan_start, scan_times
+from drivers.keysight_daq.commands import ASKED, SCAN_TIMES, card_of, integration_of, sampling_set_up, scan_set_up
 from drivers.keysight_daq.digits import numbers
-from drivers.keysight_daq.models import CARDS, MODELS, NPLCS, RELAY_LIFE, SCANNING, SPEEDS, TIMING_VIOLATED
+from drivers.keysight_daq.models import CARDS, MODELS, RELAY_LIFE, SCANNING, SPEEDS, TIMING_VIOLATED
 from drivers.keysight_daq.options import Options, check, longest_nplc
 from drivers.keysight_daq.sweeps import Sweeps, Wired
 
@@ -26,6 +26,10 @@ Talk = Generator[bytes | float, bytes | None, T]
 """A conversation: it yields the next query, or seconds to wait, and is sent the answer."""
 
 LIMIT = 1 << 22
+QUICKEST_MAINS = 60.0
+"""Hz; with them an integration over so many periods is the shortest that it can be."""
+OFF = 0.01
+"""By what share of it the reported sample interval may differ from the one asked for."""
 
 
 def recognise(answers: tuple[bytes, ...]) -> Recognised | None:
@@ -65,6 +69,8 @@ class KeysightDaq(Driver):
             "bit 16 of STAT:OPER:COND? while a scan runs; without it one is resumed as long as it gives readings",
             "that ROUT:SCAN replaces the scan list of a 34980A",
             "the settings by which a 34465A samples without end",
+            "the integration times of a DAQ970A: those that its predecessors and a 34465A share are chosen from",
+            "how much longer than its integration a reading of a 34465A takes (0.1 ms is left for it)",
             "the baud rate with which a 34970A leaves the factory (57600)",
         ),
     )
@@ -85,6 +91,7 @@ class KeysightDaq(Driver):
         batch = min(round(self._options.batch * max(setup.patience, 1.0)), 10_000)
         self._batch = max(batch // len(self._wired), 1) * len(self._wired)
         self._fetch = b"R? %d\n" % self._batch
+        self._integration = integration_of(self._wired.terminals if self._model.scans else ())
         self._slots = sorted({self._model.slot(each) for each in self._wired.terminals}) if self._model.scans else []
         # Its enable register is zero after power came back: so this number tells that nobody set it up since.
         self._token = 1 + crc32(b"".join(self._opening(self._options.nplc or 0.0))) % 255
@@ -161,7 +168,8 @@ class KeysightDaq(Driver):
         if self._model.scans and (yield from self._attach()):
             yield from self._stream()
         while True:
-            yield from self._set_up()
+            if not (yield from self._set_up()):
+                return
             if not (yield from self._stream()):
                 # Whoever set it up twice without a reading gains nothing by a third time.
                 return
@@ -202,27 +210,25 @@ class KeysightDaq(Driver):
         self._say("state", f"{begun} has ended; its rest is read" if self._ended else f"{begun} goes on; it is resumed")
         return True
 
-    def _set_up(self) -> Talk[None]:
+    def _set_up(self) -> Talk[bool]:
+        """Set up and start a scan; False where the instrument reports that it cannot do what is asked."""
         # What is missing begins with the last reading: where a scan had ended, long before its rest was read.
         broken_off = self._sweeps.until if self._ended and self._heard is not None else self._heard
         self._ours, self._ended = True, False
-        nplc = self._options.nplc or longest_nplc(len(self._wired), self._options, (yield from self._switching()))
+        switching = yield from self._switching()
+        nplc = self._options.nplc or longest_nplc(self._model, len(self._wired), self._options, switching)
         for message in self._opening(nplc):
             self.send(message)
         if self._model.scans:
             listed = yield from self._ask(b"ROUT:SCAN?\n", lambda answer: ScanList.decode(Block.decode(answer).payload))
             if listed is not None and list(listed.terminals) != self._wired.terminals:
                 self._say("warning", f"the instrument scans {listed.encode().decode()} and not what was asked")
-        else:
-            self._interval = (yield from self._ask(b"SAMP:TIM?\n", float)) or self._options.interval
-            self._say(
-                "state",
-                f"a sample every {self._interval:.6g} s, {self._options.interval:g} s asked for",
-                asked=self._options.interval,
-                measured=self._interval,
-            )
+        integrates = yield from self._hear_integration(nplc)
+        interval = self._interval if self._model.scans else (yield from self._hear_interval())
         yield from self._hear_errors()
-        self._say("state", f"each reading integrates over {nplc:g} periods of the mains", nplc=nplc)
+        if not self._model.scans and self._unfit(integrates, interval):
+            self._ours = False
+            return False
         self.send(b"*ESE %d\n" % self._token)
         self.send(b"INIT\n")
         began = self._at
@@ -232,6 +238,61 @@ class KeysightDaq(Driver):
             if started is not None:
                 token = f"{self._serial} {started.isoformat()}"
         self._sweeps = self._begin(TimeBase(token, began), broken_off if broken_off is not None else self._heard)
+        return True
+
+    def _hear_integration(self, asked: float) -> Talk[float]:
+        """Ask over how many periods of the mains it integrates, at most, and say where that is not what was `asked`."""
+        reported = yield from self._ask(self._integration, figures)
+        if reported is None:
+            self._say("warning", "the instrument does not report its integration time")
+            return asked
+        others = sorted({each for each in reported if abs(each - asked) > 1e-6 * asked})
+        if others:
+            self._say(
+                "warning",
+                f"the instrument integrates over {', '.join(f'{each:g}' for each in others)} periods of the mains and "
+                f"not over {asked:g} as asked: it has no such integration time",
+                asked=asked,
+                nplc=max(reported),
+            )
+        else:
+            self._say("state", f"each reading integrates over {asked:g} periods of the mains", nplc=asked)
+        return max(reported)
+
+    def _hear_interval(self) -> Talk[float]:
+        """Ask for the interval, s, at which a meter samples."""
+        asked = self._options.interval
+        reported = yield from self._ask(b"SAMP:TIM?\n", float)
+        if reported is None:
+            self._say("warning", "the instrument does not report its sample interval")
+            return asked
+        self._say(
+            "state",
+            f"a sample every {reported:.6g} s, {asked:g} s asked for",
+            asked=asked,
+            measured=reported,
+        )
+        return reported
+
+    def _unfit(self, nplc: float, interval: float) -> bool:
+        """Whether a meter that reports so cannot sample at the configured interval; without stamps nothing else shows.
+
+        Whatever the reported interval, a reading takes its integration, twice with autozero.
+        """
+        asked = self._options.interval
+        takes = max(interval, nplc / QUICKEST_MAINS * (2 if self._options.autozero else 1))
+        if abs(takes - asked) <= OFF * asked:
+            return False
+        self._say(
+            "unfit",
+            f"it would give a sample every {takes:.4g} s, {asked:g} s is configured",
+            cause=f"it integrates over {nplc:g} periods of the mains"
+            + (", twice for each sample with autozero" if self._options.autozero else ""),
+            remedy="set options.interval to what the instrument can, or options.nplc to a smaller one that it has",
+            asked=asked,
+            measured=takes,
+        )
+        return True
 
     def _begin(self, base: TimeBase, broken_off: float | None = None) -> Sweeps:
         self._overflowed = self._late = False
@@ -304,7 +365,7 @@ class KeysightDaq(Driver):
     def _condition(self, condition: int) -> bool:
         """Report what the questionable register says for the first time in a scan; True where that ends the scan."""
         if condition & TIMING_VIOLATED and not self._model.scans and not self._late:
-            self._late = True
+            self._late = self._sweeps.doubtful = True
             self._say("warning", f"the instrument cannot keep the sample interval of {self._interval:g} s")
         if condition & self._model.overflow and not self._overflowed:
             self._overflowed = True
@@ -349,7 +410,7 @@ class KeysightDaq(Driver):
         return sampling_set_up(self._options, nplc)
 
     def _vocabulary(self) -> list[bytes]:
-        candidates = NPLCS if self._options.nplc is None else (self._options.nplc,)
+        candidates = self._model.nplcs if self._options.nplc is None else (self._options.nplc,)
         opening = dict.fromkeys(message for nplc in candidates for message in self._opening(nplc))
         cards = map(card_of, self._slots)
-        return [*opening, *ASKED, *cards, self._fetch, b"*ESE %d\n" % self._token, b"INIT\n"]
+        return [*opening, *ASKED, *cards, self._integration, self._fetch, b"*ESE %d\n" % self._token, b"INIT\n"]

@@ -134,6 +134,11 @@ class Reals:
         return cls(np.frombuffer(payload, ">f8").astype(np.float64))
 
 
+def figures(answer: bytes) -> tuple[float, ...]:
+    """Numbers between commas; ValueError where one is none."""
+    return tuple(float(field) for field in answer.split(b","))
+
+
 def moment(date: bytes, time: bytes) -> datetime:
     """The instrument's clock from `yyyy,mm,dd` and `hh,mm,ss.sss`; ValueError where that is no moment."""
     year, month, day = (int(part) for part in date.split(b","))

@@ -65,6 +65,11 @@ ASKED = (
 """Questions that are the same for every configuration."""
 
 
+def integration_of(terminals: Sequence[int] = ()) -> bytes:
+    """Ask for the integration time, of each terminal of a scanner or of the one channel."""
+    return b"SENS:VOLT:DC:NPLC?%s\n" % (b" " + ScanList(tuple(terminals)).encode() if terminals else b"")
+
+
 def card_of(slot: int) -> bytes:
     """Ask which card is in a slot."""
     return b"SYST:CTYP? %d\n" % slot

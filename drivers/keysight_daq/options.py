@@ -10,7 +10,11 @@ from msgspec import Meta
 
 from acquisition.analog import Input
 from acquisition.errors import ConfigurationError
-from drivers.keysight_daq.models import MAINS, NPLCS, RANGES, SPEEDS, Model
+from drivers.keysight_daq.models import MAINS, RANGES, SPEEDS, Model
+
+SPARE = 1e-4
+"""Seconds beyond its integration that a reading of a 34465A may take (INF): an interval of exactly the integration
+would be refused or prolonged."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,10 +45,14 @@ def sweep_time(inputs: int, nplc: float, autozero: bool, switching: str | None) 
     return inputs * (step + nplc / MAINS * (2 if autozero else 1))
 
 
-def longest_nplc(inputs: int, options: Options, switching: str | None) -> float:
-    """The longest integration (periods of the mains) with which a sweep is over within the interval; else the least."""
-    fitting = [n for n in NPLCS if sweep_time(inputs, n, options.autozero, switching) <= options.interval]
-    return max(fitting, default=NPLCS[0])
+def longest_nplc(model: Model, inputs: int, options: Options, switching: str | None) -> float:
+    """The model's longest integration (periods of the mains) that leaves a sweep within the interval; else the least.
+
+    Beside the integration a meter without switches is left `SPARE` s for each reading.
+    """
+    spare = inputs * SPARE if switching is None else 0.0
+    fitting = [n for n in model.nplcs if sweep_time(inputs, n, options.autozero, switching) + spare <= options.interval]
+    return max(fitting, default=model.nplcs[0])
 
 
 def check(model: Model, options: Options, inputs: Sequence[Input]) -> None:
@@ -58,8 +66,11 @@ def check(model: Model, options: Options, inputs: Sequence[Input]) -> None:
                 f"channel[{index}].input",
                 remedy="slot and channel, such as 101" if model.scans else "1",
             )
-    if options.nplc is not None and options.nplc not in NPLCS:
-        raise ConfigurationError("no integration time of the instrument", "options.nplc", remedy=_listed(NPLCS))
+    nplcs = sorted(model.nplcs + model.special)
+    if options.nplc is not None and options.nplc not in nplcs:
+        raise ConfigurationError(
+            f"the {model.idn[0]} has no integration time of {options.nplc:g} PLC", "options.nplc", remedy=_listed(nplcs)
+        )
     if options.range not in RANGES:
         raise ConfigurationError("no range of the instrument", "options.range", remedy=_listed(RANGES) + " (V)")
     if model.scans and abs(options.interval * 1000 - round(options.interval * 1000)) > 1e-6:
@@ -70,14 +81,14 @@ def check(model: Model, options: Options, inputs: Sequence[Input]) -> None:
             "options.binary",
             remedy="false; a 34465A has binary readings",
         )
-    least = NPLCS[0] if options.nplc is None else options.nplc
+    least = model.nplcs[0] if options.nplc is None else options.nplc
     shortest = len(inputs) * least / 60 * (2 if options.autozero else 1)
     if shortest > options.interval:
         raise ConfigurationError(
             f"{len(inputs)} inputs at {least:g} PLC take at least {shortest:.3g} s",
             "options.interval",
             remedy=f"an interval of at least {shortest:.3g} s"
-            + (", or a smaller nplc" if least > NPLCS[0] else ", or fewer inputs"),
+            + (", or a smaller nplc" if least > nplcs[0] else ", or fewer inputs"),
         )
 
 

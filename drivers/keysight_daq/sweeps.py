@@ -44,6 +44,7 @@ class Sweeps:
         broken_off: float | None = None,
     ) -> None:
         self.base = base
+        self.doubtful = False
         self._wired = wired
         self._asked = interval
         self._said = said
@@ -117,6 +118,8 @@ class Sweeps:
             since = (self.base.origin or at) + times[0] - self._broken_off
             lost[0] = max(round(since / self._sweep), 1)
         self._last[terminal] = float(times[-1])
+        if self.doubtful:
+            quality[np.isfinite(values)] |= np.uint8(Quality.QUESTIONABLE)
         cuts = [0, *(np.flatnonzero(lost[1:]) + 1).tolist(), len(times)]
         for begin, end in pairwise(cuts):
             self._said.append(
@@ -124,8 +127,8 @@ class Sweeps:
                     entry.name,
                     values[begin:end, np.newaxis],
                     quality[begin:end, np.newaxis],
-                    times[begin:end],
-                    self.base,
+                    times[begin:end] if self._stamped else None,
+                    self.base if self._stamped else None,
                     int(lost[begin]),
                     fresh and end == len(times),
                 )

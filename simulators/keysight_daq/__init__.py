@@ -12,13 +12,14 @@ import numpy as np
 from acquisition.driver import Serial
 from acquisition.model import Floats
 from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, ScanList
-from drivers.keysight_daq.models import MAINS, MODELS, NPLCS, RANGES
+from drivers.keysight_daq.models import MODELS
 from simulators.instrument import Example, Instrument, Plan, no_ledger
+from simulators.keysight_daq.converter import CONVERTERS, MAINS, RANGES
 from simulators.keysight_daq.formats import Formats, clock_time, date_time
 from simulators.keysight_daq.memory import Memory
 from simulators.keysight_daq.panel import front_panel
 from simulators.keysight_daq.parameters import among, count, scan_list, word
-from simulators.keysight_daq.scan import ENDLESS, RESOLUTION, Scan, Settings
+from simulators.keysight_daq.scan import ENDLESS, Scan, Settings
 from simulators.scpi import Complaint, Scpi, integer, number, one, switch
 from simulators.wiring import Terminal, Wiring, usual, wire
 
@@ -72,7 +73,7 @@ class KeysightDaqSimulator(Instrument):
         self._options = options
         if plan.name == "34970a":
             self.serial, self.any_rate = Serial(57_600), True
-        self._model = MODELS[plan.name]
+        self._model, self._converter = MODELS[plan.name], CONVERTERS[plan.name]
         self._wiring = Wiring(options.terminals or _usual(plan.name), plan.bench)
         self._wired = self._wiring.inputs
         self._card = options.card or CARD.get(plan.name, "")
@@ -82,7 +83,9 @@ class KeysightDaqSimulator(Instrument):
         self._faults = self._wiring.faults
         self._scpi = Scpi(lambda: self._introduced().encode())
         self._formats = Formats()
-        self.scan = Scan(self._model, self._card, self._wiring, self._memory, self._scpi, options.drift)
+        self.scan = Scan(
+            self._model, self._converter, self._card, self._wiring, self._memory, self._scpi, options.drift
+        )
         self._buffer = b""
         self._at = 0.0
         self._late: list[float] = []
@@ -200,9 +203,10 @@ class KeysightDaqSimulator(Instrument):
 
     def _voltmeter_commands(self) -> None:
         """What is set up of the converter; a query answers once for each channel that it lists."""
-        on, volts = self._scpi.on, "[SENSe:]VOLTage[:DC]"
-        on(f"{volts}:NPLC", self._setter("nplc", lambda text: among(text, NPLCS, 1.0), aperture=None))
-        on(f"{volts}:NPLC?", self._asker(lambda: self.scan.settings.nplc, NPLCS[0], NPLCS[-1], 1.0))
+        on, volts, converter = self._scpi.on, "[SENSe:]VOLTage[:DC]", self._converter
+        least, *_, longest = converter.nplcs
+        on(f"{volts}:NPLC", self._setter("nplc", converter.chosen, aperture=None))
+        on(f"{volts}:NPLC?", self._asker(lambda: self.scan.settings.nplc, least, longest, converter.usual))
         on(f"{volts}:RESolution", self._setter("nplc", self._integration_for, aperture=None))
         on(f"{volts}:RESolution?", self._asker(lambda: self.scan.settings.resolution))
         on(f"{volts}:RANGe[:UPPer]", self._setter("range", lambda text: among(text, RANGES, 10.0), autorange=False))
@@ -236,7 +240,7 @@ class KeysightDaqSimulator(Instrument):
     def _sample_commands(self) -> None:
         on = self._scpi.on
         on("SAMPle:SOURce", self._setter("sample_source", lambda text: word(text, ("IMM", "TIM"))))
-        on("SAMPle:TIMer", self._setter("sample_timer", self._sample_timer))
+        on("SAMPle:TIMer", self._set_sample_timer)
         on("SAMPle:COUNt", self._setter("sample_count", lambda text: number(text, 1, 1e9, 1)))
         on("SAMPle:SOURce?", lambda _: self.scan.settings.sample_source.encode())
         on("SAMPle:TIMer?", lambda p: b"%+.8E" % (self._sample_timer(one(p)) if p else self.scan.settings.sample_timer))
@@ -292,14 +296,23 @@ class KeysightDaqSimulator(Instrument):
 
     def _integration_for(self, text: str) -> float:
         """The shortest integration whose step, V, is as small as what is asked for."""
-        span, steps = self.scan.settings.range, [RESOLUTION[nplc] for nplc in NPLCS]
-        wanted = number(text, span * steps[-1], span * steps[0], span * RESOLUTION[1.0])
-        return next(nplc for nplc in NPLCS if span * RESOLUTION[nplc] <= wanted * (1 + 1e-9))
+        return self._converter.fine_enough(text, self.scan.settings.range)
 
     def _sample_timer(self, text: str) -> float:
         """Seconds between samples; the least that is recommended lets each be integrated."""
-        least = 2e-5 if text.upper()[:3] not in ("MIN", "DEF") else max(self.scan.settings.integration, 2e-5)
+        least = 2e-5 if text.upper()[:3] not in ("MIN", "DEF") else self.scan.settings.least
         return round(number(text, least, 3600.0, max(least, 1.0)), 6)
+
+    def _set_sample_timer(self, parameters: list[str]) -> None:
+        """Set the timer; one that is shorter than a reading takes becomes the least one, Complaint -221."""
+        asked = self._sample_timer(one(parameters))
+        self._rest()
+        settings = self.scan.settings
+        settings.sample_asked = settings.sample_timer = asked
+        timed = settings.sample_source == "TIM" and max(settings.sample_count, settings.count) > 1
+        if timed and asked < settings.least:
+            settings.sample_timer = settings.least
+            raise Complaint(-221)
 
     def _aperture(self) -> float:
         settings = self.scan.settings
@@ -316,7 +329,7 @@ class KeysightDaqSimulator(Instrument):
 
     def _restore(self) -> None:
         self._rest()
-        self.scan.settings, self._formats = Settings(self._model.scans), Formats()
+        self.scan.settings, self._formats = Settings(self._model.scans, self._converter), Formats()
 
     def _rest(self) -> None:
         """End the scan and forget its readings, as every change of what triggers it does."""
@@ -332,7 +345,8 @@ class KeysightDaqSimulator(Instrument):
         settings = self.scan.settings
         terminals = scan_list(listed[0]) if listed else settings.terminals
         self._rest()
-        settings.range, settings.nplc, settings.autozero, settings.aperture = chosen, 1.0, True, None
+        settings.range, settings.nplc, settings.autozero = chosen, self._converter.usual, True
+        settings.aperture = None
         settings.autorange = not values or values[0].upper() in ("AUTO", "DEF")
         settings.source, settings.count = "IMM", 1.0
         settings.timer = 1.0 if self.plan.name == "34980a" else 0.0

@@ -6,14 +6,12 @@ import numpy as np
 
 from acquisition.model import Floats
 from drivers.keysight_daq.answers import OVERLOAD
-from drivers.keysight_daq.models import CARDS, NPLCS, SCANNING, SPEEDS, TIMING_VIOLATED, Model
+from drivers.keysight_daq.models import CARDS, SCANNING, SPEEDS, TIMING_VIOLATED, Model
+from simulators.keysight_daq.converter import MAINS, Converter
 from simulators.keysight_daq.memory import Memory
 from simulators.scpi import Complaint, Scpi
 from simulators.wiring import Wiring
 
-MAINS = 50.0
-RESOLUTION = dict(zip(NPLCS, (1e-4, 5e-5, 1e-5, 3e-6, 2.2e-6, 1e-6, 8e-7, 3e-7, 2.2e-7), strict=True))
-"""Step of the converter over the range, by integration time (34970A user's guide; 0.06 and 200 PLC INF)."""
 THRESHOLD = 512
 ENDLESS = float("inf")
 
@@ -21,24 +19,36 @@ ENDLESS = float("inf")
 class Settings:
     """What is set up, as after power-on or *RST."""
 
-    def __init__(self, scans: bool) -> None:
-        self.range, self.nplc, self.autozero, self.autorange = 10.0, 1.0, True, False
+    def __init__(self, scans: bool, converter: Converter) -> None:
+        self.converter = converter
+        self.range, self.nplc, self.autozero, self.autorange = 10.0, converter.usual, True, False
         self.aperture: float | None = None
         self.terminals: tuple[int, ...] = () if scans else (1,)
         self.source, self.timer, self.count = "IMM", 0.0, 1.0
-        self.sample_source, self.sample_timer, self.sample_count = "IMM", 0.001, 1.0
+        self.sample_source, self.sample_timer, self.sample_count = "IMM", 1.0, 1.0
+        self.sample_asked = 1.0
         self.threshold = 1
 
     @property
     def integration(self) -> float:
-        """Seconds that one reading takes beyond the shortest integration."""
+        """Seconds for which one reading integrates: twice where the zero is measured with it."""
         one = self.nplc / MAINS if self.aperture is None else self.aperture
-        return max(one - NPLCS[0] / MAINS, 0.0) * (2 if self.autozero else 1)
+        return one * (2 if self.autozero else 1)
+
+    @property
+    def shortest(self) -> float:
+        """Seconds for which one reading of the shortest integration time would integrate."""
+        return self.converter.nplcs[0] / MAINS * (2 if self.autozero else 1)
+
+    @property
+    def least(self) -> float:
+        """Seconds between two readings of a channel that is not switched, at the least."""
+        return self.integration + self.converter.overhead
 
     @property
     def resolution(self) -> float:
         """The converter's step, V."""
-        return self.range * RESOLUTION[self.nplc]
+        return self.range * self.converter.steps[self.nplc]
 
 
 class Scan:
@@ -47,8 +57,10 @@ class Scan:
     `started` s, None while it rests; `began` s is the start of the last scan.
     """
 
-    def __init__(self, model: Model, card: str, wiring: Wiring, memory: Memory, scpi: Scpi, drift: float) -> None:
-        self.settings = Settings(model.scans)
+    def __init__(
+        self, model: Model, converter: Converter, card: str, wiring: Wiring, memory: Memory, scpi: Scpi, drift: float
+    ) -> None:
+        self.settings = Settings(model.scans, converter)
         self.started: float | None = None
         self.began = 0.0
         self.limit = ENDLESS
@@ -94,17 +106,19 @@ class Scan:
     def _begin(self, at: float, count: float) -> None:
         settings, scpi = self.settings, self._scpi
         scpi.operation.set(SCANNING, True)
-        integration = settings.integration
         if self._model.scans:
-            self._step = 1 / SPEEDS[CARDS.get(self._card, "solid state")] + integration
+            # The speeds of cards are those of the shortest integration, its zero included.
+            longer = settings.integration - settings.shortest
+            self._step = 1 / SPEEDS[CARDS.get(self._card, "solid state")] + max(longer, 0.0)
             # A timer shorter than the sweep is accepted, and the sweep takes its time.
             timer = settings.timer if settings.source == "TIM" else 0.0
             self._period = max(timer, len(settings.terminals) * self._step)
             self.limit = ENDLESS if count >= OVERLOAD else count * len(settings.terminals)
         else:
             self._step = 0.0
-            self._period = settings.sample_timer if settings.sample_source == "TIM" else max(integration, 1e-4)
-            if self._period < integration:
+            timed = settings.sample_source == "TIM"
+            self._period = max(settings.sample_timer if timed else 1e-4, settings.least)
+            if timed and settings.sample_asked < settings.least:
                 scpi.questionable.set(TIMING_VIOLATED, True)
             self.limit = settings.sample_count * min(count, 1e9)
         self._taken = 0

@@ -31,7 +31,7 @@ def test_any_white_space_parts_a_header_from_its_parameters(message):
     bench = Bench()
     bench.ask(message)
     assert bench.errors == NO_ERROR.decode().strip()
-    assert bench.ask("CONF?") == '"VOLT +1.000000E+01,+3.000000E-05"'
+    assert bench.ask("CONF?") == '"VOLT +1.000000E+01,+1.000000E-06"'
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_any_white_space_parts_a_header_from_its_parameters(message):
         ("VOLT:DC:NPLC MIN", "VOLT:DC:NPLC?", "+2.00000000E-02"),
         ("VOLT:DC:APER 0.01", "VOLT:DC:APER?;APER:ENAB?", "+1.00000000E-02;1"),
         ("VOLT:DC:APER 0.01;NPLC 1", "VOLT:DC:APER?;APER:ENAB?", "+2.00000000E-02;0"),
-        ("VOLT:DC:RES 1e-4", "VOLT:DC:NPLC?", "+2.00000000E-01"),
+        ("VOLT:DC:RES 1e-5", "VOLT:DC:NPLC?", "+2.00000000E-01"),
         ("SAMP:COUN MAX", "SAMP:COUN?", "+1000000000"),
         ("SAMP:COUN DEF", "SAMP:COUN? MAX", "+1000000000"),
         ('SENSE:FUNC "VOLT:DC"', "FUNCTION?", '"VOLT"'),
@@ -79,9 +79,51 @@ def test_a_query_answers_for_each_channel_that_it_lists():
 
 def test_the_least_sample_timer_leaves_time_to_integrate():
     bench = Bench()
-    bench.ask("VOLT:DC:ZERO:AUTO OFF;NPLC 1")
-    assert float(bench.ask("SAMP:TIM? MIN")) == pytest.approx(0.0196)
+    bench.ask("VOLT:DC:NPLC 1;ZERO:AUTO OFF")
+    assert 0.02 < float(bench.ask("SAMP:TIM? MIN")) < 0.0201
     assert bench.ask("SAMP:TIM MIN;TIM?") == bench.ask("SAMP:TIM? MIN")
+
+
+@pytest.mark.parametrize("nplc", ["2", "20", "200", "0.05", "0.001"])
+def test_an_integration_time_that_a_34465a_has_not_is_refused_and_changes_nothing(nplc):
+    bench = Bench()
+    bench.ask(f"*RST;:VOLT:DC:NPLC {nplc}")
+    assert bench.errors == '-222,"Data out of range"'
+    assert bench.ask("VOLT:DC:NPLC?") == "+1.00000000E+01"
+
+
+@pytest.mark.parametrize(
+    ("name", "nplcs", "usual"),
+    [
+        ("34465a", (0.02, 0.06, 0.2, 1, 10, 100), 10),
+        ("34970a", (0.02, 0.2, 1, 2, 10, 20, 100, 200), 1),
+        ("34980a", (0.02, 0.2, 1, 2, 10, 20, 100, 200), 1),
+    ],
+)
+def test_each_model_has_the_integration_times_of_its_guide(name, nplcs, usual):
+    bench = Bench(name)
+    assert float(bench.ask("VOLT:DC:NPLC?")) == usual
+    for nplc in nplcs:
+        assert float(bench.ask(f"VOLT:DC:NPLC {nplc};:VOLT:DC:NPLC?")) == nplc
+    assert bench.errors == NO_ERROR.decode().strip()
+
+
+@pytest.mark.parametrize(("autozero", "least"), [("OFF", 0.2), ("ON", 0.4)])
+def test_a_meter_never_samples_faster_than_it_integrates(autozero, least):
+    bench = Bench()
+    bench.ask(f"VOLT:DC:NPLC 10;ZERO:AUTO {autozero}", "SAMP:COUN 1000;SOUR TIM;TIM 0.05")
+    assert bench.errors == '-221,"Settings conflict"'
+    assert float(bench.ask("SAMP:TIM?")) == pytest.approx(least, abs=1e-3)
+    bench.ask("INIT", seconds=20.0)
+    assert bench.ask("DATA:POIN?", seconds=0.0) == f"+{int(20 / least)}"
+    assert int(bench.ask("STAT:QUES:COND?")) & 4
+
+
+def test_a_scanner_never_sweeps_faster_than_it_integrates():
+    bench = Bench("daq970a")
+    bench.ask("CONF:VOLT:DC 10,(@101:103)", "VOLT:NPLC 10,(@101:103)", "VOLT:ZERO:AUTO OFF,(@101:103)")
+    bench.ask("TRIG:SOUR TIM;TIM 0.05;COUN INF", "INIT", seconds=60.0)
+    assert int(bench.ask("DATA:POIN?", seconds=0.0)) <= 300
 
 
 def test_readings_wait_for_a_trigger_of_the_bus():

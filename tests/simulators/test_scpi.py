@@ -215,7 +215,7 @@ def test_an_endless_scan_is_never_complete():
 def test_memory_overflows_without_an_error_and_only_init_clears_the_bit(name, bit):
     desk = Desk(name, memory=10)
     if name == "34465a":
-        desk.ask("SAMP:SOUR TIM", "SAMP:TIM 0.1", "SAMP:COUN 1000", "INIT")
+        desk.ask("VOLT:NPLC 1", "SAMP:SOUR TIM", "SAMP:TIM 0.1", "SAMP:COUN 1000", "INIT")
     else:
         desk.scan()
     desk.wait(5)
@@ -267,8 +267,8 @@ def test_small_queries():
 def test_one_measurement_is_answered_when_it_is_done():
     desk = Desk("34465a")
     assert desk.ask("MEAS:VOLT:DC? DEF,DEF") is None
-    assert desk.instrument.deadline() == pytest.approx(0.0196 * 2)  # 1 PLC at 50 Hz, with autozero
-    desk.instrument.advance(0.1)
+    assert desk.instrument.deadline() == pytest.approx(0.4, abs=1e-3)  # 10 PLC at 50 Hz, with autozero
+    desk.instrument.advance(0.5)
     volts = float(desk.instrument.to_send()[0])
     assert volts == pytest.approx(0.1, abs=1e-4)
     assert desk.ask("SYST:ERR?") == NO_ERROR.decode()
@@ -290,7 +290,7 @@ def test_read_takes_what_is_set_up_and_fetch_has_it_again():
 
 def test_binary_answers_are_definite_blocks_and_those_of_read_indefinite_ones():
     desk = Desk("34465a")
-    desk.ask("FORM:DATA REAL,64", "SAMP:SOUR TIM", "SAMP:TIM 0.1", "SAMP:COUN 3")
+    desk.ask("FORM:DATA REAL,64", "VOLT:NPLC 1", "SAMP:SOUR TIM", "SAMP:TIM 0.1", "SAMP:COUN 3")
     assert desk.ask("FORM?;FORM:BORD?") == "REAL,+64;NORM"
     desk.instrument.receive(b"READ?\n", 0.0)
     desk.instrument.advance(1.0)

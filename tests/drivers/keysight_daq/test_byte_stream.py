@@ -14,6 +14,7 @@ ANSWERS = {
     b"*ESE?\n": b"+0\n",
     b"ROUT:SCAN?\n": b"#210(@101,102)\n",
     b"SYST:CTYP? 100\n": b"Keysight Technologies,DAQM900A,MY58005678,01.00\n",
+    b"SENS:VOLT:DC:NPLC? (@101,102)\n": b"+2.00000000E-01,+2.00000000E-01\n",
     b"SYST:ERR?\n": b'+0,"No error"\n',
     b"SYST:TIME:SCAN?\n": b"2026,07,14,10,23,45.123\n",
 }

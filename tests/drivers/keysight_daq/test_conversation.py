@@ -11,9 +11,7 @@ from tests.digitiser import driver, inputs, simulator
 from tests.drivers.keysight_daq.said import stream, texts
 
 
-@pytest.mark.parametrize(
-    ("name", "seconds"), [("daq970a", 600), ("34970a", 60), ("34972a", 60), ("34980a", 60), ("34465a", 600)]
-)
+@pytest.mark.parametrize(("name", "seconds"), [("daq970a", 600), ("34970a", 60), ("34972a", 60), ("34980a", 60)])
 def test_minutes_lose_nothing(name, seconds):
     said = converse(host := driver(name), simulator(name), seconds, start=7.0)
     for each in host.streams:
@@ -27,6 +25,18 @@ def test_minutes_lose_nothing(name, seconds):
     truth = 100 + 20 * np.sin(time + said.readings[0].base.origin)
     assert np.abs(flux - truth).max() < 1.0
     assert all(r.base == said.readings[0].base for r in said.readings)
+    assert not texts(said, "noise")
+
+
+def test_minutes_of_a_meter_lose_nothing_and_carry_no_time_of_their_own():
+    said = converse(driver("34465a"), simulator("34465a"), 600, start=7.0)
+    time, flux, quality, lost = stream(said, "flux")
+    assert (len(time), lost) == (0, 0)
+    assert len(flux) in range(11980, 12001)
+    assert not quality.any()
+    at = 7.0 + 0.05 * np.arange(len(flux))
+    assert np.abs(flux - (100 + 20 * np.sin(at))).max() < 1.5
+    assert all(r.base is None for r in said.readings)
     assert not texts(said, "noise")
 
 

@@ -28,5 +28,5 @@ def test_an_overflow_while_the_link_was_away_is_said_and_shows_in_the_stamps():
 def test_the_steady_sampler_sets_up_anew_after_an_overflow():
     said = converse(driver("34465a"), simulator("34465a", memory=3), 10.0)
     assert texts(said, "overflow")
-    assert len({r.base.token for r in said.readings}) > 1
+    assert said.written.count(b"INIT\n") > 1
     assert stream(said, "flux")[3] > 0
