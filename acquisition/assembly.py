@@ -12,6 +12,7 @@ from acquisition.config import DeviceConfig
 from acquisition.connection import Books, Expected
 from acquisition.driver import Driver, Serial
 from acquisition.model import Header, Stream
+from acquisition.pauses import Pauses
 from acquisition.ports import Port
 from acquisition.ports.serial import SerialPort
 from acquisition.ports.tcp import TcpPort
@@ -34,6 +35,7 @@ def assemble(
     clock: Clock,
     timeline: Timeline,
     *,
+    pauses: Pauses,
     tapes: Path,
 ) -> Supervisor:
     """The supervisor of one device; `expect` is told of every stream it will have, before the first reading."""
@@ -64,6 +66,7 @@ def assemble(
         clock,
         timeline,
         rng,
+        pauses,
     )
 
 

@@ -6,8 +6,14 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from acquisition.model import Instant
+
+monotonic_ns: Callable[[], int] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns
+)
+"""Nanoseconds that only grow, also while the computer is suspended: Linux's CLOCK_MONOTONIC stands still then."""
 
 TOGETHER, TRIES = 1_000_000, 8
 """Nanoseconds between the readings of the two clocks: where the host is busy they are read again, so many times."""
@@ -33,7 +39,7 @@ class Clock:
         self,
         speed: float = 1.0,
         origin: int | None = None,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        monotonic: Callable[[], int] = monotonic_ns,
         utc: Callable[[], int] = time.time_ns,
     ) -> None:
         self.speed = speed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from acquisition.bus import Bus
@@ -13,6 +14,7 @@ from acquisition.derived import Derivation
 from acquisition.driver import Driver, Order
 from acquisition.errors import LinkLost, WrongInstrument
 from acquisition.model import Chunk, Event, Instant, Notice, Readings
+from acquisition.pauses import Latecomers, Pause, Pauses, held_back
 from acquisition.ports import Guard, Port
 from acquisition.streambook import StreamBook
 from acquisition.tape import Piece, Step, TapeWriter
@@ -46,7 +48,8 @@ class Connection:
     """Runs one driver object over one open port until the link, the instrument or the driver gives up.
 
     `over` is done when the connection has ended, with the LinkLost or the driver's own exception.
-    `on_sample` is called at the first sample.
+    `on_sample` is called at the first sample. After a pause of this computer what waited is read before the instrument
+    is judged, and only the driver of a belt under control is called at once.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Connection:
         clock: Clock,
         timeline: Timeline,
         on_sample: Callable[[], None],
+        pauses: Pauses,
         tape: TapeWriter | None = None,
     ) -> None:
         self.samples = 0
@@ -74,6 +78,8 @@ class Connection:
         self._clock = clock
         self._timeline = timeline
         self._on_sample = on_sample
+        self._pauses = pauses
+        self._late = Latecomers()
         self._tape = tape
         self._loop = asyncio.get_running_loop()
         self._poll: asyncio.TimerHandle | None = None
@@ -92,6 +98,9 @@ class Connection:
     async def open(self) -> None:
         """Open the port and begin the conversation; LinkLost where the port refuses."""
         await self._port.open(self)
+        if self.over.done():
+            return
+        self._pauses.listen(self._paused)
         now = self._clock.now()
         self._alive = now.seconds
         self._record("start", now)
@@ -108,6 +117,7 @@ class Connection:
 
     def order(self, order: Order) -> None:
         """Hand an order to the driver; Refused where it cannot be followed."""
+        self._pauses.look()
         now = self._clock.now()
         if self._tape is not None:
             self._tape.add(Piece.order(order, now))
@@ -118,13 +128,17 @@ class Connection:
 
     def data(self, data: bytes, arrived: Instant) -> None:
         """Take bytes from the port."""
+        monotonic = arrived.monotonic
+        if monotonic > self._pauses.overdue:
+            self._pauses.look()
         if self.over.done():
             return
         self._record("read", arrived, data)
-        driver = self._driver
-        at = arrived.monotonic / 1e9
+        items: Iterable[Readings | Notice] = self._driver.receive(data, monotonic / 1e9)
         try:
-            for item in driver.receive(data, at):
+            if self._late.waited(monotonic, len(data)):
+                items = self._held(list(items), len(data))
+            for item in items:
                 if type(item) is Readings:
                     self._readings(item, arrived)
                 else:
@@ -139,6 +153,28 @@ class Connection:
     def lost(self, error: LinkLost) -> None:
         """Take note that the port lost its link."""
         self._end(error)
+
+    def _held(self, items: list[Readings | Notice], size: int) -> list[Readings | Notice]:
+        """Mark what may have waited while this computer stood still, and tell the books how many samples did."""
+        counts = Counter[str]()
+        for item in items:
+            if isinstance(item, Readings):
+                counts[item.stream] += len(item.values)
+        for stream, count in counts.items():
+            self._books.streams[stream].held(count, self._late.more_until(size))
+        return [held_back(item) if isinstance(item, Readings) else item for item in items]
+
+    def _paused(self, pause: Pause) -> None:
+        """Begin every wait anew: what passed meanwhile says nothing of the instrument."""
+        if self.over.done():
+            return
+        if self._tape is not None:
+            self._tape.add(Piece.pause(pause, self._clock.now()))
+        self._late.heed(pause)
+        self._alive = ended = pause.ended / 1e9
+        for book in self._books.streams.values():
+            book.paused(pause)
+        self._attempt(lambda: self._driver.paused((pause.ended - pause.began) / 1e9, ended))
 
     def _record(self, step: Step, at: Instant, data: bytes = b"") -> None:
         if self._tape is not None:
@@ -180,7 +216,14 @@ class Connection:
 
     def _due(self) -> None:
         self._poll, self._poll_at = None, None
+        pause = self._pauses.look()
+        if self.over.done() or self._poll is not None:
+            return
         now = self._clock.now()
+        if pause is not None and not self._driver.setup.control:
+            self._poll_at = self._driver.deadline()
+            self._poll = self._loop.call_later(self._clock.real(pause.settled / 1e9 - now.seconds), self._due)
+            return
         self._record("poll", now)
         self._attempt(lambda: self._driver.poll(now.seconds))
 
@@ -189,6 +232,9 @@ class Connection:
             self._watch = self._loop.call_later(self._clock.real(self.patience / 4), self._check)
 
     def _check(self) -> None:
+        if self._pauses.look() is not None:
+            self._arm_watch()
+            return
         now = self._clock.now().seconds
         if now - self._alive > self.patience:
             self._end(
@@ -295,6 +341,7 @@ class Connection:
         for timer in (self._poll, self._watch):
             if timer is not None:
                 timer.cancel()
+        self._pauses.leave(self._paused)
         self._poll = self._watch = None
         self._port.close()
         self.over.set_result(error)

@@ -220,6 +220,13 @@ class Driver(Peer, ABC):
     def receive(self, data: bytes, at: float) -> Iterator[Readings | Notice]:
         """Take bytes, cut anywhere; yield samples and notices. Noise is a notice, never an exception."""
 
+    def paused(self, seconds: float, at: float) -> None:
+        """Take note that this computer stood still for so many seconds until `at`, before anything else is told.
+
+        What came meanwhile is handed over next, and `poll` waits for that, except under control: a deadline that passed
+        in a pause says nothing of the instrument.
+        """
+
     def deadline(self) -> float | None:
         """When `poll` is wanted at the latest (the `at` clock), None for never."""
         return None

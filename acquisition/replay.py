@@ -17,6 +17,7 @@ import numpy as np
 from acquisition.driver import Driver, Order, Setup
 from acquisition.errors import NoRecord, PerfusionError, Refused
 from acquisition.model import Flags, Floats, Nanoseconds, Readings
+from acquisition.pauses import Latecomers, Pause, held_back
 from acquisition.registry import drivers
 from acquisition.store import Store
 from acquisition.store.tapes import FOLDER
@@ -193,6 +194,7 @@ class _Player:
     writes: list[bytes] = field(default_factory=list)
     asked: int = 0
     differently: int = 0
+    late: Latecomers = field(default_factory=Latecomers)
 
     def run(self, tape: Iterable[Piece]) -> Played:
         step = ""
@@ -220,9 +222,15 @@ class _Player:
             case "order":
                 with contextlib.suppress(Refused):
                     self.driver.order(msgspec.json.decode(piece.data, type=Order), at)
+            case "pause":
+                pause = msgspec.json.decode(piece.data, type=Pause)
+                self.late.heed(pause)
+                self.driver.paused((pause.ended - pause.began) / 1e9, pause.ended / 1e9)
             case "read":
+                waited = self.late.waited(piece.at.monotonic, len(piece.data))
                 for item in self.driver.receive(piece.data, at):
                     if isinstance(item, Readings):
+                        item = held_back(item) if waited else item
                         arrived = np.full(len(item.values), piece.at.monotonic, np.int64)
                         self.parts.setdefault(item.stream, []).append(Rows(item.values, item.quality, arrived))
 

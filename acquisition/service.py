@@ -25,6 +25,7 @@ from acquisition.examination.desk import events
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
+from acquisition.pauses import Pause, Pauses
 from acquisition.remotes import known
 from acquisition.remotes.configured import (
     INFLUX,
@@ -68,6 +69,8 @@ class Service:
         self._witness = witness
         self._on_page = on_page
         self._bus = Bus()
+        self._pauses = Pauses(clock)
+        self._pauses.listen(self._tell_pause)
         self._alarms = Alarms(self._key_now, self._bus.publish)
         self._subscribers: list[Subscriber] = []
         self._stop = asyncio.Event()
@@ -140,6 +143,8 @@ class Service:
                     if self._on_page:
                         self._on_page(url)
                 stack.callback(conductor.close)
+                self._pauses.start()
+                stack.callback(self._pauses.stop)
                 async with control:
                     await self._stream(supervisors, store, seconds)
                 self._say("service", "stopped")
@@ -200,7 +205,9 @@ class Service:
 
     def _assemble(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
         tapes = self._config.store / TAPES
-        return assemble(device, store, board.expect, self._bus, self._clock, self._timeline, tapes=tapes)
+        return assemble(
+            device, store, board.expect, self._bus, self._clock, self._timeline, pauses=self._pauses, tapes=tapes
+        )
 
     def _make_page(self, board: Board, order: Answer) -> Page | None:
         tables = self._config.tables
@@ -299,6 +306,12 @@ class Service:
     def _witnessed(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
         assert self._witness is not None
         self._witness("".join(json.dumps(row) + "\n" for row in rows))
+
+    def _tell_pause(self, pause: Pause) -> None:
+        text = f"{pause.text}; instruments are judged anew, and what waited is kept as questionable"
+        log.warning("%s", text)
+        self._say("pause", text, seconds=round(pause.seconds, 3), began=self._timeline.key(pause.began))
+        host.notify("WATCHDOG=1")
 
     def _say_trouble(self, text: str | None) -> None:
         log.error("the record: %s", text) if text else log.info("the record is written again")

@@ -10,6 +10,7 @@ import numpy as np
 
 from acquisition.clock import MICROSECOND, SampleClock, Timeline
 from acquisition.model import Chunk, Floats, Gap, Header, Instant, Nanoseconds, Readings, TimeBase
+from acquisition.pauses import Pause
 
 SECOND = 1_000_000_000
 
@@ -26,6 +27,21 @@ class Last:
 
     next: int
     key: int
+
+
+@dataclass(slots=True)
+class Standstill:
+    """A pause of this computer whose cost is not judged yet.
+
+    Before it a sample came every `spacing` ns (0 for unknown), the last one at `before`; `held` samples waited, and
+    until the instant `more` others of them may still come.
+    """
+
+    pause: Pause
+    before: int
+    spacing: float
+    held: int = 0
+    more: int = 0
 
 
 class InstrumentClocks:
@@ -68,7 +84,8 @@ class StreamBook:
     """Keeps one stream's sequence and time over connections; the only place where chunks are made.
 
     The first chunk of a run after an earlier run, the first one after an interruption, after more than
-    `patience` seconds without a sample, and each one after lost samples carry a `Gap`. Sequence numbers
+    `patience` seconds without a sample, and each one after lost samples carry a `Gap`. A pause of this computer
+    leaves one only where fewer samples waited than would have come meanwhile. Sequence numbers
     count missing samples where their number is known and leave one number out where it is not, so that a
     hole shows in the numbers alone.
 
@@ -86,6 +103,9 @@ class StreamBook:
         self._clocks = clocks
         self._patience = int(patience * 1e9)
         self._arrived: int | None = None
+        self._counted_from: tuple[int, int] | None = None
+        self._standstill: Standstill | None = None
+        self._pause: Pause | None = None
         self._next = last.next if last else 0
         self._key = last.key if last else None
         self._cause = "the service was not running" if last else ""
@@ -100,20 +120,32 @@ class StreamBook:
             self._cause = cause
         self._index_clock = SampleClock(slew=RATE_SLEW)
 
+    def paused(self, pause: Pause) -> None:
+        """Note that this computer stood still: what it cost is judged by the samples that come next."""
+        self._pause = pause
+        if self._arrived is not None:
+            self._standstill = Standstill(pause, self._arrived, self._spacing())
+
+    def held(self, samples: int, more: int = 0) -> None:
+        """Note that the next samples, so many, waited during the pause; until the instant `more` others may come."""
+        if self._standstill is not None:
+            self._standstill.held += samples
+            self._standstill.more = more
+
     def chunk(self, readings: Readings, arrived: Instant, connection: int) -> Chunk:
         """Give readings their numbers and times."""
         lost = readings.lost or None
-        self._notice_pause(arrived)
         if readings.device_time is not None and readings.base is not None:
             newest = float(readings.device_time[-1])
             self._line = self._clocks.line(readings.base, readings, newest, arrived.monotonic / 1e9, connection)
+        self._notice_silence(readings, arrived.monotonic)
         if self._cause:
             missing = self._missing(readings)
             # What a driver counts begins with its connection: beyond that it knows of no loss.
             lost = lost if missing is None and connection == self._connection else missing
         self._connection = connection
         first = self._next
-        gap_cause = self._cause or ("samples lost on the way" if readings.lost else "")
+        gap_cause = self._cause or (self._why_lost(arrived.monotonic) if readings.lost else "")
         if self._key is None:
             gap_cause = ""  # the record of a stream begins with its first sample
         before = first if not gap_cause else first + (1 if lost is None else lost)
@@ -130,11 +162,36 @@ class StreamBook:
         time = source.time[-len(readings.values) :]
         return self._make(readings, source.arrived, source.connection, time, before, cause, missing)
 
-    def _notice_pause(self, arrived: Instant) -> None:
-        at, before = arrived.monotonic, self._arrived
+    def _notice_silence(self, readings: Readings, at: int) -> None:
+        before, still = self._arrived, self._standstill
         self._arrived = at
-        if before is not None and at - before > self._patience:
+        if still is not None:
+            if at > still.more:
+                self._standstill = None
+                if self._was_costly(still, readings, at):
+                    self.interrupted(still.pause.text)
+        elif before is not None and at - before > self._patience:
             self.interrupted(f"no sample for {(at - before) / 1e9:.1f} s")
+
+    def _was_costly(self, still: Standstill, readings: Readings, at: int) -> bool:
+        """Whether samples are missing since the one before the pause: by their own clock, else by their number."""
+        missing = self._missing(readings)
+        if missing is not None:
+            return missing > 0
+        return at - still.before - still.held * still.spacing > self._patience
+
+    def _spacing(self) -> float:
+        """How many ns lie between samples: the nominal period, else the mean since the last gap, 0 for unknown."""
+        if self._interval is not None:
+            return self._interval * 1e9
+        if self._counted_from is None or self._arrived is None:
+            return 0.0
+        at, number = self._counted_from
+        return (self._arrived - at) / max(self._next - number, 1)
+
+    def _why_lost(self, at: int) -> str:
+        pause = self._pause
+        return pause.text if pause is not None and at < pause.blamed else "samples lost on the way"
 
     def _make(
         self,
@@ -159,6 +216,8 @@ class StreamBook:
                 self._device_last = (self._line, float(device_time[-1]), step)
         self._key, self._cause = int(time[-1]), ""
         self._next = first + len(time)
+        if gap is not None or self._counted_from is None:
+            self._counted_from = (arrived.monotonic, self._next)
         return Chunk(
             self.header, self._timeline.run, connection, first, arrived, time, values, quality, device_time, gap
         )

@@ -15,6 +15,7 @@ from acquisition.connection import Books, Connection, Expected
 from acquisition.driver import Driver, Order
 from acquisition.errors import LinkLost, Refused
 from acquisition.model import Event
+from acquisition.pauses import Pauses
 from acquisition.ports import Port
 from acquisition.tape import TapeWriter
 
@@ -58,7 +59,14 @@ class Supervisor:
     """Runs one device until `stop`: connects, watches, reconnects; a driver's bug ends it as FAILED."""
 
     def __init__(
-        self, device: Device, books: Books, bus: Bus, clock: Clock, timeline: Timeline, rng: random.Random
+        self,
+        device: Device,
+        books: Books,
+        bus: Bus,
+        clock: Clock,
+        timeline: Timeline,
+        rng: random.Random,
+        pauses: Pauses | None = None,
     ) -> None:
         self.name = device.expected.device
         self.state = State.CONNECTING
@@ -68,6 +76,7 @@ class Supervisor:
         self._clock = clock
         self._timeline = timeline
         self._rng = rng
+        self._pauses = pauses or Pauses(clock)
         self._failures = 0
         self._said = False
         self._connections = 0
@@ -126,6 +135,7 @@ class Supervisor:
                 self._clock,
                 self._timeline,
                 self._streaming,
+                self._pauses,
                 tape,
             )
             await connection.open()
@@ -155,10 +165,12 @@ class Supervisor:
         self._failures += 1
         log.log(logging.DEBUG if self._said else logging.WARNING, "%s: %s", self.name, error)
         self._said = True
+        pause = self._pauses.blamed()
+        cause = error.what if pause is None else f"{error.what}, after {pause.text}"
         for book in self._books.streams.values():
-            book.interrupted(error.what)
+            book.interrupted(cause)
         for _, book in self._books.derivations:
-            book.interrupted(error.what)
+            book.interrupted(cause)
         if self.state is not State.LOST or self._failures == 1:
             self._announce(State.LOST, str(error))
 

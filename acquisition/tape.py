@@ -21,6 +21,7 @@ from acquisition.analog import Input
 from acquisition.driver import Order, Setup
 from acquisition.errors import Damaged
 from acquisition.model import Instant
+from acquisition.pauses import Pause
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ PART = 16 << 20
 _SIZE = struct.Struct("<I")
 _HEAD = struct.Struct("<cqqI")
 
-Step = Literal["read", "wrote", "start", "poll", "stop", "order", "end"]
-_LETTERS: dict[Step, bytes] = {step: step[:1].encode() for step in get_args(Step)} | {"stop": b"x"}
+Step = Literal["read", "wrote", "start", "poll", "stop", "order", "pause", "end"]
+_LETTERS: dict[Step, bytes] = {step: step[:1].encode() for step in get_args(Step)} | {"stop": b"x", "pause": b"z"}
 _STEPS = {letter: step for step, letter in _LETTERS.items()}
 
 
@@ -81,7 +82,8 @@ class Label:
 class Piece:
     """One step of a conversation: bytes as one read or write moved them, or a call of the driver at an instant.
 
-    `data` of an order is its JSON. The step `end` stands where the connection was closed by the service.
+    `data` of an order or of a pause of this computer is its JSON. The step `end` stands where the connection was closed
+    by the service.
     """
 
     step: Step
@@ -92,6 +94,11 @@ class Piece:
     def order(cls, order: Order, at: Instant) -> Piece:
         """The piece of an order."""
         return cls("order", at, msgspec.json.encode(order))
+
+    @classmethod
+    def pause(cls, pause: Pause, at: Instant) -> Piece:
+        """The piece of a pause."""
+        return cls("pause", at, msgspec.json.encode(pause))
 
 
 class TapeWriter:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from acquisition.clock import monotonic_ns
 from acquisition.errors import ConfigurationError
 from simulators.cables import Cable
 from simulators.faults import KINDS, Fault, Faults
@@ -28,11 +29,11 @@ class ScenarioClock:
     def __init__(self, t0: float | None = None, speed: float = 1.0) -> None:
         now = time.time()
         self.speed = speed
-        self._zero = time.monotonic() - (0.0 if t0 is None else now - t0)
+        self._zero = monotonic_ns() / 1e9 - (0.0 if t0 is None else now - t0)
 
     def now(self) -> float:
         """Seconds of the scenario."""
-        return (time.monotonic() - self._zero) * self.speed
+        return (monotonic_ns() / 1e9 - self._zero) * self.speed
 
 
 class Runner:

@@ -38,11 +38,13 @@ class Directed:
     """A driver with somebody beside it: gives orders when they are due, and may drop dead.
 
     `script` is a list of (second, Order); `walk` a Walk that begins with the belt. `refusals` are kept. From
-    `dead_at` on the host neither sends nor hears.
+    `dead_at` on the host neither sends nor hears; `paused` are seconds (from, to) in which it stands still, and what
+    comes waits.
     """
 
-    def __init__(self, driver, script=(), walk=None, dead_at=None):
+    def __init__(self, driver, script=(), walk=None, dead_at=None, paused=None):
         self.driver, self.walk, self.dead_at = driver, walk, dead_at
+        self.paused, self.waiting = paused, b""
         self.script = list(script)
         self.refusals = []
         self.orders = []
@@ -59,9 +61,16 @@ class Directed:
     def deadline(self):
         due = [self.driver.deadline(), self.script[0][0] if self.script else None]
         due.append(self.walk.deadline() if self.walk else None)
-        return min((d for d in due if d is not None and not self._dead(d)), default=None)
+        due = min((d for d in due if d is not None and not self._dead(d)), default=None)
+        if self.paused is None or due is None or due < self.paused[0]:
+            return due
+        return self.paused[1]
 
     def poll(self, at):
+        if self.paused is not None and at >= self.paused[1]:
+            since, until = self.paused
+            self.paused = None
+            self.driver.paused(until - since, at)
         due = self.driver.deadline()
         if due is not None and due <= at:
             self.driver.poll(at)
@@ -71,8 +80,11 @@ class Directed:
             self._give(order, at)
 
     def receive(self, data, at):
-        if not self._dead(at):
-            yield from self.driver.receive(data, at)
+        if self.paused is not None and at >= self.paused[0]:
+            self.waiting += data
+        elif not self._dead(at):
+            waited, self.waiting = self.waiting, b""
+            yield from self.driver.receive(waited + data, at)
 
     def to_say(self):
         notices = self.driver.to_say()

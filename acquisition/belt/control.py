@@ -173,6 +173,22 @@ class Control:
             if self._sent is None:
                 self._commands = deque([Command(Do.STOP)])
 
+    def paused(self, seconds: float, at: float) -> None:
+        """Take note that the host stood still for so many seconds until `at`: a belt that ran meanwhile is stopped.
+
+        Nobody watched it, and the treadmill's own watch may have stopped it. Every other wait begins anew.
+        """
+        watch = self._limits.watch
+        longest = min(self.SILENCE, self.SILENCE if watch is None else watch) * self._patience
+        self._heard = at
+        self._stand_by, self._verify_by = (
+            None if due is None else due + seconds for due in (self._stand_by, self._verify_by)
+        )
+        if self.phase in (Phase.STARTING, Phase.WALKING) and seconds >= longest:
+            meanwhile = "its watch may have stopped the belt" if watch is not None else "nobody watched the belt"
+            wall = seconds / self._patience
+            self._emergency(f"this computer was paused for {wall:.1f} s, {meanwhile} meanwhile", at)
+
     def order(self, order: Order, at: float) -> None:
         """Follow an order; Refused where the phase or the limits forbid it, with nothing changed."""
         by = f" ({order.by})" if order.by else ""

@@ -32,6 +32,8 @@ first one is the last.
 """
 ANSWER = 2.0
 """Seconds in which an answer must begin."""
+HELD_UP = 1.0
+"""Seconds by which a slice takes too long, so that this computer was paused: an answer may lie there unread."""
 LEAVE = 1.0
 """Seconds that a program's end waits for farewells to go out."""
 MESSAGE = 1 << 16
@@ -158,14 +160,18 @@ class _Session:
         return getattr(inner, "_msg_type", None) != ""
 
     def _wait(self, read: Callable[[], bytes], given_up: Callable[[], bool]) -> bytes:
-        """Read again while nothing comes, until `ANSWER` is over."""
+        """Read again while nothing comes, until `ANSWER` is over; anew where this computer stood still meanwhile."""
         end = time.monotonic() + ANSWER
+        piece = self._resource.timeout / 1000
         while True:
+            began = time.monotonic()
             try:
                 return read()
             except pyvisa.VisaIOError as error:
                 if error.error_code != constants.StatusCode.error_timeout:
                     raise
+                if time.monotonic() - began > piece + HELD_UP:
+                    end = time.monotonic() + ANSWER
                 if given_up() or self._begun() or time.monotonic() >= end:
                     raise TimeoutError(f"no answer within {ANSWER:g} s") from error
 

@@ -184,6 +184,15 @@ class Csafe(Driver):
         else:
             self._send(self._asked, at)
 
+    def paused(self, seconds: float, at: float) -> None:
+        """Wait for the open reply as if the request were new; under control first look to the belt."""
+        within = self.ANSWER_WITHIN if self._control is None else self._control.ANSWER_WITHIN
+        if self._asked is not None:
+            self._due = at + within * self.setup.patience
+        if self._control is not None:
+            self._control.paused(seconds, at)
+            self._react(self._control, at)
+
     def stop(self, at: float) -> None:
         """End a walk that this host has begun."""
         if self._control is not None and self._control.moving:

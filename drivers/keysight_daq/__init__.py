@@ -106,6 +106,7 @@ class KeysightDaq(Driver):
         self._serial = ""
         self._ours = self._ended = False
         self._heard: float | None = None
+        self._awake = 0.0
         self._sweeps = self._begin(TimeBase(""))
 
     def start(self, at: float) -> None:
@@ -119,6 +120,10 @@ class KeysightDaq(Driver):
         if self._due is not None and at >= self._due:
             self._at = at
             self._go(None)
+
+    def paused(self, seconds: float, at: float) -> None:
+        """Wait for readings anew: none could be asked for meanwhile."""
+        self._awake = at
 
     def stop(self, at: float) -> None:
         """End the scan, so that relays rest."""
@@ -320,6 +325,7 @@ class KeysightDaq(Driver):
         checked = self._at
         while True:
             payload = yield from self._ask(self._fetch, lambda answer: Block.decode(answer).payload)
+            heard = max(heard, self._awake)
             table = self._table(payload)
             if table is None:
                 # Without stamps nobody can tell which readings the spoilt answer held.

@@ -187,6 +187,16 @@ class Trackmaster(Driver):
             else:
                 self._ask(asked.code, at)
 
+    def paused(self, seconds: float, at: float) -> None:
+        """Wait for the open answer, and for any, as if the request were new; under control first look to the belt."""
+        self._heard = at
+        within = self.ANSWER_WITHIN if self._control is None else self._control.ANSWER_WITHIN
+        if self._asked is not None:
+            self._due = at + within * self.setup.patience
+        if self._control is not None:
+            self._control.paused(seconds, at)
+            self._react(at)
+
     def stop(self, at: float) -> None:
         """Stop a belt that this host has set moving."""
         if self._control is not None and self._control.moving:

@@ -163,6 +163,26 @@ def test_a_silent_treadmill_is_an_emergency_after_a_second(dialect):
     assert phases(said)[-1] == "latched"
 
 
+@pytest.mark.parametrize("seconds", [2.4, 6.0])
+def test_a_belt_that_ran_while_the_computer_stood_still_is_stopped_and_told_why(dialect, seconds):
+    said, treadmill, _ = dialect.run(60.0, WALK, paused=(30.0, 30.0 + seconds))
+    alarms = [(at, item.text) for at, item in said if isinstance(item, Notice) and item.kind == "alarm"]
+    told = [text for at, text in alarms if 30.0 + seconds <= at < 30.2 + seconds and "emergency stop" in text]
+    assert f"this computer was paused for {seconds:.1f} s" in told[0]
+    assert not any("silent" in text or "switch or a cable" in text for _, text in alarms)
+    after = [dialect.code(data) for at, data in treadmill.log if at > 30.0]
+    assert after[0] == dialect.stop, "nothing else is written first: it would feed the belt's watch"
+    assert treadmill.speed == 0.0
+    assert phases(said)[-1] == "latched"
+
+
+def test_a_pause_before_the_start_stops_no_walk(dialect):
+    said, _, host = dialect.run(30.0, [PREPARE, (12.0, Order("confirm", by="technician"))], paused=(6.0, 9.0))
+    assert host.refusals == []
+    assert words(said, "alarm") == []
+    assert phases(said)[-1] == "walking"
+
+
 def test_a_lost_link_stops_the_belt_and_nothing_restarts_it(dialect):
     treadmill = dialect.treadmill()
     dialect.run(30.0, WALK, treadmill=treadmill, dead_at=29.9)
