@@ -8,6 +8,7 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from acquisition import __version__, host
@@ -119,7 +120,7 @@ class Service:
                 self._bus.subscribe(subscriber)
             supervisors = [self._assemble(device, store, board) for device in self._config.devices]
             clerk = self._make_clerk(board)
-            order = _committed(clerk, store)
+            order = _committed(clerk, store, self._config.store)
             page = self._make_page(board, _on_loop(loop, order))
             conductor = self._make_conductor(supervisors)
             self._bus.subscribe(conductor.put)
@@ -330,12 +331,19 @@ def _standing(remote: Shipper | MqttRemote) -> dict[str, Any]:
     return {"name": remote.name, "state": standing.word, "reason": standing.reason, "pending": remote.pending}
 
 
-def _committed(clerk: Clerk, store: StoreWriter) -> Answer:
-    """Answer a request once what it led to is on the disk, and say so."""
+def _committed(clerk: Clerk, store: StoreWriter, record: Path) -> Answer:
+    """Answer a request once what it led to is on the disk, and say so, and where a mark parts from the trace."""
 
     async def answer(request: dict[str, Any]) -> Any:
         said = clerk.answer(request)
-        return {**said, "committed": await asyncio.to_thread(store.flush, COMMIT)}
+        committed = await asyncio.to_thread(store.flush, COMMIT)
+        if "done" not in said:
+            return {**said, "committed": committed}
+        # It loads filters for a second, for which the start of the service should not wait.
+        from acquisition.examination.cuff import warnings
+
+        found = await asyncio.to_thread(warnings, record, clerk.book, request, said["session"])
+        return {**said, "committed": committed, "warnings": found}
 
     return answer
 

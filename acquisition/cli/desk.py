@@ -80,7 +80,7 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         return
     if answer.get("committed") is False:
         click.echo("not on the disk yet: the record is not writing; look at `perfusion watch`", err=True)
-    tell_warning(answer)
+    tell_warnings(answer)
     if "done" in answer:
         click.echo(answer["done"])
     simulated = " SIMULATED" if answer["simulated"] else ""
@@ -99,10 +99,10 @@ def tell(answer: dict[str, Any], as_json: bool) -> None:
         click.echo(f"  mark {mark['name']}{values}   {mark['say']}{opens}")
 
 
-def tell_warning(answer: Mapping[str, Any]) -> None:
+def tell_warnings(answer: Mapping[str, Any]) -> None:
     """Say at the error stream what is doubtful about what was done."""
-    if "warning" in answer:
-        click.echo(f"warning: {answer['warning']}", err=True)
+    for warning in answer.get("warnings", ()):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def tell_checks(checks: Iterable[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, options, send, tell_warning
+from acquisition.cli.desk import ask, options, send, tell_warnings
 from acquisition.errors import PerfusionError
 from acquisition.examination import decisions
 from acquisition.examination.observation import INTERCURRENT
@@ -261,7 +261,7 @@ def _place(
     if which is not None:
         raise click.UsageError("either --session, or --subject and --visit")
     answer = send(path, data, {"do": "session.visit", "subject": subject, "visit": visit})
-    tell_warning(answer)
+    tell_warnings(answer)
     return str(answer["session"])
 
 

@@ -17,6 +17,7 @@ from acquisition.cli.tables import show_table
 from acquisition.config import load
 from acquisition.config.tables import Study
 from acquisition.examination import study, trial
+from acquisition.examination.cuff import told
 from acquisition.examination.desk import events
 from acquisition.examination.outcomes import Outcomes, outcomes
 from acquisition.examination.session import replay
@@ -108,6 +109,8 @@ def _tell(found: Outcomes) -> None:
         for each in plain["outcomes"]
     ]  # fmt: skip
     show_table(("of", "index", "value", "unit", "+-", "status", "reason"), rows, "nothing was measured")
+    for remark in plain["remarks"]:
+        click.echo(f"remark: {told(remark)}")
     verdict = plain["eligibility"]
     click.echo(f"inclusion limits: {verdict['verdict']}")
     for each in verdict.get("criteria", ()):

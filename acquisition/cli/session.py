@@ -12,7 +12,7 @@ import click
 
 from acquisition.cli.desk import ask, directory, key, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
-from acquisition.examination import desk, heat
+from acquisition.examination import cuff, desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.session import replay
@@ -199,13 +199,17 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
     del by
     with Store(directory(path, data)) as store:
-        found = replay(desk.events(store)).chosen(which)
+        book = replay(desk.events(store))
+        found = book.chosen(which)
         # An open session is as old as the newest sample, not as its last entry.
         answer = describe(found, found.start + round(Evidence(store, found).end * 1e9))
+        answer["remarks"] = cuff.remarks_of(store, book, found.id)
     tell(answer, as_json)
     if not as_json:
         tell_checks(answer["checks"])
         tell_items(answer)
+        for remark in answer["remarks"]:
+            click.echo(f"remark: {cuff.told(remark)}")
     return 0
 
 

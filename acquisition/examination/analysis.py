@@ -8,6 +8,7 @@ from typing import Any
 
 from acquisition.examination import posture
 from acquisition.examination.binding import Address
+from acquisition.examination.cuff import DISAGREES, parted
 from acquisition.examination.drift import drifts
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import CARBON_DIOXIDE, NEAR, TEMPERATURE, Evidence
@@ -23,7 +24,7 @@ from acquisition.signals.decay import UNITS as DECAY
 from acquisition.signals.decay import fit_decay
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
-from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred
+from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred, nearest
 from acquisition.signals.porh import porh
 from acquisition.signals.result import Result, Trace
 from acquisition.signals.thermal_dose import ThermalDose
@@ -86,13 +87,14 @@ def _occlusion(evidence: Evidence, known: Known) -> tuple[Occlusion, str]:
     cuff = evidence.of_role("cuff")
     if cuff is None or not cuff.valid.any():
         return (inferred(evidence.flux, on), "no_release_mark") if on is not None and off is None else (marked, "")
-    seen = [each for each in from_pressure(cuff, known.systolic) if each.on is not None]
-    if not seen:
+    seen = nearest(from_pressure(cuff, known.systolic), on)
+    if seen is None:
         return marked, "cuff_pressure_shows_no_occlusion"
     if on is None:
-        return seen[-1], "inflation_not_marked"
-    nearest = min(seen, key=lambda each: abs((each.on or 0.0) - on))
-    return nearest, "" if abs((nearest.on or 0.0) - on) <= NEAR else "marks_part_from_the_cuff"
+        return seen, "inflation_not_marked"
+    doubts = [DISAGREES] if parted(evidence, known.systolic) else []
+    doubts += ["marks_part_from_the_cuff"] if abs((seen.on or 0.0) - on) > NEAR else []
+    return seen, "; ".join(doubts)
 
 
 def _heating(evidence: Evidence, known: Known) -> list[Outcome]:

@@ -28,8 +28,8 @@ def send(
 
     The daemon alone writes while it runs. Without one this process takes the record's lock and writes the one event
     itself, by the same `rules`, or without them by those that the record's latest run kept; where none did, and a
-    participant or a visit is named anew, the answer has a `warning`. Refused where another process holds the lock
-    without answering.
+    participant or a visit is named anew, one of the `warnings` of the answer says so. Refused where another process
+    holds the lock without answering.
     """
     try:
         answer: dict[str, Any] = ask(directory, dict(request))
@@ -66,13 +66,18 @@ def _write(directory: Path, request: Mapping[str, Any], given: Rules | None, clo
         made: list[Event] = []
         clerk = Clerk(known, lambda: Timeline(0, started.monotonic, anchor).key(clock.now().monotonic), made.append,
                       recording=False, rules=rules)  # fmt: skip
-        answer = clerk.answer(request)
+        answer = {**clerk.answer(request), "warnings": []}
         if made:
             writer.begin_run(started, anchor, {"version": __version__, "purpose": "entries without a daemon"})
             for event in made:
                 writer.put(event)
             writer.flush()
+            # It loads filters for a second, for which no other command should wait.
+            from acquisition.examination.cuff import warnings
+
+            answer["warnings"] += warnings(directory, clerk.book, request, answer["session"])
     finally:
         writer.close()
     names = request["do"] == "session.visit" or request.get("field") in ("subject", "visit")
-    return {**answer, "warning": UNKNOWN_STUDY} if rules is None and made and names else answer
+    answer["warnings"] += [UNKNOWN_STUDY] if rules is None and made and names else []
+    return answer

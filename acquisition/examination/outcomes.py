@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from acquisition.examination import entries, heat
+from acquisition.examination import cuff, entries, heat
 from acquisition.examination.analysis import Known, analyse
 from acquisition.examination.description import summarise
 from acquisition.examination.entries import Outcome
@@ -28,6 +28,8 @@ class Outcomes:
     session: Session
     results: tuple[Outcome, ...]
     eligibility: Eligibility | None
+    remarks: tuple[dict[str, Any], ...] = ()
+    """What does not agree with the traces, and the command that corrects it."""
 
     def as_dict(self, curves: bool = False) -> dict[str, Any]:
         """Plain values for JSON; arrays only with `curves`."""
@@ -36,6 +38,7 @@ class Outcomes:
             "simulated": bool(self.session.about.get("simulated")),
             "provisional": self.session.open,
             "eligibility": _shown(self.eligibility),
+            "remarks": list(self.remarks),
             "outcomes": [describe(outcome, curves) for outcome in self.results],
         }
 
@@ -51,8 +54,10 @@ def outcomes(store: Store, book: Book, session: Session, rule: Rule = "toe_first
     heated = heat.summed(until_now, evidence)
     measured = Found(lambda side: _oxygen(store, visit, side), lambda: _farthest(store, visit))
     said = (*entries.entered(session), *entries.falls(session, visit), *staged(session, visit, measured, rule))
-    found = (*analyse(evidence, _known(visit, session)), *heated, *said)
-    return Outcomes(session, found, None if session.open else _eligible(store, visit, session))
+    known = _known(visit, session)
+    found = (*analyse(evidence, known), *heated, *said)
+    limits = None if session.open else _eligible(store, visit, session)
+    return Outcomes(session, found, limits, tuple(cuff.remarks(evidence, known.systolic)))
 
 
 def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from acquisition.examination.description import iso
 from acquisition.examination.evidence import SECOND, TEMPERATURE, Evidence
 from acquisition.examination.protocol import Measures
 from acquisition.signals.live_porh import PorhAssistant
-from acquisition.signals.occlusion import MARK_ERROR, MarkSource, from_pressure, inferred
+from acquisition.signals.occlusion import MARK_ERROR, MarkSource, from_pressure, inferred, nearest
 from acquisition.signals.result import Trace
 from acquisition.signals.stability import Steadiness, judge
 from acquisition.signals.walking import belt_start, belt_stop
@@ -95,10 +95,10 @@ def _porh(evidence: Evidence) -> Iterator[Suggestion]:
     """The cuff by its pressure; without one by the flux, which only finds an occlusion and times nothing."""
     cuff = evidence.of_role("cuff")
     if cuff is not None and cuff.valid.any():
-        for last in from_pressure(cuff)[-1:]:
-            for mark, at in (("inflate", last.on), ("release", last.off)):
-                if at is not None:
-                    yield Suggestion(mark, at, last.error, "cuff pressure crosses 30 mmHg")
+        shown = nearest(from_pressure(cuff), evidence.mark("inflate"))
+        for mark, at in (("inflate", shown.on), ("release", shown.off)) if shown is not None else ():
+            if at is not None:
+                yield Suggestion(mark, at, MARK_ERROR[MarkSource.CUFF], "cuff pressure crosses 30 mmHg")
         return
     flux = evidence.of_role("flux")
     if flux is None or len(flux) < 2:

@@ -15,7 +15,7 @@ Order = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
 async def answer(order: Order | None, request: Mapping[str, Any]) -> dict[str, Any]:
-    """What a viewer is told of its request: `done`, and whether it is `committed`; or `error`, `cause` and `remedy`."""
+    """What a viewer is told of its request: `done`, `committed` and `warnings`; or `error`, `cause` and `remedy`."""
     told = {"id": request.get("id")}
     asked = {key: value for key, value in request.items() if key != "id"}
     if order is None:
@@ -26,4 +26,5 @@ async def answer(order: Order | None, request: Mapping[str, Any]) -> dict[str, A
         said = await order({**asked, "by": BY})
     except PerfusionError as error:
         return {**told, "error": error.what, "cause": error.cause, "remedy": error.remedy}
-    return {**told, "done": said["done"], "committed": said.get("committed", False)}
+    return {**told, "done": said["done"], "committed": said.get("committed", False),
+            "warnings": said.get("warnings", [])}  # fmt: skip

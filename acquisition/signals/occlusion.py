@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,6 +90,19 @@ def from_pressure(pressure: Trace, systolic: float | None = None) -> list[Occlus
         off = None if stop is None else _crossing(t, p, stop)
         found.append(Occlusion(_crossing(t, p, start), off, MarkSource.CUFF, held))
     return found
+
+
+def nearest(shown: Sequence[Occlusion], marked: float | None) -> Occlusion | None:
+    """The occlusion that began nearest to a mark of inflation (s), without one the last; None where none is shown."""
+    begun = [each for each in shown if each.on is not None]
+    if marked is None or not begun:
+        return begun[-1] if begun else None
+    return min(begun, key=lambda each: abs((each.on or 0.0) - marked))
+
+
+def apart(marked: float, seen: float, source: MarkSource) -> bool:
+    """Whether a person's mark lies further from what a trace shows than two standard deviations of both (s)."""
+    return abs(marked - seen) > 2.0 * math.hypot(MARK_ERROR[source], MARK_ERROR[MarkSource.MANUAL])
 
 
 def inferred(flux: Trace, on: float, least: float = 60.0) -> Occlusion:

@@ -291,7 +291,7 @@ def test_an_order_is_answered_once_it_is_on_the_disk(tmp_path):
     with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as link:
         bench.clerk.answer(START)
         answer = ordered(link, id=5, do="session.mark", name="moved", by="somebody else")
-        assert answer == {"type": "answer", "id": 5, "done": "the participant moved", "committed": True}
+        assert answer == {"type": "answer", "id": 5, "done": "the participant moved", "committed": True, "warnings": []}
         assert bench.clerk.present()["items"][0]["by"] == "live page"
         assert "error" in ordered(link, id=6, do="session.mark", name="moved", ago="soon")
         assert "no mark" in ordered(link, id=7, do="session.mark", name="nonsense")["error"]

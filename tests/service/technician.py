@@ -43,6 +43,11 @@ class Technician:
         arguments = ["session", "mark", name, "--at", at or self.shown(name), "--early", self.early]
         return self.say(*arguments, *(["--value", value] if value else []))
 
+    def correct(self, name, at):
+        """Move a mark of the present session."""
+        entry = next(each["entry"] for each in self.say("session", "show")["items"] if each["name"] == name)
+        return self.say("session", "correct", str(entry), "--at", at, "--reason", "a test of the whole way")
+
     def mark_now(self, name):
         return self.say("session", "mark", name, "--early", self.early)
 

@@ -47,9 +47,14 @@ def hyperaemia(technician, interrupted=lambda: None):
     technician.start("porh", "--site", "hallux")
     technician.mark("inflate")
     interrupted()
-    technician.mark("release")
+    opened = technician.shown("release")
+    assert not technician.mark("release", opened)["warnings"]
+    wrong = technician.correct("release", later(opened, 20))
+    assert any("release (entry 2) is 20 s too late" in each for each in wrong["warnings"]), wrong["warnings"]
+    technician.correct("release", opened)
     technician.wait(190)
-    assert technician.stop()["state"] == "completed"
+    stopped = technician.stop()
+    assert (stopped["state"], stopped["warnings"]) == ("completed", [])
     return technician.outcomes()
 
 

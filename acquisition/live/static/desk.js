@@ -47,12 +47,12 @@ export function pressed(key) {
 }
 
 /** Take what became of a request. */
-export function takeAnswer({ id, done, committed, error, cause, remedy }) {
+export function takeAnswer({ id, done, committed, warnings = [], error, cause, remedy }) {
   const what = asked.get(id);
   asked.delete(id);
   if (what === undefined) return;
   if (error) tell([what + " refused: " + error, cause, remedy].filter(Boolean).join("; "), "bad");
-  else tell(done + (committed ? "" : " (not yet saved)"), committed ? "good" : "bad");
+  else tell([done + (committed ? "" : " (not yet saved)"), ...warnings].join("; "), committed && !warnings.length ? "good" : "bad");
   if (!error) $("why").value = "";
 }
 
