@@ -5,24 +5,32 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, SSLError, TimeoutError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, TimeoutError
 
 from acquisition.errors import ConfigurationError
 from acquisition.remotes.answer import Answer, Verdict
+from acquisition.remotes.exchange import Budget, Exchange, OverBudget, Reply
+from acquisition.text import clean
 
 TIMEOUT = 10.0
 LEVEL = 1
 """Of compression: 11 times smaller at 3.4 M samples per CPU-second."""
-_DROPPED = re.compile(r" ?\bdropped=(\d+)")
+BODY = 4000
+"""Characters of an answer that are looked at for words."""
+WORDS = 300
+"""Characters of a server's words that are told."""
+_DROPPED = re.compile(r" ?\bdropped=(\d{1,9})\b")
 
 
 class InfluxWriter:
@@ -40,12 +48,15 @@ class InfluxWriter:
         timeout: float = TIMEOUT,
         ca_file: str | None = None,
         compressed: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         logging.getLogger().addFilter(_hide_answers)
         self._ask_token = token if callable(token) else lambda: token
         self._bucket, self._org = bucket, org
         self._token = self._ask_token()
         self._client = InfluxDBClient(url, token=self._token, org=org, timeout=int(timeout * 1000), ssl_ca_cert=ca_file)
+        rest: Any = self._client.api_client.rest_client
+        rest.pool_manager = _Utf8(timeout, budget, ca_file)
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
         self._compressed = compressed
         if compressed:
@@ -60,8 +71,8 @@ class InfluxWriter:
             self._api.write(self._bucket, self._org, data)  # ns is its default
         except InfluxDBError as error:
             return self._judge(error)
-        except SSLError as error:
-            return Answer(Verdict.HOLD, self._clean(f"the server's certificate is not trusted: {error}"))
+        except OverBudget as error:
+            return Answer(Verdict.HOLD, f"{error}; this is no InfluxDB, or something on the way is broken")
         except (ConnectTimeoutError, NameResolutionError) as error:
             return Answer(Verdict.KEEP, self._clean(f"{type(error).__name__}: {error}"))
         except TimeoutError:
@@ -83,19 +94,24 @@ class InfluxWriter:
         return Answer(Verdict.HOLD, f"HTTP {response.status} with a page: this is no InfluxDB")
 
     def _judge(self, error: InfluxDBError) -> Answer:
-        response: Any = getattr(error, "response", None)
-        status = int(getattr(response, "status", None) or 0)
-        body = getattr(response, "data", None) or ""
-        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
+        reply: Any = error.response
+        if reply is None:  # the client tells of TLS that fails in its own way
+            return self._judge_tls(str(getattr(error, "reason", "") or error))
+        status, text, headers = int(reply.status), str(reply.data), reply.getheaders()
         message = _message(text)
-        headers = response.getheaders() if response is not None else {}
         dropped = _DROPPED.search(message)
-        words = _DROPPED.sub("", message) or _words(text) or getattr(response, "reason", "")
+        words = _DROPPED.sub("", message) or _moved(status, headers.get("Location")) or _words(text) or reply.reason
         reason = self._clean(f"HTTP {status}: {words}")
         verdict = _verdict(status, bool(message))
         if status in (401, 403):
             self._renew_token()
         return Answer(verdict, reason, _seconds(headers.get("Retry-After")), int(dropped[1]) if dropped else None)
+
+    def _judge_tls(self, said: str) -> Answer:
+        if "CERTIFICATE" in said:
+            reason = f"the server's certificate is not trusted; check [influx] url and ca_file ({said})"
+            return Answer(Verdict.HOLD, self._clean(reason))
+        return Answer(Verdict.KEEP, self._clean(f"no TLS with this server; check [influx] url ({said})"))
 
     def _renew_token(self) -> None:
         try:
@@ -108,7 +124,20 @@ class InfluxWriter:
 
     def _clean(self, text: str) -> str:
         """A short reason without the token, whatever a server or library echoes."""
-        return text.replace(self._token, "***")[:300]
+        text = clean(text, BODY)
+        for form in (self._token, quote(self._token, safe="")):
+            text = text.replace(form, "***")
+        return clean(text, WORDS)
+
+
+class _Utf8(Exchange):
+    """An exchange whose answers are text: the client decodes them, and a proxy's page may be in any encoding."""
+
+    def request(self, *arguments: Any, **more: Any) -> Reply:
+        """The answer in UTF-8; what is none becomes U+FFFD."""
+        reply = super().request(*arguments, **more)
+        reply.data = reply.data.decode("utf-8", "replace").encode()
+        return reply
 
 
 def _verdict(status: int, own_words: bool) -> Verdict:
@@ -132,7 +161,7 @@ def _message(body: str) -> str:
     """The error that InfluxDB states in its JSON; empty where this is none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(found, dict):
         return ""
@@ -140,7 +169,15 @@ def _message(body: str) -> str:
 
 
 def _words(body: str) -> str:
-    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+    return " ".join(re.sub(r"<[^<>]*>", " ", body[:BODY]).split())
+
+
+def _moved(status: int, location: str | None) -> str:
+    """Where a redirect leads, in words and without its query; empty where it is none."""
+    if not (300 <= status < 400 and location):
+        return ""
+    place = re.split(r"[?#]", location, maxsplit=1)[0]
+    return f"it has moved to {place}; redirects are not followed: is [influx] url right?"
 
 
 def _seconds(value: str | None) -> float | None:
@@ -148,10 +185,12 @@ def _seconds(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        return max(float(value), 0.0)
+        asked = float(value)
     except ValueError:
         pass
+    else:
+        return max(asked, 0.0) if math.isfinite(asked) else None
     try:
         return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,8 +129,9 @@ class _Stream:
         """Let the server count the hour's samples and sum up their sequence numbers."""
         for place in {self._shipment.place(header): None for header in self._headers.values()}:
             columns = self._source.ask(f'SELECT count("seq"), sum("seq") {condition(place, *hour.span)}')
-            hour.found += int(sum(columns.get("count", ())))
-            hour.there += int(sum(columns.get("sum", ())))
+            with _understood(hour):
+                hour.found += int(sum(columns.get("count", ())))
+                hour.there += int(sum(columns.get("sum", ())))
 
     def compare(self, hour: Hour) -> None:
         """Read the hour back and compare each sample to the last bit."""
@@ -146,9 +148,11 @@ class _Stream:
         channels = [channel.name for channel in header.stream.channels]
         times = samples.time[wanted]
         place = self._shipment.place(header)
-        columns = self._source.ask(f"SELECT * {condition(place, int(times[0]), int(times[-1]) + 1)}")
+        stretch = condition(place, int(times[0]), int(times[-1]) + 1)
+        columns = self._source.ask(f"SELECT * {stretch}", len(times), len(channels))
         seq, here = samples.first + np.flatnonzero(wanted), samplewise.held(samples, wanted)
-        there_seq, there = samplewise.answered(columns, channels)
+        with _understood(hour):
+            there_seq, there = samplewise.answered(columns, channels)
         known = np.isin(there_seq, seq)  # what was refused and stored nevertheless is no loss
         there_seq, there = there_seq[known], there[known]
         common = np.isin(seq, there_seq)
@@ -182,6 +186,18 @@ def _refused(store: Store, cursor: str) -> dict[tuple[str, str], list[Span]]:
             spans = found.setdefault((details["device"], details["stream"]), [])
             spans += [(first, following) for first, following in details["ranges"]]
     return found
+
+
+@contextlib.contextmanager
+def _understood(hour: Hour) -> Iterator[None]:
+    """Tell of columns that are none of this record's, instead of failing in the middle of them."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise RemoteError(
+            f"the server's answer is none that fits ({type(error).__name__}: {error})", f"{hour.device}/{hour.stream}",
+            "another program writes into this bucket, or this is no InfluxDB", "look at the bucket and at [influx] url",
+        ) from error  # fmt: skip
 
 
 def _spans(seq: np.ndarray[Any, np.dtype[np.int64]]) -> list[Span]:

@@ -30,8 +30,9 @@ def delivered(directory, writer, shipper):
             return cursor is not None and all(cursor.positions.get(s, 0) >= end for s, end in store.ends().items())
 
     def settled():
-        # An event may still meet a fault once all samples are there.
-        return shipper.standing.word == "failed" or (shipper.standing.word == "delivering" and all_there())
+        # An event may still meet a fault once all samples are there; one that found nothing to send has not begun.
+        word = shipper.standing.word
+        return word == "failed" or (word in ("delivering", "starting") and all_there())
 
     writer.flush()
     until(settled, "everything being delivered", 60)
