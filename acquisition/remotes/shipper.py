@@ -94,7 +94,8 @@ class Shipper:
         self._untold: list[Refused] = []
         self._untold_since = 0.0
         self._awaited: set[Told] = set()
-        self._witnessed: int | None = None
+        self._record = ""
+        self._witnessed = 0
         self._told_of_events = False
         self._beat = float("-inf")
         self._thread = threading.Thread(target=self._work, name=f"remote-{name}", daemon=True)
@@ -141,14 +142,17 @@ class Shipper:
         outbox = Outbox(cursor.positions if cursor is not None else {})
         event = cursor.event if cursor is not None else 0
         fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
-        if self._witnessed is None:
+        if store.record != self._record:  # the first one, or one in the place of another
+            self._record, self._noted, self._noted_event = store.record, {}, 0
             self._witnessed, _ = store.head()
+            self._awaited.clear()
 
         def look_back() -> None:
             self.pending = outbox.pending(store.ends())
 
         self._look_back = look_back
         while True:
+            store.check_place()
             stopping = self._stop.is_set()
             ends = store.ends()
             busy = self._serve(fresh, outbox, outbox.live, ends)
@@ -247,7 +251,7 @@ class Shipper:
             return
         moved = {stream: at for stream, at in positions.items() if self._noted.get(stream) != at}
         if moved or event != self._noted_event:
-            self._writer.advance(self.name, moved, event)
+            self._writer.advance(self.name, moved, event, self._record)
             self._noted.update(moved)
             self._noted_event = event
 

@@ -51,12 +51,15 @@ class Compactor:
         self._large = large
         self._vfs = vfs
         self._passed: dict[int, int] = {}
+        self._record = ""
 
     def run_once(self, stopped: threading.Event | None = None) -> int:
         """Compress and merge all that is due; answers how many blocks were made."""
         made = 0
         connection = schema.open_reader(self._file, vfs=self._vfs)
         try:
+            if (record := schema.name(connection)) != self._record:
+                self._record, self._passed = record, {}
             for stream, device, name in list(connection.execute("SELECT id, device, name FROM stream")):
                 for table, due in (("chunk", self._due), ("block", self._small)):
                     while stopped is None or not stopped.is_set():
@@ -158,7 +161,7 @@ class Compactor:
                 return
 
     def _done(self, change: Callable[[apsw.Connection, Journal], None]) -> bool:
-        step = Step(change)
+        step = Step(change, self._record)
         self._submit(step)
         return step.wait(PATIENCE)
 

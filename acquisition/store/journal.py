@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import apsw
@@ -38,6 +38,31 @@ class Advance:
             self.positions[EVENTS] = max(event + 1, self.positions.get(EVENTS, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run as it was begun: its number, instant, anchor (time key, ns) and what is said about it."""
+
+    run: int
+    started: Instant
+    anchor: int
+    about: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The record that a new one takes the place of, within a run: number and hash of its last event, and its fate."""
+
+    head: tuple[int, bytes]
+    fate: str
+    session: str = ""
+
+    @property
+    def details(self) -> dict[str, object]:
+        """What an event says of it."""
+        session = {"session": self.session} if self.session else {}
+        return {"before": {"event": self.head[0], "hash": self.head[1].hex(), **session}}
+
+
 def cursor_checksum(name: str, stream: int, following: int) -> int:
     """CRC-32 over a row of the table `cursor`."""
     return zlib.crc32(struct.pack("<2q", stream, following), zlib.crc32(name.encode()))
@@ -46,10 +71,15 @@ def cursor_checksum(name: str, stream: int, following: int) -> int:
 class Journal:
     """Writes batches on one connection; it knows what that connection's file holds.
 
-    After a failed transaction both are thrown away and made anew from what is on the disk.
+    After a failed transaction both are thrown away and made anew from what is on the disk. With a `predecessor` the
+    first samples of each stream in `begun` follow a gap: those before them are in that record.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, begun: Begun | None = None, predecessor: Predecessor | None = None
+    ) -> None:
+        self._begun = begun
+        self._predecessor = predecessor
         self._connection = connection
         self._chain = Chain(connection)
         self._streams = {(d, s): i for i, d, s in connection.execute("SELECT id, device, name FROM stream")}
@@ -61,21 +91,46 @@ class Journal:
         return self._chain.position
 
     @property
+    def record(self) -> str:
+        """What names this record among all: the hash of its first event; empty before that."""
+        return schema.name(self._connection)
+
+    @property
     def streams(self) -> Mapping[tuple[str, str], int]:
         """The number of each (device, stream)."""
         return self._streams
 
     def begin_run(self, started: Instant, anchor: int, about: Mapping[str, object]) -> int:
         """Write a new run in a transaction of its own; answers its number."""
-        connection = self._connection
+        with self._connection:
+            run = self._run(None, started, anchor, about)
+        return run
+
+    def continue_run(self, time: int, session: Sequence[Event], kept: Sequence[Item], remotes: Iterable[str]) -> None:
+        """Go on with the run in an empty record, in one transaction: at the time key `time`, ns.
+
+        First comes what the predecessor held of the examination that goes on, then what of its last seconds is `kept`;
+        for each of the `remotes` retention waits from now on.
+        """
+        begun, before = self._begun, self._predecessor
+        assert begun is not None
+        assert before is not None
+        told = Event("record", time, "", f"a record in place of one that {before.fate}", before.details)
+        with self._connection:
+            self.append(
+                told
+            )  # before the run, which both tell of in the same words: a record is named by its first event
+            self._run(begun.run, begun.started, begun.anchor, begun.about)
+            self._insert([*session, *kept])
+            for name in remotes:
+                self._advance(name, Advance({EVENTS: 1}))
+
+    def _run(self, number: int | None, started: Instant, anchor: int, about: Mapping[str, object]) -> int:
         text = msgspec.json.encode(about).decode()
-        with connection:
-            connection.execute(
-                "INSERT INTO run (utc, monotonic, anchor, about) VALUES (?,?,?,?)",
-                (started.utc, started.monotonic, anchor, text),
-            )
-            run = connection.last_insert_rowid()
-            schema.announce_run(self._chain, run, started.utc, started.monotonic, anchor, text)
+        connection = self._connection
+        connection.execute("INSERT INTO run VALUES (?,?,?,?,?)", (number, started.utc, started.monotonic, anchor, text))
+        run = connection.last_insert_rowid()
+        schema.announce_run(self._chain, run, started.utc, started.monotonic, anchor, text)
         return run
 
     def write(self, batch: Sequence[Item], advances: Mapping[str, Advance]) -> list[Stored]:
@@ -90,7 +145,7 @@ class Journal:
 
     def holds(self, batch: Sequence[Item], head: tuple[int, bytes]) -> bool:
         """Whether a batch whose COMMIT failed is in the file all the same; `head` was the head before it."""
-        if self.head != head:
+        if self.head[0] > head[0]:
             return True
         for item in batch:
             if not isinstance(item, Event):
@@ -123,8 +178,11 @@ class Journal:
         packed, stored = [], []
         for each in ready:
             head = each if isinstance(each, Parcel) else each[0]
+            elsewhere = self._predecessor is not None and head.first > 0 and head.header.key not in self._streams
             row = self._row(each)
-            if head.gap is not None:
+            if elsewhere:
+                self._gap_before(head, row[5])
+            elif head.gap is not None:
                 self._gap(head, head.gap)
             packed.append(row)
             stored.append((*head.header.key, row[3], row[4]))
@@ -151,7 +209,18 @@ class Journal:
             self._headers.add((stream, run))
         return stream
 
-    def _gap(self, chunk: Chunk | Parcel, gap: Gap) -> None:
+    def _gap_before(self, chunk: Chunk | Parcel, start: int) -> None:
+        """Account for what is in the predecessor: the run up to `start` (time key, ns) of the first sample here."""
+        assert self._begun is not None
+        assert self._predecessor is not None
+        known = chunk.gap is None or chunk.gap.missing is not None
+        gap = Gap(
+            min(self._begun.anchor, start - 1), start, -1, chunk.first, f"the record before {self._predecessor.fate}",
+            chunk.first if known else None,
+        )  # fmt: skip
+        self._gap(chunk, gap, self._predecessor.details)
+
+    def _gap(self, chunk: Chunk | Parcel, gap: Gap, details: Mapping[str, object] | None = None) -> None:
         body = {
             "text": gap.cause,
             "from": gap.start,
@@ -159,6 +228,7 @@ class Journal:
             "after": gap.after,
             "before": gap.before,
             "missing": gap.missing,
+            **({"details": details} if details else {}),
         }
         self._chain.append(gap.stop, "gap", *chunk.header.key, body)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -13,20 +14,17 @@ class Lock:
     """Holds `DIR/lock` by flock; never a lock on the database file itself, whose closing would undo SQLite's own."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "lock"
+        self.path = directory / "lock"
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Take the lock: Refused with the PID that has it, StoreError where the folder cannot be written."""
-        try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"the lock cannot be opened ({error.strerror})",
-                str(self._path),
-                "the folder belongs to another account, or its disk is read-only",
-                "choose a folder that this account can write",
-            ) from error
+        """Take the lock that stands at the path; one that is held, and is no longer there, is let go of afterwards.
+
+        Refused with the PID that has it, StoreError where it cannot be opened.
+        """
+        if self._fd is not None and self.stands():
+            return
+        fd = self._open()
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -34,16 +32,45 @@ class Lock:
             os.close(fd)
             raise Refused(
                 f"the record is being written by PID {holder}",
-                str(self._path),
+                str(self.path),
                 "another daemon runs on it",
                 f"stop that one (kill {holder}), or give this one a store of its own",
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
+        self.release()
         self._fd = fd
+
+    def stands(self) -> bool:
+        """Whether the lock at the path is the one that is held; OSError where that cannot be told."""
+        if self._fd is None:
+            return False
+        held = os.fstat(self._fd)
+        try:
+            found = os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
     def release(self) -> None:
         """Let it go."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoreError(
+                    "the lock is a symbolic link, and is not followed", str(self.path),
+                    "somebody put it there so that another file is overwritten",
+                    "look at who may write in this folder, and remove the link",
+                ) from error  # fmt: skip
+            raise StoreError(
+                f"the lock cannot be opened ({error.strerror})",
+                str(self.path),
+                "the folder belongs to another account, or its disk is read-only",
+                "choose a folder that this account can write",
+            ) from error

@@ -116,6 +116,23 @@ class Store:
         self.damaged: set[str] = set()
         self._headers: dict[int, dict[int, Header]] = {}
         self._connection = schema.open_reader(self.path, vfs=vfs)
+        self._files = schema.identities(self.path)
+
+    @property
+    def record(self) -> str:
+        """What names this record among all, wherever it is copied to."""
+        with schema.telling(self.path):
+            return schema.name(self._connection)
+
+    @property
+    def moved(self) -> bool:
+        """Whether other files than the open ones stand at the path now: what is written there is not seen here."""
+        return schema.identities(self.path) != self._files
+
+    def check_place(self) -> None:
+        """StoreError where other files than the open ones stand at the path now."""
+        if self.moved:
+            raise StoreError("it is another one now, or gone", str(self.path))
 
     def __enter__(self) -> Store:
         return self

@@ -81,11 +81,12 @@ class Expiry:
             connection = schema.open_reader(self._file, vfs=self._vfs)
             try:
                 with connection:
+                    record = schema.name(connection)
                     newest = tiers.last_key(connection)
                     due = list(self._due(connection, newest))[:AT_ONCE]
             finally:
                 connection.close()
-            if not due or not self._remove(due, newest):
+            if not due or not self._remove(due, newest, record):
                 break
             gone += len(due)
         return gone
@@ -111,7 +112,7 @@ class Expiry:
             excess -= block.size
             yield block
 
-    def _remove(self, due: list[_Block], now: int) -> bool:
+    def _remove(self, due: list[_Block], now: int, record: str) -> bool:
         def remove(connection: apsw.Connection, journal: Journal) -> None:
             names = {number: key for key, number in journal.streams.items()}
             ranges: dict[int, list[list[int]]] = {}
@@ -131,7 +132,7 @@ class Expiry:
                 text = f"{sum(b - a for a, b in gone)} samples were removed, as the retention says"
                 journal.append(Event("expired", now, device, text, {"stream": stream, "ranges": gone}))
 
-        step = Step(remove)
+        step = Step(remove, record)
         self._submit(step)
         return step.wait(PATIENCE)
 

@@ -63,7 +63,7 @@ class Ring:
 
     def put(self, item: Chunk | Event) -> None:
         """Queue one item, or drop it where there is no room."""
-        size = _size(item)
+        size = size_of(item)
         if isinstance(item, Chunk):
             if self.size + size > self._room:
                 self._drop(item)
@@ -78,7 +78,7 @@ class Ring:
         elif self._lost_events:
             lost, self._lost_events = self._lost_events, 0
             told = Event("store", item.time, "", f"{lost} events were dropped: {CAUSE}", {"dropped": lost})
-            self._append(told, _size(told))
+            self._append(told, size_of(told))
         self._append(item, size)
 
     def take(self, most: int = AT_ONCE) -> list[Item]:
@@ -87,7 +87,7 @@ class Ring:
         with self._lock:
             while most > 0 and self._squeezed:
                 item = self._squeezed.popleft()
-                self._tight -= _size(item)
+                self._tight -= size_of(item)
                 if isinstance(item, Parcel):
                     most -= item.raw
                     if self._open.get(item.header.key) is item:
@@ -97,13 +97,13 @@ class Ring:
                 return batch + [self._items.popleft() for _ in range(len(self._items))]
             while most > 0 and self._items:
                 batch.append(self._items.popleft())
-                most -= _size(batch[-1])
+                most -= size_of(batch[-1])
         return batch
 
     def release(self, batch: list[Item]) -> int:
         """Free the room of a batch that is written; answers how many items were put for it."""
         with self._lock:
-            self._left += sum(_size(item) for item in batch)
+            self._left += sum(size_of(item) for item in batch)
         return sum(item.puts if isinstance(item, Parcel) else 1 for item in batch)
 
     def squeeze(self) -> None:
@@ -113,10 +113,10 @@ class Ring:
             fresh: dict[tuple[str, str], list[Chunk]] = {}
             for _ in range(len(self._items)):
                 item = self._items.popleft()
-                before += _size(item)
+                before += size_of(item)
                 if isinstance(item, Event):
                     self._squeezed.append(item)
-                    after += _size(item)
+                    after += size_of(item)
                     continue
                 group = fresh.get(item.header.key)
                 if group is not None and item.first - group[0].first < FULL and rows.follows(group[-1], item):
@@ -135,12 +135,12 @@ class Ring:
         parcel = self._open.get(key)
         before = 0
         if parcel is not None and parcel.continues(group[0]):
-            before = _size(parcel)
+            before = size_of(parcel)
             parcel.add(group)
         else:
             parcel = self._open[key] = Parcel(group)
             self._squeezed.append(parcel)
-        return _size(parcel) - before
+        return size_of(parcel) - before
 
     def farewell(self) -> None:
         """Tell of the holes that no later chunk can carry; called once, at the end."""
@@ -148,7 +148,7 @@ class Ring:
             text = f"{hole.samples} samples were dropped at the end: {CAUSE}"
             details = {"stream": stream, "dropped": hole.samples, "after": hole.after}
             told = Event("store", hole.start + 1, device, text, details)
-            self._append(told, _size(told))
+            self._append(told, size_of(told))
         self._holes.clear()
 
     def _append(self, item: Chunk | Event, size: int) -> None:
@@ -175,7 +175,8 @@ class Ring:
         return replace(chunk, gap=Gap(hole.start, int(chunk.time[0]), hole.after, chunk.first, CAUSE, missing))
 
 
-def _size(item: Item) -> int:
+def size_of(item: Item) -> int:
+    """Bytes of memory that an item takes."""
     if isinstance(item, Chunk):
         device_time = 0 if item.device_time is None else item.device_time.nbytes
         return item.values.nbytes + item.time.nbytes + item.quality.nbytes + device_time + OVERHEAD

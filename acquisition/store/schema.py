@@ -21,6 +21,9 @@ VERSION = 4
 SAFE_SQLITE = 3_051_003
 """SQLite 3.51.2 and older can corrupt a WAL database that two connections use."""
 
+Identity = tuple[int, int]
+"""Device and inode of a file."""
+
 FIRST = """
 CREATE TABLE run (
     run INTEGER PRIMARY KEY,
@@ -282,6 +285,27 @@ def announce_header(events: Chain, time: int, stream: int, run: int, device: str
     """Bind a row of `header` and its stream to the chain of events."""
     body = {"text": f"recorded in run {run}", "details": {"row": [stream, run, header]}}
     events.append(time, "header", device, name, body)
+
+
+def identity(path: Path) -> Identity | None:
+    """Device and inode of what a path names now, None where it names nothing; OSError where that cannot be told."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def identities(file: Path) -> tuple[Identity | None, ...]:
+    """Which files stand at a record's path, and at its log's; StoreError where that cannot be told."""
+    try:
+        return identity(file), identity(wal.path(file))
+    except OSError as error:
+        raise StoreError(f"the record cannot be looked at ({error.strerror})", str(file)) from error
+
+
+def name(connection: apsw.Connection) -> str:
+    """What names a record among all: the hash of its first event, in hexadecimal; empty where it has none yet."""
+    return next((digest.hex() for (digest,) in connection.execute("SELECT hash FROM event WHERE id = 1")), "")
 
 
 def _check_library() -> None:

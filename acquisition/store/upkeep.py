@@ -11,10 +11,14 @@ from acquisition.store.journal import Journal
 
 
 class Step:
-    """One transaction of upkeep; `wait` answers whether it was committed."""
+    """One transaction of upkeep; `wait` answers whether it was committed.
 
-    def __init__(self, run: Callable[[apsw.Connection, Journal], None]) -> None:
+    What was prepared from what one record holds names that `record`, and is not done to another in its place.
+    """
+
+    def __init__(self, run: Callable[[apsw.Connection, Journal], None], record: str = "") -> None:
         self.run = run
+        self.record = record
         self.cancelled = False
         self._finished = threading.Event()
         self._done = False

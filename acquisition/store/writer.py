@@ -14,16 +14,18 @@ from typing import Any
 import apsw
 
 from acquisition.clock import Clock
-from acquisition.errors import StoreError
+from acquisition.errors import PerfusionError, StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
 from acquisition.store import schema, tiers, wal
 from acquisition.store.compaction import EVERY, Compactor, Housekeeper
-from acquisition.store.journal import Advance, Journal, Stored
-from acquisition.store.lock import Lock
+from acquisition.store.journal import Advance, Begun, Journal, Stored
 from acquisition.store.parcel import Item, account
+from acquisition.store.place import Fault, Kind, Place
 from acquisition.store.retention import Expiry, Retention
 from acquisition.store.ring import Ring
+from acquisition.store.succession import Succession
 from acquisition.store.tapes import TapeExpiry
+from acquisition.store.trouble import Trouble
 from acquisition.store.upkeep import Step
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ SQUEEZE = 1.0
 """Seconds between two looks at what waits."""
 LOOSE = 32 << 20
 """Bytes that may wait as they came; more than that is squeezed."""
-LOSING = "the memory for what waits is full too: SAMPLES ARE BEING LOST"
+LOOK = 1.0
+"""Seconds between two looks at whether the record is still at its path, while nothing is committed."""
 SLOW = 3.0
 """Seconds after which a COMMIT that has not returned is told of."""
 
@@ -71,6 +74,11 @@ class StoreWriter:
     dropped, and None when it is over; it may be called on any thread. Every `compact` seconds old rows are
     compressed, and what `retention` lets go is removed. `failed` is why the writer died, or could not commit at the
     end what still waited: then something is lost that was never accepted.
+
+    What was committed counts only while the record is at its path: after each COMMIT, and every second, file, log and
+    lock are looked up. Where the file is gone, a new record is begun there with the last seconds and the examination
+    that goes on, but never in place of another file; `on_renewal` hears of it on the writing thread, and `lost` says
+    what is not in the new one. A lost log is written into the file before it is opened anew.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class StoreWriter:
         ring: int = 256 << 20,
         witness: Witness | None = None,
         on_trouble: Callable[[str | None], None] | None = None,
+        on_renewal: Callable[[str], None] | None = None,
         compact: float | None = EVERY,
         retention: Retention | None = None,
         retry: float = RETRY,
@@ -96,11 +105,15 @@ class StoreWriter:
         self._retry = retry
         self._vfs = vfs
         self._witness = witness
-        self._on_trouble = on_trouble
-        self._lock = Lock(directory)
+        self._on_renewal = on_renewal
+        self._place = Place(self._file)
+        self._fault: Fault | None = None
+        self._looked = 0.0
+        self._succession = Succession()
         self._ring = Ring(ring)
         self._advances: dict[str, Advance] = {}
         self._advances_lock = threading.Lock()
+        self._remotes: set[str] = set()
         self._upkeep: deque[Step] = deque()
         self._housekeeper = self._make_housekeeper(compact, retention)
         self._squeezer = Housekeeper((self._squeeze,), SQUEEZE, name="store memory")
@@ -111,10 +124,8 @@ class StoreWriter:
         self._advance_count = self._advance_done = 0
         self._thread: threading.Thread | None = None
         self._began: int | None = None
-        self._trouble: str | None = None
-        self._losing = False
+        self._trouble = Trouble(on_trouble)
         self._dropped = 0
-        self._trouble_lock = threading.Lock()
         self._connection: apsw.Connection | None = None
         self._journal: Journal | None = None
         self._doubtful = False
@@ -124,7 +135,6 @@ class StoreWriter:
     @property
     def stats(self) -> Stats:
         """What has been done so far."""
-        trouble = self._trouble
         return Stats(
             self._commits,
             self._rows,
@@ -132,13 +142,23 @@ class StoreWriter:
             len(self._ring),
             self._ring.dropped,
             self._last_commit,
-            f"{trouble}; {LOSING}, {self._dropped} so far" if trouble and self._losing else trouble,
+            self._trouble.told(self._dropped),
         )
+
+    @property
+    def lost(self) -> str | None:
+        """What was accepted and is not in the present record; None where nothing is known of that kind."""
+        return self._succession.lost
+
+    @property
+    def links(self) -> int:
+        """How many names the record's file has: a second one is no copy, and to open it there spoils the record."""
+        return self._place.links
 
     def open(self) -> None:
         """Take the lock and open the record; Refused where another process writes it, StoreError where it fails."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._place.take()
         except OSError as error:
             raise StoreError(
                 f"the folder cannot be made ({error.strerror})",
@@ -146,13 +166,14 @@ class StoreWriter:
                 "a file has that name" if isinstance(error, FileExistsError) else "no permission, or a wrong path",
                 "choose another folder",
             ) from error
-        self._lock.take()
         try:
             with schema.telling(self._file):
-                self.last_key = tiers.last_key(self._connect(create=True))
+                connection = self._connect(create=True)
+                self.last_key = tiers.last_key(connection)
+                self._succession.opened(connection)
         except BaseException:
             self._disconnect()
-            self._lock.release()
+            self._place.release()
             raise
 
     def begin_run(self, started: Instant, anchor: int, about: Mapping[str, Any]) -> int:
@@ -167,6 +188,7 @@ class StoreWriter:
                 "the disk is full, read-only or failing",
                 "make room, or choose another folder",
             ) from error
+        self._succession.begin(self._journal, Begun(run, started, anchor, about))
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
         self._squeezer.start()
@@ -193,18 +215,22 @@ class StoreWriter:
         if self._ring.dropped != self._dropped:
             self._tell_dropped()
         began = self._began
-        if began is not None and self._trouble is None:
+        if began is not None and self._trouble.text is None:
             waited = self._clock.real((self._clock.now().monotonic - began) / 1e9)
             if waited > SLOW:
-                self._say_trouble(f"the disk has not answered for {waited:.0f} s; samples wait in memory")
+                self._trouble.say(f"the disk has not answered for {waited:.0f} s; samples wait in memory")
 
-    def advance(self, cursor: str, positions: Mapping[int, int], event: int | None = None) -> None:
+    def advance(self, cursor: str, positions: Mapping[int, int], event: int | None = None, record: str = "") -> None:
         """Note what the remote `cursor` has acknowledged; from any thread, committed with the next batch.
 
         `positions` maps stream numbers to the next sequence number to deliver, `event` is the last event
-        delivered. A position never goes back.
+        delivered, both as in `record`: what was read of another record than the present one does not count.
+        A position never goes back.
         """
         with self._advances_lock:
+            self._remotes.add(cursor)
+            if record and record != self._succession.record:
+                return
             self._advances.setdefault(cursor, Advance()).take(positions, event)
             self._advance_count += 1
 
@@ -248,11 +274,13 @@ class StoreWriter:
                 self._lose(len(self._ring), f"the disk has not answered for {timeout:g} s")
                 return
         self._disconnect()
-        self._lock.release()
+        self._place.release()
 
     def _connect(self, create: bool = False) -> apsw.Connection:
         self._connection = connection = schema.open_writer(self._file, create=create, vfs=self._vfs)
-        self._journal = Journal(connection)
+        self._journal = Journal(connection, self._succession.begun, self._succession.predecessor)
+        self._succession.connected(self._journal)
+        self._place.note()
         return connection
 
     def _work(self) -> None:
@@ -272,8 +300,7 @@ class StoreWriter:
         except BaseException as error:
             self.failed = error
             log.critical("the record's writer died", exc_info=error)
-            if self._on_trouble is not None:
-                self._on_trouble(f"the writer died: {error}")
+            self._trouble.die(error)
             self._closing = True
             self._refuse_upkeep()
             with self._done:
@@ -285,19 +312,23 @@ class StoreWriter:
             advances, self._advances = self._advances, {}
             advanced = self._advance_count
         batch = self._ring.take()
-        if not batch and not advances:
+        if not batch and not advances and self._looks_well():
             return False
         more, waiting, head = len(self._ring) > 0, batch, None if self._journal is None else self._journal.head
         while not self._commit(waiting, advances):
-            if self._closing:
-                self._lose(len(waiting) + len(self._ring), self._trouble or "the disk does not take it")
-                more = False
-                break
-            self._wake.wait(self._retry)
-            self._wake.clear()
-            if not self._reconnect() or self._journal is None:
+            record, displaced = self._succession.record, self._fault is not None
+            if not self._closing:
+                self._wake.wait(self._retry)
+                self._wake.clear()
+            if (self._closing and not displaced) or not self._reconnect() or self._journal is None:
+                if self._closing:
+                    self._lose(len(waiting) + len(self._ring), self._trouble.text or "the disk does not take it")
+                    more = False
+                    break
                 continue
-            if head is None:
+            if self._succession.record != record:
+                advances, head = {}, self._journal.head  # what the record before held counts no more
+            elif head is None:
                 head = self._journal.head
             elif waiting and self._holds(waiting, head):
                 # COMMIT failed after the file had it all; what the reopened file shows has been synced anew.
@@ -310,30 +341,34 @@ class StoreWriter:
         return more
 
     def _commit(self, batch: list[Item], advances: Mapping[str, Advance]) -> bool:
-        if self._journal is None:
+        if self._journal is None or self._fault is not None:
             return False
         self._began = self._clock.now().monotonic
         try:
             stored = self._journal.write(batch, advances)
+            self._succession.head = self._journal.head
+            if not self._is_in_place():
+                return False
         except apsw.ConstraintError:
             raise  # two samples of one number: no disk's fault, and trying again does not help
         except apsw.Error as error:
             self._doubtful = True
             self._disconnect()
-            self._say_trouble(f"not written ({error}); samples wait in memory")
+            self._trouble.say(f"not written ({error}); samples wait in memory")
             return False
         finally:
             self._began = None
-        self._accept(stored)
+        self._accept(batch, stored)
         return True
 
-    def _accept(self, stored: list[Stored]) -> None:
+    def _accept(self, batch: list[Item], stored: list[Stored]) -> None:
+        self._succession.kept.take(batch, self._seconds())
         self._commits += 1
         self._rows += len(stored)
         self._samples += sum(n for *_, n in stored)
         self._last_commit = self._clock.now()
-        if self._trouble is not None:
-            self._say_trouble(None)
+        if self._trouble.text is not None:
+            self._trouble.say(None)
         if self._witness is not None and stored:
             self._witness(stored)
 
@@ -349,18 +384,21 @@ class StoreWriter:
             stored = self._journal.holds(batch, head)
         except apsw.Error as error:
             self._disconnect()
-            self._say_trouble(f"not readable ({error}); samples wait in memory")
+            self._trouble.say(f"not readable ({error}); samples wait in memory")
             return False
         if stored:
-            self._accept(account(batch))
+            self._accept(batch, account(batch))
         return stored
 
     def _keep_up(self) -> None:
         """Do one step of upkeep: after the samples, in a transaction of its own."""
-        if not self._upkeep or self._journal is None or self._connection is None or self._closing:
+        if not self._upkeep or self._journal is None or self._connection is None or self._closing or self._fault:
             return
         step = self._upkeep.popleft()
         if step.cancelled:
+            return
+        if step.record and step.record != self._succession.record:
+            step.finish(False)
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -396,25 +434,84 @@ class StoreWriter:
 
     def _tell_dropped(self) -> None:
         self._dropped = self._ring.dropped
-        if not self._losing:
-            self._losing = True
+        if self._trouble.lose():
             log.critical("the record's memory is full: samples are being lost")
-            self._say_trouble("the disk takes too little", LOSING)
 
-    def _say_trouble(self, text: str | None, more: str = "") -> None:
-        with self._trouble_lock:
-            changed = (text is None) != (self._trouble is None)
-            self._trouble = text if text is None or changed or not more else self._trouble
-            self._losing = self._losing and text is not None
-        if (changed or more) and self._on_trouble is not None:
-            self._on_trouble(f"{self._trouble}; {more}" if more else text)
+    def _seconds(self) -> float:
+        """Seconds on the wall, from any beginning."""
+        return self._clock.real(self._clock.now().seconds)
+
+    def _looks_well(self) -> bool:
+        """Whether the record is at its path; looked up once in a while."""
+        if self._fault is None and self._seconds() - self._looked < LOOK:
+            return True
+        self._began = self._clock.now().monotonic
+        try:
+            return self._is_in_place()
+        finally:
+            self._began = None
+
+    def _is_in_place(self) -> bool:
+        """Look the record up by its path; what is wrong there is told."""
+        self._looked = self._seconds()
+        if self._fault is None and (fault := self._place.fault()) is not None:
+            self._displace(fault)
+        return self._fault is None
+
+    def _displace(self, fault: Fault) -> None:
+        if self._fault is None or self._fault.kind is not fault.kind:
+            log.critical("%s: nothing counts as recorded until that is mended", fault.text)
+        self._fault = fault
+        self._trouble.say(f"{fault.text}; samples wait in memory")
+        if fault.kind is Kind.GONE:
+            # At once, before another daemon takes the path for free.
+            with contextlib.suppress(PerfusionError, OSError):
+                self._place.take()
+
+    def _regain(self, fault: Fault) -> None:
+        """Mend what is wrong with the place; where that is not possible yet, an error says why."""
+        match fault.kind:
+            case Kind.UNSEEN:
+                raise StoreError(fault.text)
+            case Kind.LOCK:
+                self._place.take()
+            case Kind.LOG:
+                self._save_log()
+        self._disconnect()  # what is at the path may have changed
+        if fault.kind is Kind.GONE:
+            self._place.clear()
+            with self._advances_lock:
+                self._succession.vanished(fault.fate)
+                self._advances = {}
+            self._doubtful = False
+
+    def _save_log(self) -> None:
+        """Have everything that the lost log holds in the file, through the connection that still has it open."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError as error:
+            raise StoreError("its log is gone, and a reader holds what that held", str(self._file)) from error
+
+    def _renew(self) -> None:
+        """Begin the new record with what is kept of the one before."""
+        journal, begun = self._journal, self._succession.begun
+        assert journal is not None
+        assert begun is not None
+        time = begun.anchor + self._clock.now().monotonic - begun.started.monotonic
+        text = self._succession.renew(journal, self._seconds(), time, tuple(self._remotes))
+        if self._on_renewal is not None:
+            self._on_renewal(text)
 
     def _disconnect(self) -> None:
         # After a failed write or fsync this handle's cache cannot be trusted: a new one reads the disk.
         connection, self._connection, self._journal = self._connection, None, None
         if connection is not None:
             try:
-                if self._doubtful:  # what the log holds may not be on the disk: it must not go into the file yet
+                # What the log holds may not be on the disk, or the log at the path be another's: it must not go
+                # into the file.
+                if self._doubtful or self._fault is not None:
                     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 connection.close(True)
             except apsw.Error as error:
@@ -422,12 +519,21 @@ class StoreWriter:
 
     def _reconnect(self) -> bool:
         try:
-            if self._doubtful:
+            self._looked = self._seconds()
+            fault = self._place.fault()
+            if fault is not None:
+                self._displace(fault)
+                self._regain(fault)
+            elif self._doubtful:
                 wal.write_anew(self._file, self._vfs)
-            self._connect()
-        except (StoreError, apsw.Error, OSError) as error:
-            self._disconnect()
-            self._say_trouble(f"not opened ({error}); samples wait in memory")
+            if self._connection is None:
+                self._connect()
+            if self._succession.awaited:
+                self._renew()
+        except (PerfusionError, apsw.Error, OSError) as error:
+            if self._fault is None or self._fault.kind is Kind.GONE:
+                self._disconnect()
+            self._trouble.say(f"not opened ({error}); samples wait in memory")
             return False
-        self._doubtful = False
+        self._doubtful, self._fault = False, None
         return True

@@ -84,6 +84,28 @@ def test_each_sample_is_sent_once_while_all_is_well(tmp_path):
     assert sink.numbers() == list(range(15_300))
 
 
+def test_a_new_record_in_place_of_one_that_vanished_is_delivered_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "REOPEN", 0.05)
+    folder, sink, source = tmp_path / "rec", Sink(), Source()
+    with Recording(folder) as writer:
+        writer.put(source.chunk(500))
+        writer.flush()
+        shipper = ship("", "", writer, folder, remote=sink)
+        caught_up(folder, writer)
+        with Store(folder) as store:
+            before = store.record
+        folder.rename(tmp_path / "elsewhere")
+        writer.put(source.chunk(500))
+        assert writer.flush()
+        writer.put(source.chunk(500))
+        caught_up(folder, writer)
+        shipper.stop(5)
+        with Store(folder) as store:
+            assert store.record != before
+            assert store.cursors()["influx"].event >= 1
+    assert set(sink.numbers()) == set(range(1500))
+
+
 def test_live_data_pass_a_backlog_that_drains_in_order(tmp_path):
     """A slow remote, 60 000 samples that wait, and a device that goes on: its samples are seldom late."""
     sent = {}

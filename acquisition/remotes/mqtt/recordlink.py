@@ -53,6 +53,7 @@ class RecordLink:
             receiver = group.create_task(self._receive())
             while True:
                 ending = stopping.is_set()
+                self._store.check_place()
                 answered = await self._answer()
                 delivered = await self._deliver(at_once=ending)
                 if ending and (late() or not delivered):

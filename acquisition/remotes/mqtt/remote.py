@@ -65,6 +65,7 @@ class MqttRemote:
         self._backoff = Backoff(pace or Pace(), rng or random.Random())
         self._states = DeviceStates(dict(station.devices), key_now)
         self._cursor: Cursor | None = None
+        self._record = ""
         self._session: Session | None = None
         self._behind = 0
         self._deadline = float("inf")
@@ -169,10 +170,12 @@ class MqttRemote:
 
     def _rewound(self, store: Store) -> Cursor:
         """The feed's cursor, back at what counts."""
-        if self._cursor is None:
+        record = store.record
+        if self._cursor is None or record != self._record:
             known = store.cursors().get(NAME)
             positions, event = (dict(known.positions), known.event) if known is not None else ({}, 0)
-            advance = lambda moved, last: self._writer.advance(NAME, moved, last)  # noqa: E731
+            advance = lambda moved, last: self._writer.advance(NAME, moved, last, record)  # noqa: E731
+            self._record = record
             self._cursor = Cursor(positions, event, advance, self._station.settle)
         self._cursor.rewind()
         return self._cursor

@@ -112,6 +112,7 @@ class Session:
     async def _tell_station(self, client: Link) -> None:
         with Store(self._station.record) as store:
             while True:
+                store.check_place()
                 number, digest = store.head()
                 state = {
                     "state": "ONLINE",

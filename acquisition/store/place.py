@@ -1,0 +1,115 @@
+"""The place of a record: its folder, file, log and lock by path, held against those that are open."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from acquisition.errors import Refused
+from acquisition.store import schema, wal
+from acquisition.store.lock import Lock
+
+log = logging.getLogger(__name__)
+
+
+class Kind(Enum):
+    """What is wrong, and so what mends it."""
+
+    GONE = auto()
+    """The file was removed, moved or replaced: a new record has to begin."""
+    LOG = auto()
+    """Only its log was: what that holds can still be carried into the file."""
+    LOCK = auto()
+    """Only the lock was: another process may come to write here."""
+    UNSEEN = auto()
+    """The path cannot be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why what is written does not count: who looks for `what` at its path does not find it."""
+
+    kind: Kind
+    what: Path
+    fate: str
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return f"{self.what} {self.fate}"
+
+
+class Place:
+    """Where the record `file` is expected. `note` remembers which files stand there, `fault` compares.
+
+    Neither opens the record's file: to close it again would undo SQLite's locks on it. `links` is how many names it
+    has.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.links = 1
+        self._lock = Lock(file.parent)
+        self._known: schema.Identity | None = None
+        self._known_log: schema.Identity | None = None
+
+    def note(self) -> None:
+        """Take what stands at the path now for what is open."""
+        self._known, self._known_log = schema.identity(self.file), schema.identity(wal.path(self.file))
+
+    def fault(self) -> Fault | None:
+        """What of the place is not as it was noted; None where all is."""
+        log_file = wal.path(self.file)
+        try:
+            found = schema.identity(self.file)
+            if found is None:
+                return Fault(Kind.GONE, self.file, "was removed or moved away while it was written")
+            if found != self._known:
+                return Fault(Kind.GONE, self.file, "was replaced by another file while it was written")
+            if self._known_log is not None and schema.identity(log_file) != self._known_log:
+                return Fault(Kind.LOG, log_file, "was removed or replaced while it was written")
+            if not self._lock.stands():
+                return Fault(Kind.LOCK, self._lock.path, "was removed or replaced while it was held")
+            self.links = self.file.stat().st_nlink
+        except OSError as error:
+            return Fault(Kind.UNSEEN, self.file, f"cannot be looked at ({error.strerror})")
+        return None
+
+    def take(self) -> None:
+        """Hold the lock at the path, making the folder where it is missing; Refused where another process has it."""
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.take()
+
+    def release(self) -> None:
+        """Let the lock go."""
+        self._lock.release()
+
+    def clear(self) -> None:
+        """Put an empty file at the path, under its lock, for a new record; Refused where another file stands there.
+
+        What a removed record left beside it is moved aside: SQLite would take its log for the new one's.
+        """
+        self.take()
+        if os.path.lexists(self.file):
+            raise Refused(
+                "another file stands where the record was", str(self.file), "somebody put it there",
+                "move it away: a new record is then begun at once",
+            )  # fmt: skip
+        for end in ("-wal", "-shm", "-journal"):
+            path = self.file.with_name(self.file.name + end)
+            if os.path.lexists(path):
+                aside = _free_name(path)
+                path.rename(aside)
+                log.warning("%s belongs to a record that is gone; it is now %s", path, aside.name)
+        os.close(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        self._known, self._known_log = schema.identity(self.file), None
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.lost-{number}")):
+        number += 1
+    return aside
