@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 NAME = "control.sock"
 LINE = 65536
 DEADLINE = 5.0
+LOOK = 1.0
+"""Seconds between two looks at whether the socket is still there."""
 
 Answer = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -44,18 +46,41 @@ class ControlSocket:
         self._snapshot = snapshot
         self._answers = answers
         self._server: asyncio.Server | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._bound: tuple[int, int] | None = None
 
     async def __aenter__(self) -> ControlSocket:
-        with _short(self._directory) as folder, contextlib.closing(_listener(folder / NAME)) as listener:
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener.dup(), limit=LINE)
+        (self._directory / NAME).unlink(missing_ok=True)
+        await self._listen()
+        self._keeper = asyncio.create_task(self._keep(), name="control socket")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
         if self._server is not None:
             self._server.close()
-        (self._directory / NAME).unlink(missing_ok=True)
+        if self._bound == _identity(self._directory / NAME):  # another daemon's is not ours to remove
+            (self._directory / NAME).unlink(missing_ok=True)
+
+    async def _listen(self) -> None:
+        with _short(self._directory) as folder, contextlib.closing(_listener(folder / NAME)) as listener:
+            self._bound = _identity(folder / NAME)
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener.dup(), limit=LINE)
+
+    async def _keep(self) -> None:
+        """Listen at the path again where the socket there was removed, alone or with its folder."""
+        while True:
+            await asyncio.sleep(LOOK)
+            with contextlib.suppress(OSError):  # the folder is away, or somebody else's socket stands there
+                if await asyncio.to_thread(_identity, self._directory / NAME) is None:
+                    before = self._server
+                    await self._listen()
+                    log.warning("the control socket was removed; it listens again at %s", self._directory / NAME)
+                    if before is not None:
+                        before.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -119,14 +144,24 @@ def _refusal(answer: Mapping[str, Any], where: str) -> PerfusionError:
 
 
 def _listener(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
         listener.bind(str(path))
+    except BaseException:
+        listener.close()
+        raise
     finally:
         os.umask(before)
     return listener
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what stands at a path, None where nothing does."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 @contextlib.contextmanager

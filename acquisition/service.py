@@ -88,12 +88,14 @@ class Service:
     async def run(self, seconds: float | None = None) -> int:
         """Run until `stop`, a signal, or for the given wall seconds.
 
-        Answers 0; 1 where samples could not be recorded or a part of the service broke, 4 where a device FAILED.
+        Answers 0; 1 where samples could not be recorded, the record vanished with some, or a part of the service
+        broke; 4 where a device FAILED.
         """
         check_secrets(self._config)
         host.raise_descriptor_limit()
         loop = asyncio.get_running_loop()
         tables = self._config.tables
+        clerks: list[Clerk] = []
         store = StoreWriter(
             self._config.store,
             flush=tables.store.flush,
@@ -101,6 +103,7 @@ class Service:
             clock=self._clock,
             witness=self._witnessed if self._witness else None,
             on_trouble=lambda text: _threadsafe(loop, self._say_trouble, text),
+            on_renewal=lambda text: _threadsafe(loop, self._go_on_anew, text, clerks),
         )
         store.open()
         try:
@@ -120,6 +123,7 @@ class Service:
                 self._bus.subscribe(subscriber)
             supervisors = [self._assemble(device, store, board) for device in self._config.devices]
             clerk = self._make_clerk(board)
+            clerks.append(clerk)
             order = _committed(clerk, store, self._config.store)
             page = self._make_page(board, _on_loop(loop, order))
             conductor = self._make_conductor(supervisors)
@@ -154,7 +158,7 @@ class Service:
         finally:
             store.close()
             host.notify("STOPPING=1")
-        if store.failed is not None or self._broken:
+        if store.failed is not None or store.lost is not None or self._broken:
             return PerfusionError.exit_code
         return LinkLost.exit_code if any(supervisor.state is State.FAILED for supervisor in supervisors) else 0
 
@@ -185,7 +189,8 @@ class Service:
     async def _watch(self, store: StoreWriter, supervisors: list[Supervisor]) -> None:
         """Look once a second: report wall-clock steps, and a record that no longer writes.
 
-        systemd's watchdog is fed while rows are committed, or while no device has any to give.
+        systemd's watchdog is fed while rows are committed, while no device has any to give, and while they wait in
+        memory for a record that cannot be written: to be killed would lose them.
         """
         before = self._clock.now()
         rows = -1
@@ -200,8 +205,12 @@ class Service:
             if store.failed is not None:
                 log.critical("the record's writer died: %s; stopping", store.failed)
                 self.stop()
-            if store.stats.rows != rows or not any(each.state is State.STREAMING for each in supervisors):
-                rows = store.stats.rows
+            self._check_names(store.links)
+            stats = store.stats
+            if stats.trouble:
+                self._warn_of_record(stats.trouble)
+            if stats.rows != rows or stats.trouble or not any(each.state is State.STREAMING for each in supervisors):
+                rows = stats.rows
                 host.notify("WATCHDOG=1")
 
     def _assemble(self, device: DeviceConfig, store: StoreWriter, board: Board) -> Supervisor:
@@ -317,6 +326,31 @@ class Service:
     def _say_trouble(self, text: str | None) -> None:
         log.error("the record: %s", text) if text else log.info("the record is written again")
         self._say("store", text or "written again")
+        if text:
+            self._warn_of_record(text)
+        else:
+            self._alarms.clear("record", "the record is written again")
+
+    def _warn_of_record(self, text: str) -> None:
+        remedy = f"look at the disk and at what stands in {self._config.store}; it goes on by itself once it can"
+        self._alarms.raise_alarm("record", f"NOT RECORDING: {text}", remedy, blocks=True)
+
+    def _go_on_anew(self, text: str, clerks: Iterable[Clerk]) -> None:
+        """Go on in a record that has taken the place of another: what that held is not in it."""
+        remedy = "find out who removed or moved it; keep the one before, if it is somewhere, and a copy of both"
+        self._alarms.raise_alarm("record_renewed", text, remedy, blocks=False)
+        for clerk in clerks:
+            clerk.go_on_anew()
+
+    def _check_names(self, links: int) -> None:
+        """Let an alarm stand while the record's file has a second name: opened there, it would be spoilt."""
+        if links > 1:
+            text = f"the record's file has {links} names (hard links): another name is no copy of it"
+            self._alarms.raise_alarm(
+                "record_links", text, "remove the other name; perfusion backup copies", blocks=False
+            )
+        else:
+            self._alarms.clear("record_links", "the record's file has one name again")
 
     def _say_details(self, kind: str, text: str, details: Mapping[str, object]) -> None:
         self._say(kind, text, **details)

@@ -21,6 +21,8 @@ from acquisition.model import Alarm, Event, Header
 SECOND = 1_000_000_000
 ENTRIES = "entries"
 """The protocol of what is entered apart from any examination."""
+ANEW = "the record was begun anew: what was measured longer ago is in the one before alone, if that still exists"
+"""The note in a session whose record vanished."""
 NUMBERS = {"time_constant": "time_constant=0.2 (s)", "sensor_temperature": "sensor_temperature=44 (Cel)"}
 """Conditions that are numbers, and how they are said."""
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -178,6 +180,13 @@ class Clerk:
         event = decisions.resume(self.book, self._now())
         if event is not None:
             self._accept(event)
+
+    def go_on_anew(self) -> None:
+        """Go on in a new record, which holds the session that goes on, with a note of it, and no other one."""
+        session = self.book.current
+        self.book = Book({} if session is None else {session.id: session})
+        if session is not None:
+            self._accept(decisions.note(self.book, self._now(), ANEW, "service", session.id))
 
     def present(self) -> dict[str, Any]:
         """The session that goes on, described; empty where none does. From any thread."""

@@ -150,7 +150,8 @@ class Book:
     @property
     def next_id(self) -> str:
         """What the next session is called."""
-        return f"s{len(self.sessions) + 1}"
+        # A record that took the place of another begins with the session that went on, whatever its number.
+        return f"s{max((int(key[1:]) for key in self.sessions if key[1:].isdecimal()), default=0) + 1}"
 
     def after(self, event: Event) -> Book:
         """The book once an event has happened; other kinds of events change nothing."""

@@ -1,9 +1,11 @@
 """The daemon's local socket: for this account only, bounded, and clear when nobody answers."""
 
 import asyncio
+import contextlib
 import re
 import socket
 import stat
+import time
 
 import pytest
 
@@ -44,6 +46,34 @@ def test_a_socket_left_by_a_killed_daemon_is_taken_over(tmp_path):
     (tmp_path / "control.sock").touch()
     assert serve(tmp_path, lambda: ask(tmp_path, {"do": "snapshot"})) == SNAPSHOT
     assert not (tmp_path / "control.sock").exists()
+
+
+def test_a_socket_that_was_removed_with_its_folder_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("acquisition.control.LOOK", 0.01)
+    folder = tmp_path / "rec"
+    folder.mkdir()
+
+    def request():
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(NoDaemon):
+            ask(folder, {"do": "snapshot"})
+        folder.mkdir()
+        for _ in range(1000):
+            with contextlib.suppress(NoDaemon):
+                return ask(folder, {"do": "snapshot"})
+            time.sleep(0.005)
+
+    assert serve(folder, request) == SNAPSHOT
+    assert not (folder / "control.sock").exists()
+
+
+def test_the_socket_of_another_daemon_is_not_removed(tmp_path):
+    def request():
+        (tmp_path / "control.sock").unlink()
+        (tmp_path / "control.sock").write_text("another's")
+
+    serve(tmp_path, request)
+    assert (tmp_path / "control.sock").read_text() == "another's"
 
 
 def test_a_folder_with_a_very_long_name_works(tmp_path):

@@ -105,6 +105,23 @@ def test_nothing_begins_while_an_alarm_blocks_and_what_goes_on_may_be_marked(off
     assert waiting.clerk.answer(START)["done"]
 
 
+def test_a_record_that_is_begun_anew_holds_the_session_that_goes_on_alone(office):
+    office("stop", 600, reason="over")
+    office.clerk.answer({**START, "visit": "month3"})
+    office("mark", 300, name="inflate")
+    carried = [event for event in office.events if event.details["session"] == "s2"]
+    office.clerk.go_on_anew()
+    with pytest.raises(Refused, match="there is no session s1"):
+        office("note", text="too late", session="s1")
+    assert office.clerk.book.current.items[-1].name.startswith("the record was begun anew")
+    office("stop", 600, reason="over")
+    assert office.clerk.answer(START)["session"] == "s3"
+    heir = Office(carried)
+    assert [session.id for session in heir.clerk.book.sessions.values()] == ["s2"]
+    heir("stop", 600, reason="over")
+    assert heir.clerk.answer(START)["session"] == "s3"
+
+
 def test_a_new_clerk_knows_what_the_old_one_did(office):
     office("mark", 300, name="inflate")
     later = Office(office.events)
