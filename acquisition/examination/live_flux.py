@@ -44,6 +44,9 @@ def hyperaemia(evidence: Evidence, systolic: float | None = None) -> dict[str, A
     if evidence.protocol.measures != "porh" or len(trace) < 2:
         return None
     ischaemic = bool(evidence.settings.get("ischaemic"))
+    trace = trace.around(evidence.mark("inflate") or float(trace.time[-1]))
+    if len(trace) < 2:
+        return None
     assistant = PorhAssistant(trace.rate, Settings.ischaemic() if ischaemic else Settings(), systolic)
     cuff = evidence.of_role("cuff")
     recorded = cuff is not None and bool(cuff.valid.any())
@@ -83,7 +86,8 @@ def bands(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def _uniform(trace: Trace) -> Trace:
-    return trace.uniform(max_gap=2.0) if len(trace) > 1 else trace
+    part = trace.around(float(trace.time[-1])) if len(trace) > 1 else trace
+    return part.uniform(max_gap=2.0) if len(part) > 1 else part
 
 
 def _number(value: float) -> float | None:

@@ -116,6 +116,9 @@ def _porh(evidence: Evidence) -> Iterator[Suggestion]:
 
 def _silence(flux: Trace) -> float | None:
     """When flux fell to what is left without perfusion and the pulse went with it, s."""
+    flux = flux.around(float(flux.time[-1]))
+    if len(flux) < 2:
+        return None
     assistant = PorhAssistant(flux.rate)
     edges = np.searchsorted(flux.time, np.arange(flux.time[0], flux.time[-1] + BLOCK, BLOCK))
     for low, high in pairwise(edges):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import maximum_filter1d, median_filter
 
 from acquisition.model import Floats, Quality
+from acquisition.signals.arrays import numbers
 from acquisition.signals.levels import POOR, USELESS
 from acquisition.signals.result import Mask, Status, Trace
 from acquisition.signals.smoothing import samples
@@ -48,7 +49,7 @@ class Hampel:
 def hampel(values: ArrayLike, rate: float, rule: Hampel | None = None) -> Mask:
     """Return which samples are spikes, along the last axis of uniform samples at `rate` Hz; NaN is no spike."""
     rule = rule or Hampel()
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     if x.ndim > 1:
         flat = x.reshape(-1, x.shape[-1])
         return np.stack([hampel(row, rate, rule) for row in flat]).reshape(x.shape)
@@ -84,7 +85,7 @@ def fill(values: ArrayLike, bad: Mask, longest: int | None = None) -> Floats:
 
     Runs of more than `longest` samples stay NaN.
     """
-    x = np.array(values, np.float64)
+    x = numbers(values).copy()
     good = ~bad & np.isfinite(x)
     if not good.any():
         return np.full(x.shape, np.nan)
@@ -126,7 +127,7 @@ def quantum(values: Floats) -> float:
 
 def flat(values: ArrayLike, rate: float, seconds: float = 2.0) -> Mask:
     """Return samples (n,) inside runs of identical codes that last longer than `seconds`: a stuck input."""
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     if len(x) < 2:
         return np.zeros(x.shape, np.bool_)
     same = np.concatenate(([False], x[1:] == x[:-1]))
@@ -143,7 +144,7 @@ def too_steep(values: ArrayLike, rate: float, per_second: float = 25.0, window: 
     Relative, because an absolute limit of 300 PU/s rejects the pulse of a fingertip. The default is
     an assumption: above any pulse, below a cable that is pulled.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     good = np.isfinite(x)
     if np.count_nonzero(good) < 3:
         return np.zeros(x.shape, np.bool_)
@@ -168,7 +169,7 @@ def lifted(
     which sees a lift of up to 30 s and the edges of a longer one. The flux of a probe that left the
     skin is no flux, however likely it looks.
     """
-    light = np.asarray(backscatter, np.float64)
+    light = numbers(backscatter, "backscatter")
     good = np.isfinite(light)
     if not good.any():
         return np.ones(light.shape, np.bool_)
@@ -185,7 +186,7 @@ def lifted(
 
 def sentinel(values: ArrayLike, codes: Iterable[float] = SENTINELS, tolerance: float = 0.5) -> Mask:
     """Return samples that are one of an instrument's error levels and no measurement."""
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     found = np.zeros(x.shape, np.bool_)
     for code in codes:
         found |= np.abs(x - code) <= (tolerance if code else 0.0)
@@ -194,7 +195,7 @@ def sentinel(values: ArrayLike, codes: Iterable[float] = SENTINELS, tolerance: f
 
 def temperature_jump(temperature: ArrayLike, rate: float, degrees: float = 0.5, within: float = 5.0) -> Mask:
     """Return samples (n,) where skin temperature moved by more than `degrees` within `within` seconds."""
-    t = np.asarray(temperature, np.float64)
+    t = numbers(temperature, "temperature")
     lag = max(1, round(within * rate))
     if len(t) <= lag:
         return np.zeros(t.shape, np.bool_)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Quality
-from acquisition.signals.plausible import check_settings
+from acquisition.signals.plausible import TCPO2, check_settings
 from acquisition.signals.result import Mask, Result, Trace
 
 MMHG_PER_KPA = 7.50062
@@ -57,7 +57,7 @@ def detached(trace: Trace, settings: AttachmentSettings = DEFAULT) -> Mask:
     use = trace.valid
     mask: Mask = np.zeros(len(trace), bool)
     values = trace.values
-    mask[use] = values[use] <= 0.0
+    mask[use] = (values[use] <= 0.0) | (values[use] > TCPO2.high)
     if settings.ceiling is not None:
         mask[use] |= values[use] > settings.ceiling
     known = np.flatnonzero(use)

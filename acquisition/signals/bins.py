@@ -9,6 +9,9 @@ import numpy as np
 from acquisition.model import Floats
 from acquisition.signals.result import Trace
 
+MOST_BINS = 1_000_000
+"""In one piece of a record: eleven days of seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bins:
@@ -68,6 +71,12 @@ class Binner:
             self._pending = pending
             return Bins(self.origin, self.width, open_bin, np.empty(0), np.empty(0))
         # Samples are added in their order within one bin, so pieces of any size give the same bits.
+        if open_bin - self._next > MOST_BINS:
+            k = int(np.argmax(np.diff(pending.time)))
+            raise ValueError(
+                f"hole of {pending.time[k + 1] - pending.time[k]:.4g} s after {pending.time[k]:.9g} s: "
+                f"{open_bin - self._next} bins of {self.width:g} s; cut the window out first, with Trace.between"
+            )
         done = index < open_bin
         use = done & (index >= self._next) & pending.valid
         slots, size = index[use] - self._next, open_bin - self._next

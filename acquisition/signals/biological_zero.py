@@ -13,6 +13,7 @@ from scipy.signal import welch
 from acquisition.model import Floats
 from acquisition.signals.levels import judged, standard_error
 from acquisition.signals.occlusion import Occlusion
+from acquisition.signals.plausible import PERFUSION, in_range
 from acquisition.signals.result import Result, Trace, Window
 from acquisition.signals.units import FLUX
 
@@ -53,6 +54,7 @@ def biological_zero(flux: Trace, occlusion: Occlusion) -> Result:
     window = (occlusion.off - BEFORE_RELEASE - LAST, occlusion.off - BEFORE_RELEASE)
     if occlusion.off - occlusion.on < SHORTEST:
         return Result.missing(name, FLUX, "occlusion_too_short", window=window, settings=settings)
+    flux = in_range(flux, PERFUSION)
     part = flux.between(*window)
     good, artefacts = flux.count(*window)
     known: dict[str, Any] = {"window": window, "n_valid": good, "pct_artefact": artefacts, "settings": settings}
@@ -144,6 +146,8 @@ def cardiac_spectrum(part: Trace) -> CardiacSpectrum | None:
 
     None below 5 samples/s or 20 s, for a hole of 2 s, and for no change at all: a pulse cannot be seen.
     """
+    if part.sparse():
+        return None
     grid = part.uniform(max_gap=2.0)
     if len(grid) < 2 or grid.rate < 5.0 or len(grid) < 20.0 * grid.rate or not grid.valid.all():
         return None

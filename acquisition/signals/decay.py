@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
+from acquisition.signals.plausible import PERFUSION, in_range
 from acquisition.signals.result import Result, Trace
 from acquisition.signals.units import FLUX
 
@@ -28,8 +30,8 @@ UNITS = {
 
 def level(parameters: ArrayLike, t: ArrayLike) -> Floats:
     """Return a exp(-(t/b)^c) + d for parameters (a, b, c, d), t >= 0 in s from the start."""
-    a, b, c, d = np.asarray(parameters, np.float64)
-    seconds = np.maximum(np.asarray(t, np.float64), 0.0)
+    a, b, c, d = numbers(parameters, "parameters")
+    seconds = np.maximum(numbers(t, "t"), 0.0)
     value: Floats = a * np.exp(-((seconds / b) ** c)) + d
     return value
 
@@ -40,7 +42,7 @@ def fit_decay(flux: Trace, start: float, stop: float) -> dict[str, Result]:
     Bounded least squares from four starting points, the best kept. A parameter that ends on its bound is
     low quality; fewer than 8 s or 8 samples of data give none.
     """
-    part = flux.between(start, stop)
+    part = in_range(flux, PERFUSION).between(start, stop)
     use = part.valid
     known: Mapping[str, Any] = {"window": (start, stop), "n_valid": int(use.sum())}
     t, y = part.time[use] - start, part.values[use]

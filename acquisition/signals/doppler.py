@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import get_window
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 
 Mask = NDArray[np.bool_]
 
@@ -27,7 +28,7 @@ class Noise:
     @classmethod
     def fitted(cls, dc: ArrayLike, density: ArrayLike) -> Noise:
         """Return the noise that fits densities measured on a static reflector at several levels of light."""
-        slope, offset = np.polyfit(np.asarray(dc, np.float64), np.asarray(density, np.float64), 1)
+        slope, offset = np.polyfit(numbers(dc, "dc"), numbers(density, "density"), 1)
         return cls(float(offset), float(slope))
 
 
@@ -63,8 +64,8 @@ def moments(
     Hann window, one-sided density, integrals from `low` to `high` Hz with the noise taken off; `gains` are the
     instrument's k0 and k1. A block whose M0 is not above the noise has no speed.
     """
-    x = np.atleast_2d(np.asarray(blocks, np.float64))
-    light = np.broadcast_to(np.asarray(dc, np.float64), len(x))
+    x = np.atleast_2d(numbers(blocks, "blocks"))
+    light = np.broadcast_to(numbers(dc, "dc"), len(x))
     window = get_window("hann", x.shape[1])
     spectrum = np.fft.rfft((x - x.mean(1, keepdims=True)) * window, axis=1)
     density = 2.0 * (np.square(spectrum.real) + np.square(spectrum.imag)) / (rate * np.square(window).sum())

@@ -144,7 +144,7 @@ class DropMeter:
 def drop(limb: Trace, chest: Trace, walk_start: float, settings: DropSettings = DEFAULT) -> Drop:
     """Return DROP(t) = [limb(t) - limb0] - [chest(t) - chest0] of a whole record (mmHg)."""
     meter = DropMeter(walk_start, settings)
-    time, values = meter.feed(_ended(limb), _ended(chest))
+    time, values = meter.feed(_ended(limb.around(walk_start)), _ended(chest.around(walk_start)))
     return Drop(time, values, (walk_start - settings.baseline, walk_start), meter.noise, meter.reasons)
 
 
@@ -168,6 +168,7 @@ def indices(
         return nothing("marks_out_of_order")
     if not (math.isfinite(walk_start) and math.isfinite(walk_stop)):
         return nothing("mark_is_no_time")
+    limb, chest = limb.around(walk_start, walk_stop), chest.around(walk_start, walk_stop)
     curve = drop(limb, chest, walk_start, settings)
     inside = (curve.time > window[0]) & (curve.time <= window[1])
     time, values = curve.time[inside], curve.values[inside]
@@ -209,7 +210,7 @@ def indices(
 def chest_change(chest: Trace, walk_start: float, walk_stop: float, settings: DropSettings = DEFAULT) -> ChestChange:
     """Return what the chest did from its baseline on until 5 min after the stop (5 s means, `chest_change` mmHg)."""
     side = _Side(walk_start - settings.baseline - settings.smoothing, settings)
-    side.feed(_ended(chest))
+    side.feed(_ended(chest.around(walk_start, walk_stop)))
     first = round(settings.baseline + settings.smoothing)
     if side.ready <= first:
         return ChestChange.UNKNOWN

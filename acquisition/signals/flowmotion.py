@@ -13,8 +13,10 @@ from scipy.fft import irfft, rfft
 from scipy.signal import find_peaks, welch
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.artefacts import Hampel, Screened, judge, screened
 from acquisition.signals.bands import STEFANOVSKA, Band, BandSet
+from acquisition.signals.plausible import PERFUSION, in_range
 from acquisition.signals.result import Result, Status, Trace, Window
 from acquisition.signals.smoothing import amplitude_left
 from acquisition.signals.units import FLUX, fluctuation
@@ -64,7 +66,7 @@ def band_powers(
     Each voice is averaged over its own valid time: a common time would lose the slow bands. A voice at an edge
     counts with the share of its cell that lies in the band.
     """
-    x = np.atleast_2d(np.asarray(values, np.float64))
+    x = np.atleast_2d(numbers(values))
     chosen = plan(x.shape[-1], rate, Voices(bands.low, bands.high, per_octave), pad, cone, direct)
     return pooled(chosen, x, bands)
 
@@ -114,7 +116,8 @@ def flowmotion(
     that already is (x - fit)/d.
     """
     part = flux if window is None else flux.between(*window)
-    clean = screened(part, rule=rule, releases=releases)
+    reason = part.sparse()
+    clean = screened(Trace.of([], []) if reason else in_range(part, PERFUSION), rule=rule, releases=releases)
     stored: dict[str, Any] = {
         "bands": bands.name,
         "edges_Hz": [[band.name, band.low, band.high] for band in bands.bands],
@@ -135,7 +138,8 @@ def flowmotion(
         "version": VERSION,
     }
     if len(clean.values) < 2 or not np.isfinite(clean.values).all():
-        return {r.name: r for r in _none(bands, "no_data", common, normalise)}
+        why = f"hole_too_long ({reason})" if reason else "no_data"
+        return {r.name: r for r in _none(bands, why, common, normalise)}
     x = _cubic_off(clean.values) if detrend else clean.values
     u = fluctuation(x, biological_zero) if normalise else x - x.mean()
     if not np.isfinite(u).all():
@@ -299,7 +303,7 @@ def courses(
 
     Low-passed to that rate; NaN inside the cone of the band's slowest voice.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     chosen = plan(len(x), rate, Voices(bands.low, bands.high))
     shares = _shares(chosen.voices, bands)
     seconds = chosen.ring / rate
@@ -326,7 +330,7 @@ def power_density(
 
     The Fourier alternative to band powers; its lowest bin is 1/segment, so slow bands hold few bins.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     frequency, density = welch(x, rate, nperseg=min(len(x), round(segment * rate)), detrend="linear")
     inside = (frequency >= low) & (frequency <= high)
     return frequency[inside], density[inside]
@@ -337,7 +341,7 @@ def envelope_area(values: ArrayLike, rate: float) -> float:
 
     The envelopes are lines through the local maxima and minima; NaN with fewer than two of either.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     top, bottom = find_peaks(x)[0], find_peaks(-x)[0]
     if len(top) < 2 or len(bottom) < 2:
         return float("nan")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.levels import judged, window_mean
-from acquisition.signals.plausible import PERFUSION, Range, check_settings, impossible, present
+from acquisition.signals.plausible import PERFUSION, Range, check_settings, impossible, in_range, present
 from acquisition.signals.result import Result, Status, Trace, Window, table
 from acquisition.signals.smoothing import moving_mean, samples
 from acquisition.signals.units import FLUX, percent_of_maximum
@@ -92,6 +92,9 @@ def heating(
     fault = stages.fault or impossible(("biological_zero", biological_zero, PERFUSION))
     if fault or stages.on is None:
         return {name: Result.missing(name, u, fault, **common) for name, u in units.items()}
+    flux = in_range(flux.around(stages.on, stages.end), PERFUSION)
+    if reason := flux.sparse():
+        return {name: Result.missing(name, u, f"hole_too_long ({reason})", **common) for name, u in units.items()}
     grid = flux.uniform(max_gap=1.5 / flux.rate) if len(flux) > 1 else flux
     if len(grid) < 3 or not grid.valid.any():
         return {name: Result.missing(name, u, "no_data", **common) for name, u in units.items()}

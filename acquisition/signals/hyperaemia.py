@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.artefacts import fill
 from acquisition.signals.biological_zero import BEFORE_RELEASE, LAST, SHORTEST
 from acquisition.signals.plausible import check_settings
@@ -108,7 +109,7 @@ def measure(
     NaN is no data. No Python loop over samples; records go in blocks.
     """
     s = settings or Settings()
-    x = np.atleast_2d(np.asarray(values, np.float64))
+    x = np.atleast_2d(numbers(values))
     begin = np.broadcast_to(np.asarray(on, np.float64), x.shape[0])
     end = np.broadcast_to(np.asarray(off, np.float64), x.shape[0])
     blocks = [
@@ -211,7 +212,7 @@ def follow(
     `rest_flow` is known by then, so that nothing of what was before needs to be looked at again.
     """
     s = settings or Settings()
-    grid = _Grid(np.atleast_2d(np.asarray(values, np.float64)), rate, start, s)
+    grid = _Grid(np.atleast_2d(numbers(values)), rate, start, s)
     rest, release = np.array([rest_flow]), np.array([off])
     last = grid.time(np.array([grid.n - 1]))
     at, peak = _summit(grid, release, np.minimum(release + s.search, last), rest, s)
@@ -253,12 +254,8 @@ class _Grid:
         return self.x if self.good.all() else np.stack([fill(row, ~ok) for row, ok in rows])
 
     @cached_property
-    def _area(self) -> Floats:
-        return _running_area(self.filled)
-
-    @cached_property
-    def _sum(self) -> Floats:
-        return _from_zero(np.cumsum(np.where(self.good, self.x, 0.0), axis=1))
+    def _known(self) -> Floats:
+        return self.x if self.good.all() else np.where(self.good, self.x, 0.0)
 
     @cached_property
     def _count(self) -> Floats:
@@ -279,7 +276,7 @@ class _Grid:
         j = np.maximum(i, j)
         count = self._count[self._rows, j] - self._count[self._rows, i]
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = (self._sum[self._rows, j] - self._sum[self._rows, i]) / count
+            mean = _sums(self._known, i, j) / count
         return mean, count / self.rate
 
     def spread(self, low: Floats, high: Floats, block: float) -> Floats:
@@ -339,20 +336,23 @@ class _Grid:
 
     def integral(self, low: Floats, high: Floats, y: Floats | None = None) -> Floats:
         """Return the integral of the line through the samples (of y, else of x) on [low, high]; NaN outside."""
-        running = self._area if y is None else _running_area(y)
         y = self.filled if y is None else y
 
-        def until(time: Floats) -> Floats:
+        def beyond(time: Floats) -> tuple[np.ndarray, Floats, np.ndarray]:
+            """The sample before each time, the area from it to the time, and which times lie outside."""
             position = (time - self.start) * self.rate
             outside = ~((position >= -1e-6) & (position <= self.n - 1 + 1e-6))
             position = np.clip(np.where(outside, 0.0, position), 0.0, self.n - 1)
             i = np.minimum(position.astype(np.int64), max(self.n - 2, 0))
             part = position - i
             a, b = y[self._rows, i], y[self._rows, np.minimum(i + 1, self.n - 1)]
-            area = (running[self._rows, i] + a * part + 0.5 * (b - a) * part * part) / self.rate
-            return np.where(outside, np.nan, area)
+            return i, a * part + 0.5 * (b - a) * part * part, outside
 
-        return until(high) - until(low)
+        i, before, out = beyond(low)
+        j, after, late = beyond(high)
+        # The trapezoids between two samples: the samples themselves, those at both ends by half.
+        whole = _sums(y, i, j) + 0.5 * (y[self._rows, j] - y[self._rows, i])
+        return np.where(out | late, np.nan, (whole + after - before) / self.rate)
 
     def steepest(self, low: Floats, high: Floats, span: float) -> Floats:
         """Return the greatest rise per second of the smooth flux over `span` s inside [low, high]."""
@@ -400,8 +400,10 @@ def _from_zero(total: Floats) -> Floats:
     return np.concatenate((np.zeros((len(total), 1)), total), axis=1)
 
 
-def _running_area(y: Floats) -> Floats:
-    """Return the integral up to each sample (r, n), in units times samples."""
-    area = np.zeros(y.shape)
-    np.cumsum(0.5 * (y[:, 1:] + y[:, :-1]), axis=1, out=area[:, 1:])
-    return area
+def _sums(y: Floats, low: np.ndarray, high: np.ndarray) -> Floats:
+    """Return the sum of y (r, n) over [low, high) of each record, negative where high comes first.
+
+    Each of its own samples only: a difference of running sums would carry one huge value into every other window.
+    """
+    spans = zip(y, low.tolist(), high.tolist(), strict=True)
+    return np.array([row[i:j].sum() if i <= j else -row[j:i].sum() for row, i, j in spans], np.float64)

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.levels import window_mean
-from acquisition.signals.plausible import PERFUSION, POSITIVE, impossible, impossible_value, present
+from acquisition.signals.plausible import PERFUSION, POSITIVE, impossible, impossible_value, in_range, present
 from acquisition.signals.result import Result, Status, Trace, table
 from acquisition.signals.units import FLUX, percent_change
 
@@ -69,6 +70,7 @@ def iontophoresis(
     )  # fmt: skip
     if fault:
         return {name: Result.missing(name, unit, fault, **common) for name, unit in UNITS.items()}
+    flux = in_range(flux, PERFUSION)
     rest = window_mean(flux, (starts[0] - baseline, starts[0]), "iontophoresis_baseline", FLUX, least=30.0, **common)
     ends = [*starts[1:], stop]
     answers = [window_mean(flux, (end - plateau, end), "response", FLUX, **common) for end in ends]
@@ -120,7 +122,7 @@ UNITS = {
 
 def logistic(charge: ArrayLike, e0: float, e_max: float, half: float, slope: float) -> Floats:
     """Return E0 + (Emax - E0) / (1 + (ED50/Q)^h), E0 at no charge."""
-    q = np.asarray(charge, np.float64)
+    q = numbers(charge, "charge")
     with np.errstate(divide="ignore", over="ignore"):
         effect: Floats = e0 + (e_max - e0) / (1.0 + (half / q) ** slope)
     return effect

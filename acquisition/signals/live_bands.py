@@ -9,6 +9,7 @@ import numpy as np
 from scipy.signal import firwin, lfilter
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.bands import STEFANOVSKA, BandSet
 from acquisition.signals.flowmotion import BandPowers, pooled
 from acquisition.signals.levels import USELESS
@@ -67,7 +68,7 @@ class BandMeter:
 
     def feed(self, block: Floats) -> None:
         """Take samples (n, c); a missing one is held and counted. Nothing is kept before each channel had one."""
-        x = np.asarray(block, np.float64)
+        x = numbers(block)
         missing = ~np.isfinite(x)
         x = held(x, self._held)
         if not self._begun:

@@ -9,6 +9,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, sosfilt
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.streaming import Recent
 
 BAND = (0.6, 2.0)
@@ -42,7 +43,7 @@ class PulseMeter:
 
     def feed(self, block: Floats) -> None:
         """Take samples (n, c); a missing one is the one before it."""
-        x = held(np.asarray(block, np.float64), self._held)
+        x = held(numbers(block), self._held)
         if not len(x):
             return
         self._held = x[-1]

@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from acquisition.model import Floats
+from acquisition.signals.plausible import CUFF, PERFUSION, in_range
 from acquisition.signals.result import Trace
 from acquisition.signals.smoothing import moving_mean, samples
 
@@ -71,7 +72,7 @@ def from_pressure(pressure: Trace, systolic: float | None = None) -> list[Occlus
     still closed at the end has no release. A pressure that is missing at the crossing gives none.
     """
     closing = 150.0 if systolic is None else systolic + MARGIN
-    use = pressure.valid
+    use = in_range(pressure, CUFF).valid
     t, p = pressure.time[use], pressure.values[use]
     closed = p >= OPEN
     edges: list[int] = np.flatnonzero(np.diff(closed.astype(np.int8))).tolist()
@@ -112,10 +113,11 @@ def inferred(flux: Trace, on: float, least: float = 60.0) -> Occlusion:
     the level of the occlusion by three standard deviations. Good enough to find the hyperaemia, never to
     time it.
     """
-    grid = flux.between(on, float("inf")).uniform()
     unknown = Occlusion(on, None, MarkSource.INFERRED)
-    if len(grid) < 3:
+    part = flux.around(on).between(on, float("inf"))
+    if len(part) < 3 or part.sparse():
         return unknown
+    grid = in_range(part, PERFUSION).uniform()
     rate = grid.rate
     smooth = moving_mean(grid.values, samples(3.0, rate))
     lag = max(1, round(2.0 * rate))

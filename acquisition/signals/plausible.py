@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acquisition.signals.result import Result
+from acquisition.model import Quality
+from acquisition.signals.result import Result, Trace
 
 PU = "[arb'U]"
 """Perfusion units in UCUM."""
@@ -37,6 +38,7 @@ SYSTOLIC = Range(0.0, 350.0, "mm[Hg]")
 MEAN_PRESSURE = Range(0.0, 350.0, "mm[Hg]", above=True)
 TCPO2 = Range(0.0, 800.0, "mm[Hg]")
 """Pure oxygen at 1 atm is 760 mmHg: more cannot be read."""
+CUFF = Range(-50.0, 500.0, "mm[Hg]")
 AIR = Range(0.0, 400.0, "mm[Hg]", above=True)
 ABI = Range(0.0, 10.0, above=True)
 """Of an index by itself; a leg without a signal is said by its ankle pressure of 0."""
@@ -102,6 +104,16 @@ def impossible_value(word: str, result: Result, allowed: Range | None = None) ->
     if known is None or result.value is None or known.unit != result.unit:
         return ""
     return impossible((word, result.value, known))
+
+
+def in_range(trace: Trace, allowed: Range) -> Trace:
+    """Return the trace with SUSPECT on every sample that cannot be: it is no data any more."""
+    out = trace.valid & ~((trace.values >= allowed.low) & (trace.values <= allowed.high))
+    if not out.any():
+        return trace
+    quality = trace.quality.copy()
+    quality[out] |= int(Quality.SUSPECT)
+    return Trace(trace.time, trace.values, quality)
 
 
 def check_settings(settings: Mapping[str, Any], of: str) -> None:

@@ -16,7 +16,7 @@ from acquisition.signals.biological_zero import Verdict
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.levels import judged, window_mean
 from acquisition.signals.occlusion import Occlusion
-from acquisition.signals.plausible import PRESSURE_INDEX, impossible, present
+from acquisition.signals.plausible import PERFUSION, PRESSURE_INDEX, impossible, in_range, present
 from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
 from acquisition.signals.result import Result, Status, Trace, Window, table
 from acquisition.signals.units import FLUX
@@ -71,6 +71,11 @@ def porh(
     abi = present(abi)
     stored = {**s.as_dict(), "mark": str(occlusion.source), "on": occlusion.on, "off": occlusion.off, "abi": abi}
     common: dict[str, Any] = {"settings": stored, "version": VERSION}
+    if occlusion.on is not None:
+        flux = flux.around(occlusion.on, occlusion.off)
+    if reason := flux.sparse():
+        return _none(f"hole_too_long ({reason})", common)
+    flux = in_range(flux, PERFUSION)
     # Holes stay holes: a bridged sample must neither enter a mean nor count as data.
     grid = flux.uniform(max_gap=1.5 / flux.rate) if len(flux) > 1 else flux
     if reason := impossible(("abi", abi, PRESSURE_INDEX)):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.levels import judged, window_mean
-from acquisition.signals.plausible import PERFUSION, impossible, present
+from acquisition.signals.plausible import PERFUSION, impossible, in_range, present
 from acquisition.signals.result import Result, Status, Trace, Window
 from acquisition.signals.smoothing import moving_mean, samples
 from acquisition.signals.units import FLUX
@@ -27,6 +27,8 @@ def veno_arteriolar(
     biological zero, both flows are corrected by it.
     """
     settings = {"dependent_at": dependent_at, "height_cm": height, "biological_zero": biological_zero}
+    flux = in_range(flux, PERFUSION)
+    flux = in_range(flux, PERFUSION)
     down = (dependent_at + 180.0, dependent_at + 240.0)
     before = window_mean(flux, supine, "supine_flow", FLUX, least=30.0, settings=settings, version=VERSION)
     after = window_mean(flux, down, "dependent_flow", FLUX, least=30.0, settings=settings, version=VERSION)
@@ -40,6 +42,7 @@ def postural(
 ) -> dict[str, Result]:
     """Return the change from supine to another posture: 100 (F - supine)/supine, per cent (0.77 mmHg per cm)."""
     settings = {"supine": list(supine), "changed": list(changed), "biological_zero": biological_zero}
+    flux = in_range(flux, PERFUSION)
     before = window_mean(flux, supine, "supine_flow", FLUX, least=30.0, settings=settings, version=VERSION)
     after = window_mean(flux, changed, f"{name}_flow", FLUX, least=30.0, settings=settings, version=VERSION)
     fault = "marks_out_of_order" if supine[1] > changed[0] else ""
@@ -58,6 +61,7 @@ def fall_after(
     pulp of toe or finger; elsewhere of low quality.
     """
     settings = {"at": at, "site": site, "before_s": before, "within_s": within, "mean_s": mean}
+    flux = in_range(flux, PERFUSION)
     rest = window_mean(flux, (at - before, at), "pre", FLUX, least=20.0, settings=settings, version=VERSION)
     window = (at, at + within)
     good, artefacts = flux.count(*window)

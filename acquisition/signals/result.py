@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from acquisition.model import Flags, Floats, Nanoseconds, Quality
+from acquisition.signals import arrays
+from acquisition.signals.arrays import check_order
 
 Mask = NDArray[np.bool_]
 Window = tuple[float, float]
@@ -35,6 +37,10 @@ class Status(StrEnum):
 
 
 _ORDER = list(Status)
+GRID = 4_000_000
+"""Samples that a uniform grid may always hold: 27 h at 40 Hz. Larger ones hold at most 8 times the record's."""
+FAR = 3600.0
+"""Seconds without a sample beyond which what follows belongs to another measurement."""
 _SLACK = 1e-3
 """Of an interval: what rounding of times may do, far from the origin of time."""
 
@@ -140,16 +146,18 @@ class Trace:
     def __post_init__(self) -> None:
         if not self.time.shape == self.values.shape == self.quality.shape or self.time.ndim != 1:
             raise ValueError(f"shapes differ: {self.time.shape}, {self.values.shape}, {self.quality.shape}")
-        if len(self.time) > 1 and not (self.time[1:] > self.time[:-1]).all():
-            raise ValueError("time must increase strictly")
+        check_order(self.time)
 
     @classmethod
     def of(cls, time: ArrayLike, values: ArrayLike, quality: ArrayLike | None = None) -> Trace:
-        """Return a trace of anything array-like; without `quality`, every finite value is good."""
-        seconds = np.asarray(time, np.float64)
-        numbers = np.asarray(values, np.float64)
-        flags = np.zeros(numbers.shape, np.uint8) if quality is None else np.asarray(quality, np.uint8)
-        return cls(seconds, numbers, flags)
+        """Return a trace of anything array-like; without `quality`, every finite value is good.
+
+        Dates (datetime64) become seconds since 1970, masked values NaN. TypeError or ValueError says, with the row,
+        what is no time, no number or no flag.
+        """
+        x = arrays.numbers(values)
+        flags = np.zeros(x.shape, np.uint8) if quality is None else arrays.flags(quality, x)
+        return cls(arrays.seconds(time), x, flags)
 
     @classmethod
     def of_record(cls, time: Nanoseconds, values: Floats, quality: Flags, origin: int) -> Trace:
@@ -171,9 +179,9 @@ class Trace:
 
     @property
     def valid(self) -> Mask:
-        """Which samples are data: finite, and nothing of `UNUSABLE` against them."""
+        """Which samples are data: finite, no overload code, and nothing of `UNUSABLE` against them."""
         unusable: Mask = (self.quality & int(UNUSABLE)) != 0
-        return np.isfinite(self.values) & ~unusable
+        return (np.abs(self.values) < arrays.OVERLOAD) & ~unusable
 
     @property
     def masked(self) -> Floats:
@@ -206,14 +214,40 @@ class Trace:
         missing = max(0.0, expected - good)
         return good, 0.0 if missing <= 1.0 and good == len(part) else 100.0 * missing / expected
 
+    def sparse(self, rate: float | None = None) -> str:
+        """Return why a uniform grid of `rate` Hz would hold far more than the samples, "" where it would not."""
+        if len(self) < 2:
+            return ""
+        wanted = (self.time[-1] - self.time[0]) * (self.rate if rate is None else rate)
+        if not wanted > max(GRID, 8 * len(self)):
+            return ""
+        row = int(np.argmax(np.diff(self.time)))
+        hole = f"hole of {self.time[row + 1] - self.time[row]:.4g} s after {self.time[row]:.9g} s"
+        return f"{hole}: a grid of {wanted:.3g} samples for {len(self)}"
+
+    def around(self, start: float, stop: float | None = None) -> Trace:
+        """Return the samples that belong to [start, stop]: none beyond a hole of more than an hour on either side."""
+        if len(self) < 2 or float(self.time[-1] - self.time[0]) <= FAR:
+            return self
+        ends = np.flatnonzero(np.diff(self.time) > FAR)
+        if not len(ends):
+            return self
+        first = ends[self.time[ends + 1] <= start]
+        last = ends[self.time[ends] >= (start if stop is None else stop)]
+        low, high = (int(first[-1]) + 1 if len(first) else 0), (int(last[0]) + 1 if len(last) else len(self))
+        return _sure(self.time[low:high], self.values[low:high], self.quality[low:high])
+
     def uniform(self, rate: float | None = None, max_gap: float = 2.0) -> Trace:
         """Return the trace on a uniform grid of `rate` Hz (default: its own), linear between data.
 
         Between two data samples further apart than `max_gap` seconds the grid is NaN and INVALID;
-        bridged holes (more than 1.5 own intervals) are filled and QUESTIONABLE.
+        bridged holes (more than 1.5 own intervals) are filled and QUESTIONABLE. A hole that would make the grid far
+        larger than the record is refused (ValueError names it): cut the window out of the trace first.
         """
         if not len(self):
             return self
+        if reason := self.sparse(rate):
+            raise ValueError(f"{reason}; cut the window out first, with Trace.between")
         rate = self.rate if rate is None else rate
         count = math.floor((self.time[-1] - self.time[0]) * rate + _SLACK) + 1 if len(self) > 1 else 1
         grid = self.time[0] + np.arange(count) / (rate if len(self) > 1 else 1.0)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 
 
 def samples(seconds: float, rate: float) -> int:
@@ -20,7 +21,7 @@ def moving_mean(values: ArrayLike, width: int, *, centred: bool = True, least: f
     Centred (`width` odd) or trailing. At the ends the window shrinks to what there is; a window with a
     smaller share of data than `least` is NaN. Linear in time for every width.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     if width < 1 or (centred and width % 2 == 0):
         raise ValueError(f"{width} samples: a centred window is odd, every window at least 1")
     n = x.shape[-1]
@@ -29,7 +30,7 @@ def moving_mean(values: ArrayLike, width: int, *, centred: bool = True, least: f
     good = np.isfinite(x)
     whole = bool(good.all())
     # Sums of values far from zero lose digits: sum the deviations from one level and add it again.
-    level = x.mean(-1, keepdims=True) if whole else _mean(x, good)
+    level = _middle(x)
     after = (width - 1) // 2 if centred else 0
     total = _window_sum(x - level if whole else np.where(good, x - level, 0.0), width, after)
     size = _sizes(n, width, after)
@@ -47,7 +48,7 @@ def exponential_mean(values: ArrayLike, rate: float, tau: float) -> Floats:
     Where x is NaN so is y, and the recursion continues over the hole as if its samples had no weight. `tau` in s, 0
     for none.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     if tau <= 0 or x.shape[-1] == 0:
         return x.copy()
     rows = x.reshape(-1, x.shape[-1])
@@ -94,15 +95,19 @@ def amplitude_left(frequency: ArrayLike, tau: float) -> Floats:
 
     1 / sqrt(1 + (2 pi f tau)^2): 0.586 of a pulse of 1.1 Hz at 0.2 s, 0.048 at 3 s.
     """
-    f = np.asarray(frequency, np.float64)
+    f = numbers(frequency, "frequency")
     left: Floats = 1.0 / np.sqrt(1.0 + np.square(2 * np.pi * f * tau))
     return left
 
 
-def _mean(x: Floats, good: NDArray[np.bool_]) -> Floats:
-    count = np.maximum(good.sum(-1, keepdims=True), 1)
-    mean: Floats = np.where(good, x, 0.0).sum(-1, keepdims=True) / count
-    return mean
+def _middle(x: Floats) -> Floats:
+    """Return a level (..., 1) that most samples are near and that no spike moves: the middle one of some 64 of them."""
+    some = x[..., :: max(1, x.shape[-1] // 64)]
+    good = np.isfinite(some)
+    ordered = np.sort(np.where(good, some, np.inf), axis=-1)
+    count = good.sum(-1, keepdims=True)
+    middle = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, -1)
+    return np.where(np.isfinite(middle), middle, 0.0)
 
 
 def _sizes(n: int, width: int, after: int) -> Floats:
@@ -116,14 +121,29 @@ def _sizes(n: int, width: int, after: int) -> Floats:
 
 
 def _window_sum(x: Floats, width: int, after: int) -> Floats:
-    """Return the sum of each window that ends `after` samples behind its own, cut off at both ends."""
+    """Return the sum of each window that ends `after` samples behind its own, cut off at both ends.
+
+    Of the samples of the window alone (van Herk 1992): one sum runs on from each block of `width` samples, one back
+    towards its start, and a window is the end of one block and the start of the next. A difference of one running sum
+    of the whole record would carry a single huge value into every window behind it.
+    """
     n = x.shape[-1]
-    running = np.zeros((*x.shape[:-1], n + 1))
-    np.cumsum(x, axis=-1, out=running[..., 1:])
-    result = np.empty(x.shape)
-    # Where the window's end still lies in the record, and from where on its start does.
-    ends, starts = max(n - after, 0), min(max(width - 1 - after, 0), n)
-    result[..., :ends] = running[..., after + 1 : after + 1 + ends]
-    result[..., ends:] = running[..., -1:]
-    result[..., starts:] -= running[..., : n - starts]
+    before, after = min(width - 1 - after, n - 1), min(after, n - 1)
+    width = before + after + 1
+    blocks = -(-(n + width - 1) // width)
+    if width < 8:
+        padded = np.zeros((*x.shape[:-1], n + width - 1))
+        padded[..., before : before + n] = x
+        total: Floats = np.add.reduce([padded[..., k : k + n] for k in range(width)])
+        return total
+    padded = np.zeros((*x.shape[:-1], blocks * width))
+    padded[..., before : before + n] = x
+    block = padded.reshape(*x.shape[:-1], blocks, width)
+    forward = np.cumsum(block, axis=-1).reshape(padded.shape)
+    back = np.empty_like(block)
+    np.cumsum(block[..., :0:-1], axis=-1, out=back[..., :0:-1])
+    # A window that is a whole block is there already.
+    back[..., 0] = 0.0
+    result: Floats = forward[..., width - 1 : width - 1 + n]
+    result += back.reshape(padded.shape)[..., :n]
     return result

@@ -204,7 +204,8 @@ def judge(
     trace: Trace, applied: float, settings: StabilitySettings = DEFAULT, temperature: Trace | None = None
 ) -> list[Judgement]:
     """Return the judgement at the end of each bin of a whole record (mmHg; `applied` s on its time axis)."""
-    return StabilityDetector(applied, settings).feed(trace, temperature)
+    warmth = None if temperature is None else temperature.around(applied)
+    return StabilityDetector(applied, settings).feed(trace.around(applied), warmth)
 
 
 def _unsettled(late: bool) -> Steadiness:

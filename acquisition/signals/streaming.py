@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.smoothing import FirstOrder, moving_mean
 
 
@@ -37,7 +38,7 @@ class ExponentialMean:
 
     def feed(self, block: Floats) -> Floats:
         """Take samples (n, c); return the filtered ones (n, c), NaN where a sample is."""
-        return self._filter.feed(np.asarray(block, np.float64).T).T
+        return self._filter.feed(numbers(block).T).T
 
 
 class Recent:

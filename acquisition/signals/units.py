@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers, seconds
 from acquisition.signals.plausible import (
     HEIGHT,
     MEAN_PRESSURE,
@@ -42,9 +43,9 @@ def pressure_between(time: ArrayLike, at: ArrayLike, readings: ArrayLike, hold: 
 
     Between two readings more than `hold` seconds apart each one holds for `hold` and no further.
     """
-    t = np.asarray(time, np.float64)
-    known = np.asarray(at, np.float64)
-    pressure = np.asarray(readings, np.float64)
+    t = seconds(time)
+    known = seconds(at)
+    pressure = numbers(readings, "readings")
     use = np.isfinite(pressure)
     known, pressure = known[use], pressure[use]
     if not len(known):
@@ -63,9 +64,9 @@ def conductance(flux: ArrayLike, pressure: ArrayLike, height: float = 0.0) -> Fl
 
     Pressure at or below zero gives NaN. The ratio is printed inverted in one paper: flux over pressure is right.
     """
-    local = np.asarray(pressure, np.float64) + HYDROSTATIC * height
+    local = numbers(pressure, "pressure") + HYDROSTATIC * height
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Floats = np.where(local > 0, np.asarray(flux, np.float64) / local, np.nan)
+        ratio: Floats = np.where(local > 0, numbers(flux, "flux") / local, np.nan)
     return ratio
 
 
@@ -128,7 +129,7 @@ def percent_change(
 
 def percent_of_maximum(values: ArrayLike, maximum: float, biological_zero: float = 0.0) -> Floats:
     """Return 100 (x - BZ)/(max - BZ): %CVCmax of conductances (BZ 0), %max of flux. NaN unless max > BZ."""
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     if not maximum > biological_zero:
         return np.full(x.shape, np.nan)
     return 100.0 * (x - biological_zero) / (maximum - biological_zero)
@@ -147,7 +148,7 @@ def fluctuation(values: ArrayLike, biological_zero: float | None = None) -> Floa
 
     With the biological zero left in, u is smaller by 1 - BZ/mean: say which was used.
     """
-    x = np.asarray(values, np.float64)
+    x = numbers(values)
     mean = np.nanmean(x, axis=-1, keepdims=True)
     base = mean - (biological_zero or 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):

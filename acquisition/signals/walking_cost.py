@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.plausible import DISTANCE, GRADIENT, MASS, SPEED, impossible, present
 from acquisition.signals.result import Result
 
@@ -23,8 +23,8 @@ KCAL_PER_LITRE = 5.0
 
 def oxygen_uptake(speed: ArrayLike, grade: ArrayLike) -> Floats:
     """Return ml/kg/min of steady walking: 3.5 + 0.1 S + 1.8 S G; `speed` km/h, `grade` per cent, any shape (ACSM)."""
-    metres_per_minute = np.asarray(speed, np.float64) / 0.06
-    fraction = np.asarray(grade, np.float64) / 100.0
+    metres_per_minute = numbers(speed, "speed") / 0.06
+    fraction = numbers(grade, "grade") / 100.0
     uptake: Floats = REST + 0.1 * metres_per_minute + 1.8 * metres_per_minute * fraction
     return uptake
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 from acquisition.signals.result import Result, Trace
 
 
@@ -35,7 +36,7 @@ class BeltProtocol:
 
     def at(self, elapsed: ArrayLike) -> tuple[Floats, Floats]:
         """Return the speed (km/h) and grade (%) asked for at `elapsed` s (any shape)."""
-        k = np.searchsorted([stage.start for stage in self.stages], np.asarray(elapsed), side="right") - 1
+        k = np.searchsorted([stage.start for stage in self.stages], numbers(elapsed, "elapsed"), side="right") - 1
         k = np.maximum(k, 0)
         speeds = np.array([stage.speed for stage in self.stages])
         grades = np.array([stage.grade for stage in self.stages])

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import irfft, next_fast_len
 
 from acquisition.model import Floats
+from acquisition.signals.arrays import numbers
 
 W0 = 2.0 * math.pi
 TONE_ENERGY = 0.285812773
@@ -117,7 +118,7 @@ class Plan:
 
         Values should have no mean: the padding is zeros.
         """
-        x = np.atleast_2d(np.asarray(values, np.float64))
+        x = np.atleast_2d(numbers(values))
         if x.shape[-1] != self.n:
             raise ValueError(f"{x.shape[-1]} samples in a plan for {self.n}")
         memory = self._memory
@@ -135,7 +136,7 @@ class Plan:
 
         As dense as |W|^2 needs, so each octave has its own m.
         """
-        spectrum = _spectrum(np.asarray(values, np.float64)[None, :], self.ring, _Memory(), "record")
+        spectrum = _spectrum(numbers(values)[None, :], self.ring, _Memory(), "record")
         for octave in self._octaves:
             whole = octave if isinstance(octave, _Whole) else _Whole(self, octave.part)
             yield whole.part, whole.transform(spectrum, _Memory())[0]
