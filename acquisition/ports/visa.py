@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import os
 import queue
 import select
 import socket
@@ -13,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pyvisa
 from pyvisa import constants
@@ -23,6 +24,8 @@ from acquisition.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.model import Instant
 from acquisition.ports import Receiver
+
+T = TypeVar("T")
 
 SLICE = 0.5
 """Seconds of one VISA operation: no other way ends one, and a link that is closed is let go within it.
@@ -34,6 +37,12 @@ ANSWER = 2.0
 """Seconds in which an answer must begin."""
 HELD_UP = 1.0
 """Seconds by which a slice takes too long, so that this computer was paused: an answer may lie there unread."""
+WHOLE = 60.0
+"""Seconds in which an answer that has begun must end: 57 kB at 9600 baud."""
+GRACE = 2.0
+"""Seconds that a session which was closed may take for its farewell, before its sockets are cut off."""
+HANDOVER = 5.0
+"""Seconds that the next session waits for the last one of the same resource to have ended."""
 LEAVE = 1.0
 """Seconds that a program's end waits for farewells to go out."""
 MESSAGE = 1 << 16
@@ -44,9 +53,12 @@ SERIAL_PIECE = 32
 
 # pyvisa-py logs each failed attempt with its traceback; the error that follows says it once.
 logging.getLogger("pyvisa").setLevel(logging.CRITICAL)
+log = logging.getLogger(__name__)
 
 _manager_lock = threading.Lock()
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_leaving: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+"""Threads whose ports were closed."""
 
 
 class VisaPort:
@@ -54,6 +66,7 @@ class VisaPort:
 
     A session is not safe between threads and cannot be interrupted, so a thread of its own opens, uses and
     closes it. Any exception poisons it: an answer that came late would be taken for the next one's, for ever.
+    A resource has one thread that is on its way out at most: the next session waits for it, or is refused.
     `line`: how a serial line (ASRL) is set, where the driver says it.
     """
 
@@ -64,13 +77,17 @@ class VisaPort:
         self._receiver: Receiver | None = None
         self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._session: _Session | None = None
+        self._thread: threading.Thread | None = None
 
     async def open(self, receiver: Receiver) -> None:
-        """Open the session in its thread; LinkLost where that fails."""
+        """Open the session in its thread; LinkLost where that fails, or an earlier session does not end."""
         self._loop = asyncio.get_running_loop()
+        await self._await_earlier()
         self._receiver = receiver
         opened: asyncio.Future[None] = self._loop.create_future()
         thread = threading.Thread(target=self._own, args=(opened,), name=f"visa {self.name}", daemon=True)
+        self._thread = thread
         _threads.add(thread)
         thread.start()
         try:
@@ -88,11 +105,34 @@ class VisaPort:
         self._receiver = None
         self._closed.set()
         self._messages.put(None)
+        if self._thread is not None and self._thread.is_alive() and self._thread not in _leaving:
+            _leaving.add(self._thread)
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_later(GRACE, self._cut)
+
+    async def _await_earlier(self) -> None:
+        """Wait for closed sessions of the same resource: the instrument may serve one host, and threads are bounded."""
+        end = self._loop.time() + HANDOVER
+        while any(each.is_alive() and each.name == f"visa {self.name}" for each in list(_leaving)):
+            if self._loop.time() >= end:
+                raise LinkLost(
+                    "an earlier session has not ended", self.name,
+                    "the instrument, or the library for its kind of link, keeps it waiting",
+                    "switch the instrument off and on; where that does not help, start the service anew",
+                )  # fmt: skip
+            await asyncio.sleep(0.05)
+
+    def _cut(self) -> None:
+        """End what the library waits for, where the thread has not ended by itself."""
+        if self._session is not None and self._thread is not None and self._thread.is_alive():
+            log.warning("%s: its session does not end by itself and is cut off", self.name)
+            self._session.cut()
 
     def _own(self, opened: asyncio.Future[None]) -> None:
         """Run the session from its opening to its close."""
         try:
             with contextlib.closing(_session(self.name, self._serial)) as session:
+                self._session = session
                 self._tell(_settle, opened, None)
                 while (message := self._messages.get()) is not None:
                     asks = b"?" in message
@@ -128,8 +168,10 @@ class _Session:
     def __init__(self, resource: Any) -> None:
         self._resource = resource
         inner = resource.visalib.sessions[resource.session].interface
-        socket_of_rpc = getattr(inner, "sock", None)
-        self._socket: socket.socket | None = inner if isinstance(inner, socket.socket) else socket_of_rpc
+        found = [inner, *(getattr(inner, name, None) for name in ("sock", "_sync", "_async"))]
+        self._sockets = [each for each in found if isinstance(each, socket.socket)]
+        own = inner if isinstance(inner, socket.socket) else getattr(inner, "sock", None)
+        self._socket: socket.socket | None = own
 
     def close(self) -> None:
         """Close the session; a farewell to a peer that is gone would take VXI-11 five busy seconds."""
@@ -138,6 +180,22 @@ class _Session:
                 self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):
             self._resource.close()
+
+    def cut(self) -> None:
+        """Make every read end now, from another thread.
+
+        What waits in a socket is woken by its shutdown. A number that is no socket any longer then ends loops that take
+        an end for nothing yet; it stays this session's until that closes it.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            for each in self._sockets:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+                if each.fileno() >= 0:
+                    os.dup2(nothing, each.fileno(), inheritable=False)
+        finally:
+            os.close(nothing)
 
     def look(self, wait: float = 0.0) -> None:
         """See whether the peer has closed; VISA would spin until its time-out and then call it one."""
@@ -148,18 +206,46 @@ class _Session:
         self._resource.write_raw(message)
 
     def answer(self, given_up: Callable[[], bool]) -> bytes:
-        """Read one complete answer with its LF; TimeoutError where none begins."""
-        answer = bytes(self._wait(lambda: self._resource.read_raw(MESSAGE), given_up))
-        if not _complete(answer):
+        """Read one complete answer with its LF; TimeoutError where none begins, or it does not end."""
+        answer = bytearray()
+        status = constants.StatusCode.success_max_count_read
+        self._begin(given_up)
+        while status == constants.StatusCode.success_max_count_read:
+            data, status = self._wait(self._read_part, given_up) if not answer else self._read_part()
+            answer += data
+            self._check(len(answer))
+        if not _complete(bytes(answer)):
             raise EOFError(f"an answer was cut short after {len(answer)} bytes")
-        return answer
+        return bytes(answer)
+
+    def _begin(self, given_up: Callable[[], bool]) -> None:
+        self._given_up, self._hurried = given_up, False
+        self._begun_at = time.monotonic()
+        self._end = self._begun_at + ANSWER + WHOLE
+
+    def _check(self, count: int) -> None:
+        """Raise where an answer is too long or takes too long; one that nobody waits for has half of `GRACE` to end."""
+        if count > LONGEST:
+            raise EOFError(f"an answer has no end after {count} bytes")
+        now = time.monotonic()
+        if not self._hurried and self._given_up():
+            self._hurried, self._end = True, min(self._end, now + GRACE / 2)
+        if now >= self._end:
+            raise TimeoutError(f"an answer had not ended after {count} bytes and {now - self._begun_at:.0f} s")
+
+    def _read_part(self) -> tuple[bytes, constants.StatusCode]:
+        with self._resource.ignore_warning(
+            constants.StatusCode.success_device_not_present, constants.StatusCode.success_max_count_read
+        ):
+            data, status = self._resource.visalib.read(self._resource.session, MESSAGE)
+        return bytes(data), status
 
     def _begun(self) -> bool:
         """Whether a part of the answer has come and is lost with the time-out, or may be."""
         inner = getattr(self._resource.visalib.sessions[self._resource.session], "interface", None)
         return getattr(inner, "_msg_type", None) != ""
 
-    def _wait(self, read: Callable[[], bytes], given_up: Callable[[], bool]) -> bytes:
+    def _wait(self, read: Callable[[], T], given_up: Callable[[], bool]) -> T:
         """Read again while nothing comes, until `ANSWER` is over; anew where this computer stood still meanwhile."""
         end = time.monotonic() + ANSWER
         piece = self._resource.timeout / 1000
@@ -195,6 +281,7 @@ class _Bytes(_Session):
 
     def answer(self, given_up: Callable[[], bool]) -> bytes:
         """Read one complete answer with its LF: a block by its length, else to the LF."""
+        self._begin(given_up)
         first = self._wait(lambda: self._read(1), given_up)
         if first != b"#":
             return first if first == b"\n" else first + self._line()
@@ -202,8 +289,8 @@ class _Bytes(_Session):
         if digits not in b"123456789":
             return first + digits + self._line()
         length = self._exactly(int(digits))
-        if int(length) > LONGEST:
-            raise EOFError(f"an answer announces {int(length)} bytes")
+        if not length.isdigit() or int(length) > LONGEST:
+            raise EOFError(f"an answer announces {length!r} bytes")
         return first + digits + length + self._exactly(int(length) + 1)
 
     def _begun(self) -> bool:
@@ -213,15 +300,15 @@ class _Bytes(_Session):
         line = bytearray()
         while not line.endswith(b"\n"):
             line += self._exactly(1)
-            if len(line) > LONGEST:
-                raise EOFError(f"an answer has no end after {len(line)} bytes")
+            self._check(len(line))
         return bytes(line)
 
     def _exactly(self, count: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < count:
             data += self._read(min(count - len(data), self._piece))
-        return data
+            self._check(len(data))
+        return bytes(data)
 
     def _read(self, count: int) -> bytes:
         if not getattr(self._resource.visalib.sessions[self._resource.session], "_pending_buffer", b""):
@@ -286,7 +373,7 @@ def _explain(error: Exception, name: str) -> LinkLost:
     text = str(error) or type(error).__name__
     if isinstance(error, TimeoutError) or "VI_ERROR_TMO" in text:
         return LinkLost(
-            f"no answer within {ANSWER:g} s", name,
+            text if isinstance(error, TimeoutError) and "answer" in text else f"no answer within {ANSWER:g} s", name,
             "the instrument is busy, hangs, or its answer was cut short",
             "look at the instrument; the session is opened again by itself",
         )  # fmt: skip
