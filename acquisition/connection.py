@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from acquisition.bus import Bus
 from acquisition.clock import Clock, Timeline
 from acquisition.derived import Derivation
 from acquisition.driver import Driver, Order
-from acquisition.errors import LinkLost, WrongInstrument
+from acquisition.errors import LinkLost, NothingFits, WrongInstrument
+from acquisition.flapping import Flapping
+from acquisition.intake import Intake
 from acquisition.model import Chunk, Event, Instant, Notice, Readings
 from acquisition.pauses import Latecomers, Pause, Pauses, held_back
 from acquisition.ports import Guard, Port
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 NOISE_EVERY = 10.0
 """Seconds over which noise is summed into one event."""
+REPEATED = ("identity", "state", "warning")
+"""Kinds of notices that are not recorded anew with each of many brief links."""
 NOISE_HINT = 256
 """Bytes of noise before the first sample after which the line settings are suspected."""
 
@@ -38,16 +43,19 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What outlives connections of one device: its streams' books and what is derived from them."""
+    """What outlives connections of one device: its streams' books, what is derived from them, how its links fare."""
 
     streams: Mapping[str, StreamBook]
     derivations: tuple[tuple[Derivation, StreamBook], ...] = ()
+    intake: Intake = field(default_factory=Intake)
+    flapping: Flapping = field(default_factory=Flapping)
 
 
 class Connection:
     """Runs one driver object over one open port until the link, the instrument or the driver gives up.
 
-    `over` is done when the connection has ended, with the LinkLost or the driver's own exception.
+    `over` is done when the connection has ended, with the LinkLost or the driver's own exception; `silent` where
+    it ended for want of samples.
     `on_sample` is called at the first sample. After a pause of this computer what waited is read before the instrument
     is judged, and only the driver of a belt under control is called at once.
     """
@@ -67,6 +75,7 @@ class Connection:
         tape: TapeWriter | None = None,
     ) -> None:
         self.samples = 0
+        self.silent = False
         self.over: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._number = number
         self._expected = expected
@@ -86,9 +95,9 @@ class Connection:
         self._poll_at: float | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._alive = 0.0
-        self._noise = 0
-        self._noise_said = -NOISE_EVERY
-        self._hinted = False
+        self._intake = books.intake
+        self._understood = False
+        self._heard = -math.inf
 
     @property
     def patience(self) -> float:
@@ -134,6 +143,9 @@ class Connection:
         if self.over.done():
             return
         self._record("read", arrived, data)
+        self._intake.received += len(data)
+        self._intake.latest = data
+        self._heard = monotonic / 1e9
         items: Iterable[Readings | Notice] = self._driver.receive(data, monotonic / 1e9)
         try:
             if self._late.waited(monotonic, len(data)):
@@ -237,24 +249,42 @@ class Connection:
             return
         now = self._clock.now().seconds
         if now - self._alive > self.patience:
-            self._end(
-                LinkLost(
-                    f"silent for {self._clock.real(now - self._alive):.1f} s",
-                    self._port.name,
-                    "the instrument is off, its data output is disabled, or the line settings differ",
-                    "look at the instrument; the connection is tried again by itself",
-                )
-            )
+            self.silent = True
+            self._end(self._silence(self._clock.real(now - self._alive), now - self._heard > self.patience / 2))
             return
         self._arm_watch()
+
+    def _silence(self, seconds: float, mute: bool) -> LinkLost:
+        """Why no sample came for so many seconds on the wall; `mute`: no byte came for long, either."""
+        count, where = self._intake.received, self._port.name
+        if mute:
+            return LinkLost(
+                f"silent for {seconds:.1f} s", where,
+                "the instrument is off, its data output is disabled, or the line settings differ",
+                "look at the instrument; the connection is tried again by itself",
+            )  # fmt: skip
+        if self.samples or self._understood:
+            return LinkLost(
+                f"no sample for {seconds:.1f} s, though {count} bytes came", where,
+                f"it has nothing to measure, or its messages are damaged or cut, such as {self._intake.shown}",
+                "look at the instrument; the connection is tried again by itself",
+            )  # fmt: skip
+        return NothingFits(
+            f"receives {count} bytes, none fits", where,
+            "terminator, pattern or line settings (baud rate, parity) are not those of the instrument, which sends "
+            + self._intake.shown,
+            "compare these bytes with the device's entry and its profile; the connection is tried again by itself",
+        )  # fmt: skip
 
     def _readings(self, readings: Readings, arrived: Instant) -> None:
         if not len(readings.values):
             return
         chunk = self._books.streams[readings.stream].chunk(readings, arrived, self._number)
         self._alive = arrived.monotonic / 1e9
+        self._intake.received = self._intake.misfits = 0
         self._bus.publish(chunk)
         if not self.samples:
+            self._intake.hinted = False
             self._on_sample()
         self.samples += len(chunk.time)
         for derivation, book in self._books.derivations:
@@ -270,10 +300,15 @@ class Connection:
         if notice.kind == "noise":
             self._count_noise(int(notice.details.get("bytes", 0)), notice, arrived)
             return
-        level = logging.WARNING if notice.kind in ("alarm", "overflow", "warning") else logging.INFO
-        log.log(level, "%s: %s", self._expected.device, notice.text)
-        kind = "instrument" if notice.kind == "state" else notice.kind
-        self._say(kind, notice.text, arrived, **dict(notice.details))
+        self._understood = True
+        usual = notice.kind in REPEATED and "control" not in notice.details
+        if usual and self._books.flapping.repeats(notice.kind, notice.text):
+            log.debug("%s: %s", self._expected.device, notice.text)
+        else:
+            level = logging.WARNING if notice.kind in ("alarm", "overflow", "warning") else logging.INFO
+            log.log(level, "%s: %s", self._expected.device, notice.text)
+            kind = "instrument" if notice.kind == "state" else notice.kind
+            self._say(kind, notice.text, arrived, **dict(notice.details))
         if notice.kind == "identity":
             self._check_identity(notice)
         elif notice.kind == "unfit":
@@ -282,16 +317,21 @@ class Connection:
             self._end(LinkLost(notice.text, self._port.name, cause, remedy))
 
     def _count_noise(self, count: int, notice: Notice, arrived: Instant) -> None:
-        self._noise += count
+        intake = self._intake
+        intake.noise += count
+        intake.misfits += count
         at = arrived.seconds
-        if not self.samples and not self._hinted and self._noise >= NOISE_HINT:
-            self._hinted = True
-            text = f"{self._noise} bytes and no valid frame: are baud rate, parity and instrument the configured ones?"
+        if not self.samples and not intake.hinted and intake.misfits >= NOISE_HINT:
+            intake.hinted = True
+            text = (
+                f"{intake.misfits} bytes and no valid frame: are baud rate, parity and instrument the configured ones? "
+                f"It sends {intake.shown}"
+            )
             log.warning("%s: %s: %s", self._expected.device, self._port.name, text)
             self._say("warning", text, arrived)
-        if at - self._noise_said >= NOISE_EVERY * self._clock.speed:
-            self._say("noise", notice.text, arrived, bytes=self._noise)
-            self._noise, self._noise_said = 0, at
+        if at - intake.noise_said >= NOISE_EVERY * self._clock.speed:
+            self._say("noise", notice.text, arrived, bytes=intake.noise)
+            intake.noise, intake.noise_said = 0, at
 
     def _check_identity(self, notice: Notice) -> None:
         model = str(notice.details.get("model", ""))
@@ -336,8 +376,9 @@ class Connection:
     def _end(self, error: BaseException) -> None:
         if self.over.done():
             return
-        if self._noise:
-            self._say("noise", "bytes that belong to no frame", self._clock.now(), bytes=self._noise)
+        if self._intake.noise and not self._books.flapping.brief:
+            self._say("noise", "bytes that belong to no frame", self._clock.now(), bytes=self._intake.noise)
+            self._intake.noise = 0
         for timer in (self._poll, self._watch):
             if timer is not None:
                 timer.cancel()

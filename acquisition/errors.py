@@ -42,6 +42,10 @@ class LinkLost(PerfusionError):
     exit_code = 4
 
 
+class NothingFits(LinkLost):
+    """Bytes come, and none of them is of the instrument's protocol. The settings' fault, mostly; retried for ever."""
+
+
 class WrongInstrument(LinkLost):
     """Another instrument than the configured one answers. Nothing of it is recorded; retried."""
 

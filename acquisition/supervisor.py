@@ -1,4 +1,4 @@
-"""Keeps one device connected for ever: states, back-off, liveness; one log line for each change."""
+"""Keeps one device connected for ever: states, back-off, liveness; a line for each change, a summary of many."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from acquisition.bus import Bus
 from acquisition.clock import Clock, Timeline
 from acquisition.connection import Books, Connection, Expected
 from acquisition.driver import Driver, Order
-from acquisition.errors import LinkLost, Refused
+from acquisition.errors import LinkLost, NothingFits, Refused
+from acquisition.flapping import LASTED, Reminder
 from acquisition.model import Event
 from acquisition.pauses import Pauses
 from acquisition.ports import Port
@@ -34,14 +35,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Back-off of reconnections: from `first` s, doubled and jittered, to `cap` s, reset by a sample."""
+    """Back-off of reconnections: from `first` s, doubled and jittered, to `cap` s, reset by a link that has lasted."""
 
     cap: float
     first: float = 0.1
 
-    def wait(self, failures: int, rng: random.Random) -> float:
+    def wait(self, failures: int, rng: random.Random, least_cap: float = 0.0) -> float:
         """Seconds before the try that follows the given number of failures (1, 2, ...)."""
-        return float(min(self.first * 2 ** min(failures - 1, 16), self.cap) * rng.uniform(0.5, 1.0))
+        cap = max(self.cap, least_cap)
+        return float(min(self.first * 2 ** min(failures - 1, 16), cap) * rng.uniform(0.5, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,11 @@ class Device:
 
 
 class Supervisor:
-    """Runs one device until `stop`: connects, watches, reconnects; a driver's bug ends it as FAILED."""
+    """Runs one device until `stop`: connects, watches, reconnects; a driver's bug ends it as FAILED.
+
+    The first links that do not last are told one by one; of more there is a summary, ever more seldom, and a link is
+    then told only once it has held for a while. Its samples and gaps are recorded all the same.
+    """
 
     def __init__(
         self,
@@ -79,12 +85,23 @@ class Supervisor:
         self._pauses = pauses or Pauses(clock)
         self._failures = 0
         self._said = False
+        self._held: list[asyncio.TimerHandle] = []
+        self._unfit: Reminder | None = None
         self._connections = 0
         self._stopping = asyncio.Event()
         self._connection: Connection | None = None
 
     async def run(self) -> None:
         """Keep the device connected until `stop` is called or its driver fails."""
+        try:
+            await self._run()
+        finally:
+            if noise := self._books.intake.noise:
+                key = self._timeline.key(self._clock.now().monotonic)
+                text = "bytes that belong to no frame"
+                self._bus.publish(Event("noise", key, self.name, text, {"bytes": noise}))
+
+    async def _run(self) -> None:
         self._announce(State.CONNECTING, "")
         while not self._stopping.is_set():
             error = await self._once()
@@ -94,7 +111,7 @@ class Supervisor:
                 self._fail(error)
                 return
             self._lost(error)
-            wait = self._device.patience.wait(self._failures, self._rng)
+            wait = self._device.patience.wait(self._failures, self._rng, self._books.flapping.cap)
             try:
                 await asyncio.wait_for(self._stopping.wait(), wait)
             except TimeoutError:
@@ -120,7 +137,8 @@ class Supervisor:
     async def _once(self) -> BaseException:
         """Connect once and stay until it ends; answer why it ended."""
         self._connections += 1
-        tape = None
+        tape = connection = None
+        opened = None
         try:
             driver = self._device.make_driver()
             port = self._device.make_port(driver)
@@ -139,6 +157,8 @@ class Supervisor:
                 tape,
             )
             await connection.open()
+            opened = self._seconds()
+            self._books.flapping.opened()
             if self._stopping.is_set():
                 connection.close()
             self._connection = connection
@@ -151,11 +171,40 @@ class Supervisor:
             return error
         finally:
             self._connection = None
+            for timer in self._held:
+                timer.cancel()
+            self._held.clear()
+            if connection is not None and opened is not None:
+                self._count(connection, opened)
             if tape is not None:
                 tape.close(self._clock.now())
 
-    def _streaming(self) -> None:
+    def _count(self, connection: Connection, opened: float) -> None:
+        """Count a link that has ended, unless it had lasted or brought nothing for want of an instrument."""
+        now, flapping = self._seconds(), self._books.flapping
+        if connection.samples and now - opened >= LASTED:
+            self._settled()
+        elif connection.samples or not connection.silent:
+            flapping.ended(connection.samples, now, now - opened)
+
+    def _seconds(self) -> float:
+        """Now, in seconds on the wall."""
+        return self._clock.real(self._clock.now().seconds)
+
+    def _settled(self) -> None:
         self._failures = 0
+        self._books.flapping.clear()
+
+    def _streaming(self) -> None:
+        flapping, loop = self._books.flapping, asyncio.get_running_loop()
+        self._failures, self._unfit = flapping.brief, None
+        self._held.append(loop.call_later(LASTED, self._settled))
+        if flapping.hold:
+            self._held.append(loop.call_later(flapping.hold, self._tell_streaming))
+        else:
+            self._tell_streaming()
+
+    def _tell_streaming(self) -> None:
         if self._said:
             log.info("%s: streaming again", self.name)
         self._said = False
@@ -173,6 +222,20 @@ class Supervisor:
             book.interrupted(cause)
         if self.state is not State.LOST or self._failures == 1:
             self._announce(State.LOST, str(error))
+        elif summary := self._summary(error):
+            log.warning("%s: %s", self.name, summary)
+            self._announce(State.LOST, str(summary))
+
+    def _summary(self, error: LinkLost) -> LinkLost | None:
+        """What is to be said by now of many links that did not last, or of bytes that never fit."""
+        now = self._seconds()
+        if text := self._books.flapping.summary(now):
+            cause = f"{error.what}: {error.cause}" if error.cause else error.what
+            return LinkLost(text, error.where, cause, error.remedy)
+        if not isinstance(error, NothingFits):
+            return None
+        self._unfit = self._unfit or Reminder(now)
+        return error if self._unfit.due(now) else None
 
     def _fail(self, error: BaseException) -> None:
         log.error("%s: FAILED, a fault in the driver; it is not retried", self.name, exc_info=error)

@@ -45,7 +45,12 @@ class TcpPort:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._open = Descriptor(
-            link.fileno(), self.name, "the peer closed the connection", self._clock, receiver, link.close
+            link.fileno(),
+            self.name,
+            "the peer closed the connection; somebody else may hold the serial server",
+            self._clock,
+            receiver,
+            link.close,
         )
 
     def write(self, message: bytes) -> None:

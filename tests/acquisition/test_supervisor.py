@@ -212,6 +212,126 @@ def test_noise_is_summed_and_suspected_line_settings_are_named_once():
     assert len(b.events("noise")) == 2
 
 
+def flap(links, samples, apart=0.0):
+    """A link that ends a moment after it came, again and again, each time after so many samples."""
+
+    async def script(b):
+        for _ in range(links):
+            known = len(b.ports)
+            for _ in range(samples):
+                b.number += 1
+                b.ports[-1].feed(b"%d\n" % b.number, b.clock.now())
+            await asyncio.sleep(apart)
+            b.ports[-1].unplug()
+            for _ in range(1000):
+                if len(b.ports) == known:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+
+    return script
+
+
+@pytest.mark.parametrize(("samples", "after"), [(1, "after one sample"), (0, "without a sample")])
+def test_links_that_end_at_once_are_tried_ever_more_seldom_and_told_in_summaries(caplog, samples, after):
+    async def script(b):
+        b.alive = False
+        await asyncio.sleep(0)
+        await flap(30, samples)(b)
+        b.took = b.clock.now().seconds
+        b.last = b.supervisor.state
+        b.alive = True
+        await asyncio.sleep(30)
+
+    caplog.set_level(logging.INFO)
+    b = play(script)
+    assert b.took > 60, "each link writes a gap record: they must be few"
+    told = [e for e in b.events("state") if e.time - 10**18 < b.took * 1e9]
+    assert len(told) <= 12
+    summaries = [e.details["cause"] for e in told if "connected" in e.text]
+    assert 2 <= len(summaries) <= 3
+    assert "times in the last 1" in summaries[0]
+    assert f"each link ended {after}" in summaries[0]
+    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) <= 3 + len(summaries)
+    assert b.last is State.LOST
+    assert b.supervisor.state is State.STREAMING
+    assert [c.values[0, 0] for c in b.chunks] == list(range(1, len(b.chunks) + 1)), "samples of brief links are kept"
+    assert sum(c.gap is not None for c in b.chunks) == (30 if samples else 0)
+
+
+def test_a_link_that_lasted_is_tried_again_at_once_and_told_at_once():
+    async def script(b):
+        b.alive = False
+        await asyncio.sleep(0)
+        await flap(10, 1)(b)
+        b.alive = True
+        await asyncio.sleep(30)
+        b.seen = len(b.states)
+        b.ports[-1].unplug()
+        b.lost = b.clock.now().monotonic
+        await asyncio.sleep(5)
+
+    b = play(script)
+    assert b.states[b.seen :] == ["LOST", "STREAMING"]
+    assert [c for c in b.chunks if c.gap][-1].arrived.monotonic - b.lost < 0.2e9
+
+
+def test_what_each_of_many_links_says_again_is_recorded_once():
+    async def script(b):
+        b.alive = False
+        await asyncio.sleep(0)
+        for _ in range(8):
+            b.ports[-1].feed(b"I77\n", b.clock.now())
+            await flap(1, 1)(b)
+
+    b = play(script, expected=Expected("box", identity={"serial": "77"}))
+    assert len(b.events("identity")) == 3
+
+
+def test_bytes_of_which_none_fits_are_no_silence_and_are_counted_over_connections(caplog):
+    async def script(b):
+        b.alive = False
+        await asyncio.sleep(0)
+        for _ in range(200):
+            b.ports[-1].feed(b"T=61\r\x1b[2J", b.clock.now())
+            await asyncio.sleep(0.1)
+
+    b = play(script)
+    lost = [e.details["cause"] for e in b.events("state") if e.details["state"] == "LOST"]
+    assert "silent" not in "".join(lost)
+    assert r"none fits; likely cause: terminator, pattern or line settings" in lost[0]
+    assert r"which sends 'T=61\r\x1b[2J'" in lost[0]
+    assert r"none fits" in caplog.text
+    counts = [int(cause.split("receives ")[1].split()[0]) for cause in lost]
+    assert len(counts) == 2, "and is told again, seldom"
+    assert counts[1] > 1000 > counts[0] > 100
+
+
+def test_an_instrument_that_answers_without_a_sample_is_neither_silent_nor_misread():
+    async def script(b):
+        b.alive = False
+        await asyncio.sleep(0)
+        for _ in range(50):
+            b.ports[-1].feed(b"I77\n", b.clock.now())
+            await asyncio.sleep(0.1)
+
+    b = play(script)
+    assert "no sample for" in b.events("state")[-1].text
+    assert "bytes came" in b.events("state")[-1].text
+
+
+def test_bytes_of_long_ago_are_no_reason_not_to_call_it_silent():
+    async def script(b):
+        await asyncio.sleep(5.5)
+        b.alive = False
+        b.ports[-1].feed(b"I77\n", b.clock.now())
+        await asyncio.sleep(20)
+
+    b = play(script)
+    lost = [e.details["cause"] for e in b.events("state") if e.details["state"] == "LOST"]
+    assert len(lost) == 1
+    assert "silent for" in lost[0]
+
+
 def test_back_off_doubles_to_its_cap():
     class Middle:
         @staticmethod
