@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from acquisition.model import Alarm, Event
 
@@ -42,3 +43,34 @@ class Alarms:
 
     def _tell(self, kind: str, text: str, **details: object) -> None:
         self._publish(Event("alarm", self._now(), "", text, {"alarm": kind, **details}))
+
+
+class RecordAlarms:
+    """What stands against the record in `folder`; as `Alarms`, for the acquisition loop."""
+
+    def __init__(self, alarms: Alarms, folder: Path) -> None:
+        self._alarms = alarms
+        self._folder = folder
+
+    def trouble(self, text: str | None) -> None:
+        """Let it stand that nothing is recorded, and why; None where it is recorded again."""
+        if text is None:
+            self._alarms.clear("record", "the record is written again")
+            return
+        remedy = f"look at the disk and at what stands in {self._folder}; it goes on by itself once it can"
+        self._alarms.raise_alarm("record", f"NOT RECORDING: {text}", remedy, blocks=True)
+
+    def renewed(self, text: str) -> None:
+        """Let it stand until the end that a new record took the place of one that vanished."""
+        remedy = "find out who removed or moved it; keep the one before, if it is somewhere, and a copy of both"
+        self._alarms.raise_alarm("record_renewed", text, remedy, blocks=False)
+
+    def names(self, links: int) -> None:
+        """Let it stand while the record's file has a second name: opened there, it would be spoilt."""
+        if links > 1:
+            text = f"the record's file has {links} names (hard links): another name is no copy of it"
+            self._alarms.raise_alarm(
+                "record_links", text, "remove the other name; perfusion backup copies", blocks=False
+            )
+        else:
+            self._alarms.clear("record_links", "the record's file has one name again")

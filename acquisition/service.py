@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from acquisition import __version__, host
-from acquisition.alarms import Alarms
+from acquisition.alarms import Alarms, RecordAlarms
 from acquisition.assembly import assemble
 from acquisition.bus import Bus, Subscriber
 from acquisition.clock import Clock, Timeline
@@ -73,6 +73,7 @@ class Service:
         self._pauses = Pauses(clock)
         self._pauses.listen(self._tell_pause)
         self._alarms = Alarms(self._key_now, self._bus.publish)
+        self._record_alarms = RecordAlarms(self._alarms, config.store)
         self._subscribers: list[Subscriber] = []
         self._stop = asyncio.Event()
         self._broken = False
@@ -205,10 +206,10 @@ class Service:
             if store.failed is not None:
                 log.critical("the record's writer died: %s; stopping", store.failed)
                 self.stop()
-            self._check_names(store.links)
+            self._record_alarms.names(store.links)
             stats = store.stats
             if stats.trouble:
-                self._warn_of_record(stats.trouble)
+                self._record_alarms.trouble(stats.trouble)
             if stats.rows != rows or stats.trouble or not any(each.state is State.STREAMING for each in supervisors):
                 rows = stats.rows
                 host.notify("WATCHDOG=1")
@@ -326,31 +327,13 @@ class Service:
     def _say_trouble(self, text: str | None) -> None:
         log.error("the record: %s", text) if text else log.info("the record is written again")
         self._say("store", text or "written again")
-        if text:
-            self._warn_of_record(text)
-        else:
-            self._alarms.clear("record", "the record is written again")
-
-    def _warn_of_record(self, text: str) -> None:
-        remedy = f"look at the disk and at what stands in {self._config.store}; it goes on by itself once it can"
-        self._alarms.raise_alarm("record", f"NOT RECORDING: {text}", remedy, blocks=True)
+        self._record_alarms.trouble(text)
 
     def _go_on_anew(self, text: str, clerks: Iterable[Clerk]) -> None:
         """Go on in a record that has taken the place of another: what that held is not in it."""
-        remedy = "find out who removed or moved it; keep the one before, if it is somewhere, and a copy of both"
-        self._alarms.raise_alarm("record_renewed", text, remedy, blocks=False)
+        self._record_alarms.renewed(text)
         for clerk in clerks:
             clerk.go_on_anew()
-
-    def _check_names(self, links: int) -> None:
-        """Let an alarm stand while the record's file has a second name: opened there, it would be spoilt."""
-        if links > 1:
-            text = f"the record's file has {links} names (hard links): another name is no copy of it"
-            self._alarms.raise_alarm(
-                "record_links", text, "remove the other name; perfusion backup copies", blocks=False
-            )
-        else:
-            self._alarms.clear("record_links", "the record's file has one name again")
 
     def _say_details(self, kind: str, text: str, details: Mapping[str, object]) -> None:
         self._say(kind, text, **details)

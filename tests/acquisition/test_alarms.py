@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from acquisition.alarms import Alarms
+from acquisition.alarms import Alarms, RecordAlarms
 from acquisition.live import Board
 from acquisition.live.metrics import exposition
 from acquisition.live.terminal import show
@@ -44,6 +44,23 @@ def test_an_alarm_that_begins_to_block_says_so():
     watch.alarms.raise_alarm("clock", "the clock is off", "set it", blocks=False)
     watch.alarms.raise_alarm("clock", "the clock is far off", "set it", blocks=True)
     assert [each.details["blocks"] for each in watch.events] == [False, True]
+
+
+def test_what_stands_against_the_record(tmp_path):
+    watch = Watch()
+    record = RecordAlarms(watch.alarms, tmp_path)
+    record.names(1)
+    record.trouble(None)
+    assert watch.events == []
+    record.names(2)
+    record.trouble("the disk is full")
+    record.renewed("a new record was begun")
+    assert [(alarm.kind, alarm.blocks) for alarm in watch.alarms.present] == [
+        ("record_links", False), ("record", True), ("record_renewed", False),
+    ]  # fmt: skip
+    record.names(1)
+    record.trouble(None)
+    assert [alarm.kind for alarm in watch.alarms.present] == ["record_renewed"]
 
 
 def test_what_stands_is_in_the_snapshot_the_metrics_and_on_the_terminal():
