@@ -145,14 +145,12 @@ def _refusal(answer: Mapping[str, Any], where: str) -> PerfusionError:
 
 def _listener(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
     try:
         listener.bind(str(path))
+        path.chmod(0o600)  # before it listens, so that nobody else ever gets through
     except BaseException:
         listener.close()
         raise
-    finally:
-        os.umask(before)
     return listener
 
 

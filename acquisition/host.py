@@ -23,6 +23,11 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def close_to_others() -> None:
+    """Let no file that this process makes be read by another account, whatever the shell's umask."""
+    os.umask(0o077)
+
+
 def boot_id() -> str:
     """The kernel's name of this boot; empty where it has none."""
     with contextlib.suppress(OSError):

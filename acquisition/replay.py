@@ -19,7 +19,7 @@ from acquisition.errors import NoRecord, PerfusionError, Refused
 from acquisition.model import Flags, Floats, Nanoseconds, Readings
 from acquisition.pauses import Latecomers, Pause, held_back
 from acquisition.registry import drivers
-from acquisition.store import Store
+from acquisition.store import Store, modes
 from acquisition.store.tapes import FOLDER
 from acquisition.tape import Label, Piece, label, pieces
 
@@ -181,9 +181,11 @@ def read_expected(file: Path) -> dict[str, Rows]:
 
 def cut(tape: Tape, played: Played, folder: Path) -> None:
     """Make a case for the tests of it: the tape's parts, and what today's driver makes of them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    modes.make_folder(folder)
     for file in tape.files:
-        shutil.copyfile(file, folder / file.name)
+        copy = folder / file.name
+        copy.touch(modes.FILE)
+        shutil.copyfile(file, copy)
     write_expected(folder / EXPECTED, played.rows)
 
 

@@ -22,6 +22,7 @@ from acquisition.driver import Order, Setup
 from acquisition.errors import Damaged
 from acquisition.model import Instant
 from acquisition.pauses import Pause
+from acquisition.store import modes
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ class TapeWriter:
             self._file = None
 
     def _open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._file = (self._folder / self._label.file).open("xb", buffering=0)
+        modes.make_folder(self._folder)
+        self._file = modes.create(self._folder / self._label.file)
         label = msgspec.json.encode(self._label)
         self._size = self._file.write(MAGIC + _SIZE.pack(len(label)) + label)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from acquisition import host
 from acquisition.cli.configuration import counted
 from acquisition.clock import Clock
 from acquisition.config import Config, load
@@ -53,6 +54,7 @@ def serve(
             str(config.path),
             remedy="leave --speed away, or set simulated = true where it is true",
         )
+    host.close_to_others()
     clock = Clock(speed, None if t0 is None else round(t0 * 1e9))
 
     def write(text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 
 from acquisition.errors import Refused, StoreError
-from acquisition.store import schema
+from acquisition.store import modes, schema
 from acquisition.store.check import Report, check
 
 PAGES = 1024
@@ -25,8 +25,9 @@ def backup(source: Path, target: Path) -> Report:
         raise Refused("there is a record already", str(file), "an earlier backup", "name a new folder or file")
     part = file.with_name(file.name + ".part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        modes.make_folder(file.parent)
         part.unlink(missing_ok=True)
+        modes.make_file(part)
         _copy(origin, part)
         report = check(part)
         os.replace(part, file)

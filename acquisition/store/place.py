@@ -9,7 +9,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from acquisition.errors import Refused
-from acquisition.store import schema, wal
+from acquisition.store import modes, schema, wal
 from acquisition.store.lock import Lock
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,25 @@ class Place:
 
     def take(self) -> None:
         """Hold the lock at the path, making the folder where it is missing; Refused where another process has it."""
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        modes.make_folder(self.file.parent)
+        modes.close_to_others(self.file.parent)
         self._lock.take()
+
+    def prepare(self) -> None:
+        """Hold the lock, and have a file at the path that only this account can read: SQLite makes its others alike."""
+        self.take()
+        if not os.path.lexists(self.file):
+            modes.make_file(self.file)
+
+    def seize(self) -> None:
+        """At once when the file is gone: hold the lock, before another daemon takes the path for free.
+
+        The log that was left beside it is moved aside, before a reader takes it for that of another file put there and
+        writes it into that one.
+        """
+        self.take()
+        if self._known_log is not None and schema.identity(wal.path(self.file)) == self._known_log:
+            self._put_aside()
 
     def release(self) -> None:
         """Let the lock go."""
@@ -98,14 +115,17 @@ class Place:
                 "another file stands where the record was", str(self.file), "somebody put it there",
                 "move it away: a new record is then begun at once",
             )  # fmt: skip
+        self._put_aside()
+        modes.make_file(self.file)
+        self._known, self._known_log = schema.identity(self.file), None
+
+    def _put_aside(self) -> None:
         for end in ("-wal", "-shm", "-journal"):
             path = self.file.with_name(self.file.name + end)
             if os.path.lexists(path):
                 aside = _free_name(path)
                 path.rename(aside)
                 log.warning("%s belongs to a record that is gone; it is now %s", path, aside.name)
-        os.close(os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        self._known, self._known_log = schema.identity(self.file), None
 
 
 def _free_name(path: Path) -> Path:

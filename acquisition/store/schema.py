@@ -24,6 +24,9 @@ SAFE_SQLITE = 3_051_003
 Identity = tuple[int, int]
 """Device and inode of a file."""
 
+WRITTEN: set[Path] = set()
+"""Records that this process writes: readers in it leave the log to the writer, even where that writes elsewhere now."""
+
 FIRST = """
 CREATE TABLE run (
     run INTEGER PRIMARY KEY,
@@ -181,6 +184,8 @@ def open_reader(file: Path, *, vfs: str = "") -> apsw.Connection:
             connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
         except apsw.Error:
             connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs or None)
+        if file.absolute() in WRITTEN:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection = _unwritten(connection, file, vfs)
         if _check_version(connection, file) < 2:
             connection.pragma("temp_store", "memory")

@@ -158,7 +158,7 @@ class StoreWriter:
     def open(self) -> None:
         """Take the lock and open the record; Refused where another process writes it, StoreError where it fails."""
         try:
-            self._place.take()
+            self._place.prepare()
         except OSError as error:
             raise StoreError(
                 f"the folder cannot be made ({error.strerror})",
@@ -166,14 +166,14 @@ class StoreWriter:
                 "a file has that name" if isinstance(error, FileExistsError) else "no permission, or a wrong path",
                 "choose another folder",
             ) from error
+        schema.WRITTEN.add(self._file.absolute())
         try:
             with schema.telling(self._file):
                 connection = self._connect(create=True)
                 self.last_key = tiers.last_key(connection)
                 self._succession.opened(connection)
         except BaseException:
-            self._disconnect()
-            self._place.release()
+            self._end()
             raise
 
     def begin_run(self, started: Instant, anchor: int, about: Mapping[str, Any]) -> int:
@@ -273,7 +273,11 @@ class StoreWriter:
             if self._thread.is_alive():
                 self._lose(len(self._ring), f"the disk has not answered for {timeout:g} s")
                 return
+        self._end()
+
+    def _end(self) -> None:
         self._disconnect()
+        schema.WRITTEN.discard(self._file.absolute())
         self._place.release()
 
     def _connect(self, create: bool = False) -> apsw.Connection:
@@ -464,9 +468,8 @@ class StoreWriter:
         self._fault = fault
         self._trouble.say(f"{fault.text}; samples wait in memory")
         if fault.kind is Kind.GONE:
-            # At once, before another daemon takes the path for free.
             with contextlib.suppress(PerfusionError, OSError):
-                self._place.take()
+                self._place.seize()
 
     def _regain(self, fault: Fault) -> None:
         """Mend what is wrong with the place; where that is not possible yet, an error says why."""

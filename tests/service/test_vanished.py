@@ -1,6 +1,7 @@
 """The whole service when its record vanishes: told at once everywhere, the examination goes on, and the end says so."""
 
 import json
+import os
 import shutil
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from acquisition.examination import desk
 from acquisition.store import Store, check
 from tests.service.bench import Bench, perfusion, streaming
 from tests.service.test_disk import not_recording, page_of, watching
+from tests.store.test_modes import open_to_others
 
 PROMISED = 5.0
 """Seconds within which it is told that nothing is recorded."""
@@ -111,12 +113,18 @@ def test_nothing_is_started_or_overwritten_while_another_file_stands_at_the_path
 
 
 def test_a_removed_folder_is_made_again_for_this_account_alone(bench):
-    daemon = bench.run()
+    before = os.umask(0o022)
+    try:
+        daemon = bench.run()
+    finally:
+        os.umask(before)
     daemon.until(bench.store, lambda seen: streaming(seen) and seen["record"]["samples"] > 20)
+    assert open_to_others(bench.store) == {}
     shutil.rmtree(bench.store)
     daemon.until(bench.store, lambda seen: seen["record"]["recording"] and (bench.store / "record.db").exists())
     shown = json.loads(perfusion("watch", "--data", bench.store, "--once", "--json").stdout)
     assert alarms(shown) == {"record_renewed": False}
-    assert bench.store.stat().st_mode & 0o777 == 0o700
+    daemon.until(bench.store, lambda _: (bench.store / "control.sock").exists())
+    assert open_to_others(bench.store) == {}
     daemon.stop()
     assert check(bench.store).ok

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from acquisition.errors import Damaged
 from acquisition.store import Store, check, schema
 from acquisition.store.kept import Kept
 from acquisition.store.upkeep import Step
@@ -145,6 +146,24 @@ def test_nothing_counts_as_accepted_that_is_not_at_its_path(tmp_path):
         ward.committed()
         assert len(ward.witnessed) > accepted
     assert check(folder).ok
+
+
+def test_a_reader_does_not_write_the_log_into_a_file_that_was_put_there(tmp_path):
+    folder = tmp_path / "rec"
+    with Ward(folder, flush=60.0) as ward:
+        for _ in range(30):  # the file grows, so that its first page is in the log too
+            ward.samples(20).committed()
+        other = tmp_path / "other.db"
+        other.write_text("precious")
+        other.replace(folder / "record.db")
+        Store(folder).close()  # before anybody noticed
+        assert (folder / "record.db").read_text() == "precious"
+        ward.samples()
+        assert not ward.writer.flush(0.3)
+        assert not (folder / "record.db-wal").exists(), "nor may a reader of another process"
+        with pytest.raises(Damaged):
+            Store(folder)
+        assert (folder / "record.db").read_text() == "precious"
 
 
 def test_a_record_that_is_put_back_at_once_goes_on_without_a_new_one(tmp_path):
