@@ -90,6 +90,26 @@ def delivered(writer, running, directory):
     until(there, "everything being delivered")
 
 
+def test_the_durable_feed_goes_on_in_a_new_record_where_the_old_one_vanished(tmp_path, clean):
+    folder, source = tmp_path / "rec", Source()
+    with Recording(folder) as writer, Subscriber(clean.port, *RECORD, name="heir") as reader:
+        with remote(clean.port, writer, folder) as running:
+            writer.put(source.chunk(500))
+            delivered(writer, running, folder)
+            with Store(folder) as store:
+                before = store.record
+            folder.rename(tmp_path / "elsewhere")
+            writer.put(source.chunk(500))
+            assert writer.flush()
+            writer.put(source.chunk(500))
+            delivered(writer, running, folder)
+            with Store(folder) as store:
+                assert store.record != before
+        taken = [each.said for each in reader.on("/record")]
+    numbers = {number for each in taken for number in range(each["first"], each["first"] + each["n"])}
+    assert numbers == set(range(1500))
+
+
 @pytest.mark.parametrize("how", ["json", "binary"])
 def test_the_durable_feed_carries_every_sample_to_the_last_bit(tmp_path, clean, how):
     rng = np.random.default_rng(1)

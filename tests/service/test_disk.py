@@ -149,7 +149,7 @@ def test_a_file_system_that_is_really_full_is_told_of_at_once_and_costs_nothing(
         bench.simulate("tosca500-csv")
         bench.write()
         bench.store.mkdir()
-        mounted = f'mount -t tmpfs -o size=4m none "{bench.store}" && exec "$@"'
+        mounted = f'mount -t tmpfs -o size=4m,mode=700 none "{bench.store}" && exec "$@"'
         daemon = bench.run(command=[*alone, "sh", "-c", mounted, "sh", *PERFUSION])
         inside = Path(f"/proc/{daemon.process.pid}/root{bench.store}")
         daemon.until(inside, lambda seen: streaming(seen) and seen["record"]["samples"] > 20)
