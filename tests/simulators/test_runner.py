@@ -160,12 +160,12 @@ def test_the_clock_starts_now_or_at_its_origin_and_runs_at_its_speed(monkeypatch
     import time
 
     monkeypatch.setattr(time, "time", lambda: 1_700_000_100.0)
-    ticks = iter([50.0, 50.0, 53.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
+    ticks = iter([50 * 10**9, 50 * 10**9, 53 * 10**9])
+    monkeypatch.setattr("simulators.runner.monotonic_ns", lambda: next(ticks))
     clock = ScenarioClock(1_700_000_000.0, 2.0)
     assert clock.now() == pytest.approx(200.0)
     assert clock.now() == pytest.approx(206.0)
-    monkeypatch.setattr(time, "monotonic", lambda: 7.0)
+    monkeypatch.setattr("simulators.runner.monotonic_ns", lambda: 7 * 10**9)
     assert ScenarioClock().now() == 0.0
 
 
