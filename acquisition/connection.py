@@ -89,6 +89,7 @@ class Connection:
         self._on_sample = on_sample
         self._pauses = pauses
         self._late = Latecomers()
+        self._rates: dict[str, list[Notice]] = {}
         self._tape = tape
         self._loop = asyncio.get_running_loop()
         self._poll: asyncio.TimerHandle | None = None
@@ -160,6 +161,8 @@ class Connection:
         except Exception as error:
             self._end(error)
             return
+        if self._rates:
+            self._tell_rates(arrived)
         self._flush()
 
     def lost(self, error: LinkLost) -> None:
@@ -279,10 +282,13 @@ class Connection:
     def _readings(self, readings: Readings, arrived: Instant) -> None:
         if not len(readings.values):
             return
-        chunk = self._books.streams[readings.stream].chunk(readings, arrived, self._number)
+        book = self._books.streams[readings.stream]
+        chunk = book.chunk(readings, arrived, self._number)
         self._alive = arrived.monotonic / 1e9
         self._intake.received = self._intake.misfits = 0
         self._bus.publish(chunk)
+        if book.saying:
+            self._rates[readings.stream] = book.to_say()
         if not self.samples:
             self._intake.hinted = False
             self._on_sample()
@@ -290,6 +296,15 @@ class Connection:
         for derivation, book in self._books.derivations:
             if derivation.source == readings.stream:
                 self._derive(derivation, book, chunk)
+
+    def _tell_rates(self, arrived: Instant) -> None:
+        """Say once for all streams that share it what the host's clock says of their rate."""
+        told, self._rates = self._rates, {}
+        for text in dict.fromkeys(notice.text for notices in told.values() for notice in notices):
+            each = {stream: n for stream, notices in told.items() for n in notices if n.text == text}
+            first = next(iter(each.values()))
+            details = {"streams": list(each), **first.details}
+            self._notice(Notice(first.kind, f"{', '.join(each)}: {text}", details), arrived)
 
     def _derive(self, derivation: Derivation, book: StreamBook, chunk: Chunk) -> None:
         rows = derivation.feed(chunk)

@@ -49,11 +49,15 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Channels that are sampled together; `rate` in Hz, None when irregular."""
+    """Channels that are sampled together; `rate` in Hz, None when irregular.
+
+    `interval` s: about how often the samples of a stream without a rate come, None where nobody says.
+    """
 
     name: str
     channels: tuple[Channel, ...]
     rate: float | None = None
+    interval: float | None = None
 
     def stale_after(self, channel: Channel) -> float:
         """Seconds after which a value of `channel` is no longer live: its own, or max(2 s, 2.5 intervals)."""

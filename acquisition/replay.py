@@ -16,7 +16,7 @@ import numpy as np
 
 from acquisition.driver import Driver, Order, Setup
 from acquisition.errors import NoRecord, PerfusionError, Refused
-from acquisition.model import Flags, Floats, Nanoseconds, Readings
+from acquisition.model import Flags, Floats, Nanoseconds, Quality, Readings
 from acquisition.pauses import Latecomers, Pause, held_back
 from acquisition.registry import drivers
 from acquisition.store import Store, modes
@@ -121,15 +121,18 @@ def play(tape: Tape) -> Played:
     return _Player(_driver(tape.label)).run(tape.pieces())
 
 
-def compare(played: Rows, kept: Rows, ended: bool = True) -> Verdict:
-    """Value by value, bit by bit; what is missing on one side differs, unless the tape was cut before it was stored."""
+def compare(played: Rows, kept: Rows, ended: bool = True, doubted: bool = False) -> Verdict:
+    """Value by value, bit by bit; what is missing on one side differs, unless the tape was cut before it was stored.
+
+    Where samples were `doubted` for their rate, which no driver knows of, what was kept may be QUESTIONABLE beside.
+    """
     n = min(len(played), len(kept))
     values = np.ascontiguousarray(played.values[:n]).view(np.int64) == np.ascontiguousarray(kept.values[:n]).view(
         np.int64
     )
-    same = (values | (np.isnan(played.values[:n]) & np.isnan(kept.values[:n]))) & (
-        played.quality[:n] == kept.quality[:n]
-    )
+    beside = np.uint8(Quality.QUESTIONABLE if doubted else 0)
+    flags = (kept.quality[:n] == played.quality[:n]) | (kept.quality[:n] == played.quality[:n] | beside)
+    same = (values | (np.isnan(played.values[:n]) & np.isnan(kept.values[:n]))) & flags
     more = len(played) - n
     differ = int((~same.all(axis=1)).sum()) + len(kept) - n + (more if ended else 0)
     return Verdict(max(len(played), len(kept)), differ, 0 if ended else more)
@@ -152,6 +155,12 @@ def stored(store: Store, tape: Label, stream: str, channels: int) -> Rows:
 def expired(store: Store, tape: Label, stream: str) -> bool:
     """Whether retention removed samples of a stream."""
     return any(e.body["details"].get("stream") == stream for e in store.events("expired", tape.device))
+
+
+def doubted(store: Store, tape: Label, stream: str) -> bool:
+    """Whether samples of a stream came at another rate than its own, and were marked for it."""
+    told = (event.body["details"] for event in store.events("warning", tape.device))
+    return any("configured_hz" in details and stream in details.get("streams", ()) for details in told)
 
 
 def write_expected(file: Path, rows: dict[str, Rows]) -> None:

@@ -7,10 +7,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from msgspec.structs import replace
 
 from acquisition.clock import MICROSECOND, SampleClock, Timeline
-from acquisition.model import Chunk, Floats, Gap, Header, Instant, Nanoseconds, Readings, TimeBase
+from acquisition.model import (
+    Chunk,
+    Floats,
+    Gap,
+    Header,
+    Instant,
+    Nanoseconds,
+    Notice,
+    Quality,
+    Readings,
+    TimeBase,
+)
 from acquisition.pauses import Pause
+from acquisition.ratecheck import RateCheck
 
 SECOND = 1_000_000_000
 
@@ -53,6 +66,7 @@ class InstrumentClocks:
     """
 
     def __init__(self, speed: float = 1.0) -> None:
+        self.speed = speed
         self._jump = SampleClock.JUMP * speed
         self._parted = RESTARTED * speed
         self._token: str | None = None
@@ -89,6 +103,9 @@ class StreamBook:
     count missing samples where their number is known and leave one number out where it is not, so that a
     hole shows in the numbers alone.
 
+    Samples without a time of their own are held against the host's clock, whatever their driver: while they come at
+    another rate than theirs they are QUESTIONABLE and stand where they arrived, and `to_say` tells of it.
+
     Where a source has a time of its own, or a rate, what is added to it is the same for all samples of a chunk, in
     whole microseconds: the intervals stay the source's own to the nanosecond, and no sample is later than its arrival.
     """
@@ -113,16 +130,28 @@ class StreamBook:
         self._line = 0
         self._connection: int | None = None
         self._index_clock = SampleClock(slew=RATE_SLEW)
+        self._check = _rate_check(header, clocks.speed)
+        self.saying: list[Notice] = []
+        """What there is to say of the stream's rate and was not handed over."""
+
+    def to_say(self) -> list[Notice]:
+        """Hand over what there is to say, oldest first."""
+        saying, self.saying = self.saying, []
+        return saying
 
     def interrupted(self, cause: str) -> None:
         """Note that the link was lost; the first cause stands until a sample comes."""
         if self._key is not None and not self._cause:
             self._cause = cause
         self._index_clock = SampleClock(slew=RATE_SLEW)
+        if self._check is not None:
+            self._check.restart()
 
     def paused(self, pause: Pause) -> None:
         """Note that this computer stood still: what it cost is judged by the samples that come next."""
         self._pause = pause
+        if self._check is not None:
+            self._check.restart()
         if self._arrived is not None:
             self._standstill = Standstill(pause, self._arrived, self._spacing())
 
@@ -139,6 +168,8 @@ class StreamBook:
             newest = float(readings.device_time[-1])
             self._line = self._clocks.line(readings.base, readings, newest, arrived.monotonic / 1e9, connection)
         self._notice_silence(readings, arrived.monotonic)
+        if self._check is not None and (readings.device_time is None or readings.base is None):
+            readings = self._held_against_clock(self._check, readings, arrived)
         if self._cause:
             missing = self._missing(readings)
             # What a driver counts begins with its connection: beyond that it knows of no loss.
@@ -161,6 +192,27 @@ class StreamBook:
             before += 1 if missing is None else missing
         time = source.time[-len(readings.values) :]
         return self._make(readings, source.arrived, source.connection, time, before, cause, missing)
+
+    def _held_against_clock(self, check: RateCheck, readings: Readings, arrived: Instant) -> Readings:
+        """The readings, QUESTIONABLE while samples come at another rate than the stream's."""
+        if check.count(len(readings.values) + readings.lost, arrived.seconds, readings.fresh):
+            self._say_rate(check)
+        if not check.wrong:
+            return readings
+        doubt = np.where(np.isfinite(readings.values), np.uint8(Quality.QUESTIONABLE), np.uint8(0))
+        return replace(readings, quality=readings.quality | doubt)
+
+    def _say_rate(self, check: RateCheck) -> None:
+        details = {
+            "configured_hz": check.rate,
+            "measured_hz": round(check.measured, 6),
+            "factor": round(check.measured / check.rate, 4),
+        }
+        self.saying.append(Notice("warning" if check.wrong else "state", check.text, details))
+        self._index_clock = SampleClock(slew=RATE_SLEW)
+        if check.wrong and check.measured < check.rate and self._interval is not None and self._key is not None:
+            # The times before were counted, and lag behind the clock that those after it follow.
+            self._cause = self._cause or f"the stream {check.text}"
 
     def _notice_silence(self, readings: Readings, at: int) -> None:
         before, still = self._arrived, self._standstill
@@ -253,6 +305,10 @@ class StreamBook:
             source = _nanoseconds(readings.device_time)
             offset = learn(float(readings.device_time[-1]), at / 1e9)
             return source + self._shift(offset, int(source[-1]), at)
+        if self._interval is not None and self._check is not None and self._check.wrong:
+            spacing = SECOND / self._check.measured if self._check.measured else 0.0
+            back: Nanoseconds = np.rint(np.arange(1 - n, 1) * spacing).astype(np.int64)
+            return back + self._timeline.key(at)
         if self._interval is not None:
             numerator, denominator = self._period
             start = first * numerator // denominator
@@ -286,6 +342,14 @@ class StreamBook:
             level[0] = max(level[0], floor + 1)
         lifted: Nanoseconds = np.maximum.accumulate(level) + steps
         return lifted
+
+
+def _rate_check(header: Header, speed: float) -> RateCheck | None:
+    """What holds a stream against the clock: one without a rate by the interval that is configured, if any."""
+    stream = header.stream
+    if stream.rate:
+        return RateCheck(stream.rate, speed)
+    return RateCheck(1.0 / stream.interval, speed, coarse=True) if stream.interval else None
 
 
 def _nanoseconds(seconds: Floats) -> Nanoseconds:

@@ -227,6 +227,7 @@ class Tosca500Csv(Driver):
                     Channel("temperature", "Cel", 10.0, 50.0, stale),
                     Channel("site_timer", "min", 0.0, 1440.0, stale),
                 ),
+                interval=options.interval,
             ),
         )
         channels = self.streams[0].channels

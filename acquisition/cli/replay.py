@@ -49,7 +49,7 @@ def _report(tape: Tape, played: Played) -> Verdict:
         if kept is None:
             click.echo(f"{name} {stream}: {len(rows)} samples, and no record to compare them with")
             continue
-        verdict = replaying.compare(*kept[stream], played.ended)
+        verdict = replaying.compare(*kept[stream][:2], played.ended, kept[stream][2])
         after = f", {verdict.not_stored} from after the last commit" if verdict.not_stored else ""
         click.echo(f"{name} {stream}: {verdict.samples} samples, {verdict.differ} differ{after}")
         total += verdict
@@ -58,12 +58,13 @@ def _report(tape: Tape, played: Played) -> Verdict:
     return total
 
 
-def _kept(tape: Tape, played: Played) -> dict[str, tuple[Rows, Rows]] | None:
-    """By stream what was played, and what was stored of it; None where nothing was."""
+def _kept(tape: Tape, played: Played) -> dict[str, tuple[Rows, Rows, bool]] | None:
+    """By stream what was played, what was stored of it and whether its rate was doubted; None where nothing was."""
     folder = tape.files[0].parent
     if (folder / EXPECTED).is_file():
         expected = replaying.read_expected(folder / EXPECTED)
-        return {s: (rows, expected.get(s, Rows.join([], rows.values.shape[1]))) for s, rows in played.rows.items()}
+        none = {s: Rows.join([], rows.values.shape[1]) for s, rows in played.rows.items()}
+        return {s: (rows, expected.get(s, none[s]), False) for s, rows in played.rows.items()}
     if not (folder.parent / "record.db").is_file():
         return None
     pairs = {}
@@ -72,5 +73,6 @@ def _kept(tape: Tape, played: Played) -> dict[str, tuple[Rows, Rows]] | None:
             kept = replaying.stored(store, tape.label, stream, rows.values.shape[1])
             # What retention removed can no longer be compared.
             removed = len(kept) and replaying.expired(store, tape.label, stream)
-            pairs[stream] = (rows.since(int(kept.arrived[0])) if removed else rows, kept)
+            doubted = replaying.doubted(store, tape.label, stream)
+            pairs[stream] = (rows.since(int(kept.arrived[0])) if removed else rows, kept, doubted)
     return pairs

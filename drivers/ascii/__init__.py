@@ -69,7 +69,7 @@ class Ascii(Driver):
         self.serial = profile.line
         self.silence = max(3.0, 3.0 * profile.interval_s)
         self.queries = () if self._request is None else (re.compile(re.escape(self._request)),)
-        self.streams = (Stream("line", channels_of(profile)),)
+        self.streams = (Stream("line", channels_of(profile), interval=profile.interval_s),)
 
     def start(self, at: float) -> None:
         """Ask for the first line, where lines are asked for."""

@@ -1,6 +1,7 @@
 """What replaying compares, and what it says of tapes that cannot be played."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from acquisition.driver import Order, Setup
 from acquisition.errors import PerfusionError
 from acquisition.model import Instant, Readings
-from acquisition.replay import Rows, compare, play, read_expected, tapes, write_expected
+from acquisition.replay import Rows, compare, doubted, play, read_expected, tapes, write_expected
 from acquisition.tape import Label, Piece, TapeWriter
 from drivers.trackmaster import Options, Trackmaster
 from simulators.conversation import converse
@@ -43,6 +44,27 @@ def test_one_value_one_bit_or_one_row_differs(other):
 
 def test_a_flag_differs():
     assert compare(ONE, rows(1.0, np.nan, 3.0, 4.0, quality=4)).differ == 2
+
+
+def test_doubt_of_a_rate_that_no_driver_knows_of_is_no_difference():
+    table = rows(1.0, np.nan, 3.0, 4.0)
+    table.quality[1] = 4
+    assert compare(ONE, table, doubted=True).differ == 0
+    assert compare(ONE, table).differ == 1
+    assert compare(table, ONE, doubted=True).differ == 1
+    assert compare(ONE, rows(1.0, np.nan, 3.0, 4.0, quality=5), doubted=True).differ == 2
+
+
+def test_doubt_of_a_rate_stands_in_the_record_by_stream():
+    class Record:
+        def events(self, kind, device):
+            assert (kind, device) == ("warning", "ldf")
+            details = {}, {"configured_hz": 10.0, "streams": ["flux", "cuff"]}
+            return [SimpleNamespace(body={"details": each}) for each in details]
+
+    label = Label("ldf", "snuadc", 1, 1)
+    assert doubted(Record(), label, "flux")
+    assert not doubted(Record(), label, "skin")
 
 
 def test_what_a_cut_tape_has_beyond_the_record_is_no_difference():

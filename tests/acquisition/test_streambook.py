@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from acquisition.clock import Timeline
 from acquisition.model import Channel, Header, Instant, Readings, Stream, TimeBase
+from acquisition.pauses import Pause
 from acquisition.streambook import InstrumentClocks, Last, StreamBook
 
 SECOND = 1_000_000_000
@@ -237,3 +238,85 @@ def test_no_sample_is_later_than_its_arrival_where_an_instrument_counts_from_197
 def test_a_rate_of_no_whole_period_keeps_to_the_nearest_nanosecond_within_a_chunk():
     for chunk, _, _ in arriving(3, 30, 8, own=False):
         assert set(np.diff(chunk.time).tolist()) <= {33_333_333, 33_333_334}
+
+
+def paced(b, period, seconds, start=0.0):
+    """Chunks of one sample each `period` s."""
+    return [b.chunk(rows(), at(start + k * period), 1) for k in range(int(seconds / period))]
+
+
+def test_twenty_seconds_of_a_slow_stream_are_twenty_seconds_of_the_record_and_questionable():
+    b = book(rate=20.0)
+    chunks = paced(b, 0.2, 20.0)
+    (notice,) = b.to_say()
+    assert notice.kind == "warning"
+    assert notice.text.startswith("comes at 5 Hz, 20 Hz was configured")
+    assert notice.details == {"configured_hz": 20.0, "measured_hz": pytest.approx(5.0), "factor": pytest.approx(0.25)}
+    doubtful = [c for c in chunks if c.quality.any()]
+    assert len(doubtful) > 75
+    assert all((c.quality == 4).all() for c in doubtful)
+    assert all(int(c.time[-1]) == 10_000 * SECOND + c.arrived.monotonic for c in doubtful)
+    assert (int(chunks[-1].time[-1]) - int(chunks[0].time[0])) / SECOND == pytest.approx(19.8, abs=0.1)
+    (gap,) = [c.gap for c in chunks if c.gap]
+    assert "was configured" in gap.cause
+
+
+def test_a_slow_stream_of_blocks_stands_where_it_arrived_at_its_own_spacing():
+    b = book(rate=100.0)
+    chunks = [b.chunk(rows(10), at(0.4 * k), 1) for k in range(100)]
+    last = chunks[-1]
+    assert np.diff(last.time) == pytest.approx([0.04 * SECOND] * 9, rel=0.02)
+    assert int(last.time[-1]) == 10_000 * SECOND + last.arrived.monotonic
+    assert (np.diff(np.concatenate([c.time for c in chunks])) > 0).all()
+
+
+def test_a_stream_that_comes_right_again_is_told_and_good():
+    b = book(rate=10.0)
+    paced(b, 0.4, 30.0)
+    assert [n.kind for n in b.to_say()] == ["warning"]
+    chunks = paced(b, 0.1, 60.0, start=30.0)
+    (notice,) = b.to_say()
+    assert (notice.kind, notice.text) == ("state", "comes at the configured 10 Hz again")
+    good = [c for c in chunks if not c.quality.any()]
+    assert len(good) > 400
+    assert good[-1] is chunks[-1]
+    assert not [c.gap for c in good if c.gap]
+    assert np.diff([int(c.time[0]) for c in good]) == pytest.approx([0.1 * SECOND] * (len(good) - 1), rel=0.05)
+
+
+def test_doubt_outlives_a_reconnection_until_the_rate_is_right():
+    b = book(rate=10.0)
+    paced(b, 0.4, 30.0)
+    b.to_say()
+    b.interrupted("unplugged")
+    chunks = [b.chunk(rows(), at(100 + 0.1 * k), 2) for k in range(300)]
+    assert chunks[0].quality.all()
+    assert not chunks[-1].quality.any()
+    assert [n.kind for n in b.to_say()] == ["state"]
+
+
+def test_samples_with_a_time_of_their_own_and_irregular_ones_are_not_held_against_the_clock():
+    b = book(rate=20.0)
+    for k in range(200):
+        assert not b.chunk(rows(device=[0.05 * k]), at(0.2 * k), 1).quality.any()
+    other = book()
+    assert not any(c.quality.any() for c in paced(other, 1.7, 200.0))
+    assert b.to_say() == other.to_say() == []
+
+
+def test_a_value_that_is_none_stays_invalid_alone():
+    b = book(rate=20.0)
+    paced(b, 0.2, 20.0)
+    none = Readings("s", np.array([[np.nan]]), np.ones((1, 1), np.uint8))
+    assert b.chunk(none, at(20.0), 1).quality.tolist() == [[1]]
+
+
+@pytest.mark.parametrize("seconds", [3.0, 60.0])
+def test_a_pause_of_this_computer_is_no_other_rate(seconds):
+    b = book(rate=20.0, patience=100.0)
+    paced(b, 0.05, 30.0)
+    began, ended = int(30 * SECOND), int((30 + seconds) * SECOND)
+    b.paused(Pause(began, ended, ended + SECOND // 4, ended + 15 * SECOND, seconds))
+    chunks = paced(b, 0.05, 30.0, start=30 + seconds)
+    assert not any(c.quality.any() for c in chunks)
+    assert b.to_say() == []

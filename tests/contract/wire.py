@@ -17,13 +17,15 @@ from tests.virtual import VirtualClock
 class Wire:
     """One pair: what its supervisor publishes is in `items`; while `mute` the instrument hears and is not heard.
 
-    `tapes`: the folder of its tapes, if any.
+    `tapes`: the folder of its tapes, if any. The instrument's time runs `tempo` times as fast as the host's; `pair`
+    makes another driver and simulator than the registries' examples.
     """
 
     LATENCY = 0.002
 
-    def __init__(self, loop, name, tapes=None):
-        self.mute = False
+    def __init__(self, loop, name, tapes=None, tempo=1.0, pair=(driver, simulator)):
+        driver, simulator = pair
+        self.tempo, self.mute = tempo, False
         self.items = []
         self._loop, self._clock = loop, VirtualClock(loop)
         self._instrument, self._port, self._timer = simulator(name), None, None
@@ -68,18 +70,18 @@ class Wire:
         return port
 
     def _connect(self, port):
-        self._instrument.connect(self._loop.time())
+        self._instrument.connect(self._own())
         self._carry(port)
 
     def _hear(self, port, message):
         if port is self._port:
-            self._instrument.receive(message, self._loop.time())
+            self._instrument.receive(message, self._own())
             self._carry(port)
 
     def _advance(self, port):
         self._timer = None
         if port is self._port:
-            self._instrument.advance(self._loop.time())
+            self._instrument.advance(self._own())
             self._carry(port)
 
     def _carry(self, port):
@@ -91,4 +93,8 @@ class Wire:
         due = self._instrument.deadline()
         self._timer = None
         if due is not None:
-            self._timer = self._loop.call_at(max(due, self._loop.time()), self._advance, port)
+            self._timer = self._loop.call_at(max(due / self.tempo, self._loop.time()), self._advance, port)
+
+    def _own(self):
+        """The instrument's second; not before one that it wanted to be called at."""
+        return self._loop.time() * self.tempo * (1 + 1e-12)

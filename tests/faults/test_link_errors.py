@@ -122,7 +122,8 @@ _PARAGRAPHS = (
     "not come, it says so, and marks what comes next as QUESTIONABLE: it may be the answer to an earlier question. An "
     "inserted message that comes before the true one is thus recorded, and given away by the true one that follows. "
     "A digitiser that streams without numbers is checked by the clock: a step in the count of its samples that stays "
-    "and is longer than 30 ms is told, and lost samples are counted.",
+    "and is longer than 30 ms is told, and lost samples are counted. Any stream without times of its own that comes "
+    "at another rate than its own is told and QUESTIONABLE (decision 16).",
 )
 _INTRODUCTION = "# Errors of the link, driver by driver\n\n" + "".join(
     textwrap.fill(each, 118, subsequent_indent="  " * each.startswith("* "))
