@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from acquisition.model import Alarm, Event
+from acquisition.text import clean
 
 
 class Alarms:
@@ -27,6 +28,7 @@ class Alarms:
 
     def raise_alarm(self, kind: str, text: str, remedy: str, *, blocks: bool) -> None:
         """Let an alarm stand; where one of its kind does already, only its words are renewed."""
+        text, remedy = clean(text), clean(remedy)
         before = self._standing.get(kind)
         since = self._now() if before is None else before.since
         # Replaced, not changed: another thread may be going through the old one.

@@ -15,9 +15,13 @@ from acquisition.control import Answer
 from acquisition.driver import Order
 from acquisition.errors import Refused
 from acquisition.model import Chunk, Event
+from acquisition.text import clean
 from acquisition.walking import Walk, load_walk
 
 log = logging.getLogger(__name__)
+
+MOST = 1e6
+"""No order of any instrument has a number as large, in any unit."""
 
 Give = Callable[[Order], None]
 """Hands an order to a device; Refused where it cannot be followed now."""
@@ -70,9 +74,11 @@ class Conductor:
         """Hand a person's order to the device: {"device", "order", "value", "by"}."""
         device, give = self._device(request)
         value = request.get("value")
-        if value is not None and not (isinstance(value, int | float) and not isinstance(value, bool)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not -MOST < value < MOST
+        ):
             raise Refused(f"{value!r} is no number", device)
-        order = Order(str(request.get("order", "")), value, str(request.get("by", "")))
+        order = Order(clean(str(request.get("order", ""))), value, clean(str(request.get("by", ""))))
         give(order)
         return {"device": device, "order": order.name, "value": order.value}
 
@@ -81,7 +87,7 @@ class Conductor:
         device, give = self._device(request)
         protocol = load_walk(str(request.get("protocol", "")), self._beside)
         walk = Walk(protocol, _number(request, "max_grade"), _number(request, "limit"))
-        give(Order("prepare", by=str(request.get("by", ""))))
+        give(Order("prepare", by=clean(str(request.get("by", "")))))
         self._drop(device)
         self._walks[device] = _Walking(walk)
         self._say(device, "state", f"walk by protocol: {protocol.title}")
@@ -139,6 +145,6 @@ def _number(request: dict[str, Any], key: str) -> float | None:
     value = request.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MOST:
         raise Refused(f"{key} is {value!r}", remedy="a number above 0")
     return float(value)

@@ -8,28 +8,37 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any
-
-import msgspec
+from typing import Any, NoReturn
 
 from acquisition.errors import ConfigurationError, LinkLost, PerfusionError, Refused
+from acquisition.store.lock import held
+from acquisition.text import clean_details, to_json
 
 log = logging.getLogger(__name__)
 
 NAME = "control.sock"
 LINE = 65536
+"""Bytes that a request may have."""
+ANSWER = 1 << 25
+"""Bytes that an answer may have: the record of a day's examinations takes a fraction."""
 DEADLINE = 5.0
 LOOK = 1.0
 """Seconds between two looks at whether the socket is still there."""
+AGAIN = "ask again; where it was to write something, look first whether it has: perfusion session show"
 
 Answer = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class NoDaemon(Refused):
-    """Nobody answers on the socket: no daemon runs on this record, or one of another account."""
+    """Nobody holds the record or listens on its socket: no daemon runs."""
+
+
+class Unanswered(Refused):
+    """A daemon runs, or somebody else holds the record, and there was no answer that can be used: nothing is known."""
 
 
 class ControlSocket:
@@ -85,62 +94,128 @@ class ControlSocket:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await asyncio.wait_for(reader.readline(), DEADLINE):
-                writer.write(msgspec.json.encode(await self._answer(line)) + b"\n")
+                writer.write(to_json(await self._answer(line)) + b"\n")
                 await asyncio.wait_for(writer.drain(), DEADLINE)
-        except (TimeoutError, ConnectionError, ValueError):
-            pass  # a client that is slow, gone or sends an endless line
+        except (TimeoutError, ConnectionError, asyncio.CancelledError):
+            pass  # a client that is slow or gone, or the daemon ends: asyncio would log a cancelled one as a fault
+        except ValueError:
+            writer.write(to_json({"error": f"a request has at most {LINE} bytes"}) + b"\n")
         finally:
             writer.close()
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
-        except ValueError:
-            return {"error": "no JSON"}
+        except (ValueError, RecursionError):
+            return {"error": "this is no JSON in UTF-8, or nested too deep"}
         word = request.get("do") if isinstance(request, dict) else None
-        if word == "snapshot":
-            return {"ok": self._snapshot()}
-        if not isinstance(word, str) or word not in self._answers:
+        if not isinstance(word, str) or word not in ("snapshot", *self._answers):
             known = ", ".join(f'{{"do": "{each}"}}' for each in ("snapshot", *self._answers))
             return {"error": f"unknown request; known: {known}"}
         try:
-            return {"ok": await self._answers[word](request)}
+            return {"ok": self._snapshot() if word == "snapshot" else await self._answers[word](request)}
         except PerfusionError as error:
             return {"error": error.what, "where": error.where, "cause": error.cause, "remedy": error.remedy,
                     "exit_code": error.exit_code}  # fmt: skip
         except Exception as error:
             # A fault in one answer must not end the recording, nor leave whoever asked without one.
             log.exception("the request %s failed", word)
-            return {"error": f"unexpected: {error}", "exit_code": PerfusionError.exit_code}
+            what = PerfusionError(f"unexpected: {type(error).__name__}: {error}").what
+            return {"error": what, "remedy": "its log has the whole of it", "exit_code": PerfusionError.exit_code}
 
 
 def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> Any:
-    """Ask the daemon that writes `directory`; NoDaemon where none runs, Refused or its kin where it will not."""
-    with _short(directory) as folder, socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(timeout)
-        try:
-            link.connect(str(folder / NAME))
+    """Ask the daemon that writes `directory`; NoDaemon where none runs, Unanswered where its answer is none.
+
+    Refused or its kin where the daemon will not. The answer is clean text, whatever version gave it.
+    """
+    where = str(directory / NAME)
+    until = time.monotonic() + timeout
+    try:
+        with _short(directory) as folder, socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(timeout)
+            _connect(link, folder / NAME, directory)
             link.sendall(json.dumps(request).encode() + b"\n")
-            with link.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-        except PermissionError as error:
-            raise NoDaemon(
-                "this account may not ask the daemon", str(directory / NAME), "another account records",
-                "ask as that account, by sudo -u",
+            line = _receive(link, until)
+        answer = json.loads(line)
+    except OSError as error:
+        _explain(error, where, timeout)
+    except (ValueError, RecursionError) as error:
+        raise Unanswered(
+            "the daemon's answer is broken", where, "another program, or another version of this one, has the socket",
+            "use the version that records (perfusion --version)",
+        ) from error  # fmt: skip
+    if not isinstance(answer, dict) or ("error" not in answer and "ok" not in answer):
+        raise Unanswered(
+            "the daemon's answer is none of this program", where, "another version of it records", "use that version"
+        )
+    told = clean_details(answer, LINE)
+    if "error" in told:
+        raise _refusal(told, where)
+    return told["ok"]
+
+
+def _connect(link: socket.socket, path: Path, directory: Path) -> None:
+    try:
+        link.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        where = str(directory / NAME)
+        if held(directory):
+            raise Unanswered(
+                "the record is in use, but no daemon answers on its socket", where,
+                "the daemon is starting or ending, or a command is writing", "ask again in some seconds",
             ) from error  # fmt: skip
-        except (OSError, ValueError) as error:
-            raise NoDaemon(
-                "no daemon answers", str(directory / NAME), "none runs on this record", "perfusion run -c FILE"
+        raise NoDaemon("no daemon answers", where, "none runs on this record", "perfusion run -c FILE") from error
+
+
+def _receive(link: socket.socket, until: float) -> bytes:
+    """One line, whole by a time of the monotonic clock; OSError where it is not, ValueError where it has no end."""
+    pieces: list[bytes] = []
+    size = 0
+    while not pieces or not pieces[-1].endswith(b"\n"):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        link.settimeout(left)
+        piece = link.recv(1 << 16)
+        if not piece:
+            raise ConnectionResetError
+        pieces.append(piece)
+        size += len(piece)
+        if size > ANSWER:
+            raise ValueError(f"an answer of more than {ANSWER} bytes")
+    return b"".join(pieces)
+
+
+def _explain(error: OSError, where: str, timeout: float) -> NoReturn:
+    """Say why there is no answer; only a connection that nobody takes means that no daemon runs."""
+    match error:
+        case PermissionError():
+            raise Unanswered(
+                "this account may not ask the daemon",
+                where,
+                "another account records",
+                "ask as that account, by sudo -u",
             ) from error
-    if "error" in answer:
-        raise _refusal(answer, str(directory / NAME))
-    return answer["ok"]
+        case FileNotFoundError() | NotADirectoryError():
+            raise NoDaemon("no daemon answers", where, "there is no such folder", "perfusion run -c FILE") from error
+        case TimeoutError() | BlockingIOError():
+            raise Unanswered(
+                f"the daemon did not answer within {timeout:g} s", where, "it, this computer or its disk is busy", AGAIN
+            ) from error
+    raise Unanswered(
+        "the daemon ended the connection without an answer",
+        where,
+        f"it is ending ({error.strerror or 'closed'})",
+        AGAIN,
+    ) from error
 
 
 def _refusal(answer: Mapping[str, Any], where: str) -> PerfusionError:
     words = (answer["error"], answer.get("where", where), answer.get("cause", ""), answer.get("remedy", ""))
     kinds = {kind.exit_code: kind for kind in (ConfigurationError, LinkLost, Refused)}
-    return kinds.get(answer.get("exit_code", Refused.exit_code), PerfusionError)(*words)
+    code = answer.get("exit_code", Refused.exit_code)
+    return kinds.get(code if isinstance(code, int) else 1, PerfusionError)(*(str(each) for each in words))
 
 
 def _listener(path: Path) -> socket.socket:

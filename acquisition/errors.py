@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from acquisition.text import clean
+
 
 class PerfusionError(Exception):
     """An error that a person can act on.
 
+    Its texts are clean, whatever name of a file or answer of a server they repeat.
     `exit_code` is the command line's: 1 unexpected, 2 usage, 3 configuration, 4 device missing or stale,
     5 integrity failed, 6 coverage under the threshold, 7 remote unreachable, 8 refused by state.
     """
@@ -15,11 +18,11 @@ class PerfusionError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, where: str = "", cause: str = "", remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.cause = cause
-        self.remedy = remedy
+        self.what = clean(what)
+        self.where = clean(where)
+        self.cause = clean(cause)
+        self.remedy = clean(remedy)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.what}" if self.where else self.what]

@@ -6,6 +6,7 @@ docs/decisions/0014-what-each-read-makes.md.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
@@ -14,6 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from acquisition.text import KEY, clean, clean_details
 
 Floats = NDArray[np.float64]
 Nanoseconds = NDArray[np.int64]
@@ -123,11 +126,16 @@ class Notice:
     instrument's own (the belt stopped): it is recorded as kind `instrument`, since the kind `state` is the device's.
     Unfit is an instrument that reports that it cannot do what is configured: its connection ends, with the `cause` and
     the `remedy` of the details.
+    Text and details are clean and bounded, whatever an instrument says of itself.
     """
 
     kind: str
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", clean(self.text))
+        object.__setattr__(self, "details", clean_details(self.details))
 
 
 class Instant(msgspec.Struct, frozen=True, gc=False):
@@ -185,7 +193,8 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 class Event:
     """Something that happened, for the record's chain and for people: a state, a notice, a clock step.
 
-    `time` is a time key (ns) on the same axis as the samples; `device` is empty for the service itself.
+    `time` is a time key (ns) on the same axis as the samples; `device` is empty for the service itself. Its texts and
+    details are clean, whoever made it and from whatever record it was read.
     """
 
     kind: str
@@ -193,6 +202,12 @@ class Event:
     device: str
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", clean(self.kind, KEY))
+        object.__setattr__(self, "device", clean(self.device, KEY))
+        object.__setattr__(self, "text", clean(self.text))
+        object.__setattr__(self, "details", clean_details(self.details, items=sys.maxsize))
 
 
 @dataclass(frozen=True, slots=True)

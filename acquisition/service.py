@@ -41,6 +41,7 @@ from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter
 from acquisition.store.tapes import FOLDER as TAPES
 from acquisition.supervisor import State, Supervisor
+from acquisition.text import clean
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ FAREWELL = 1.5
 """Seconds that a remote may take for what is left at the end; what it does not take is sent after the next start."""
 COMMIT = 2.0
 """Seconds that an answer about a session waits for the disk."""
+PAGE = "page"
+"""The kind of the alarm that stands while the live page cannot show something, or is being started again."""
 CLOCK_STEP = 0.1
 """Seconds by which wall and monotonic clock must part within one look to count as a step."""
 
@@ -126,7 +129,7 @@ class Service:
             clerk = self._make_clerk(board)
             clerks.append(clerk)
             order = _committed(clerk, store, self._config.store)
-            page = self._make_page(board, _on_loop(loop, order))
+            page = self._make_page(board, _on_loop(loop, order), loop)
             conductor = self._make_conductor(supervisors)
             self._bus.subscribe(conductor.put)
             control = ControlSocket(
@@ -220,7 +223,7 @@ class Service:
             device, store, board.expect, self._bus, self._clock, self._timeline, pauses=self._pauses, tapes=tapes
         )
 
-    def _make_page(self, board: Board, order: Answer) -> Page | None:
+    def _make_page(self, board: Board, order: Answer, loop: asyncio.AbstractEventLoop) -> Page | None:
         tables = self._config.tables
         if tables.page is None:
             return None
@@ -233,7 +236,16 @@ class Service:
             site=tables.site.id,
             station=tables.site.station,
             order=order if tables.page.marks else None,
+            trouble=lambda text: _threadsafe(loop, self._heed_page, text),
         )
+
+    def _heed_page(self, text: str | None) -> None:
+        if text is None:
+            self._alarms.clear(PAGE, "the live page shows everything again")
+        else:
+            self._alarms.raise_alarm(
+                PAGE, f"the live page: {text}; recording goes on", "perfusion watch shows the same", blocks=False
+            )
 
     def _make_conductor(self, supervisors: list[Supervisor]) -> Conductor:
         controlled = {device.table.name for device in self._config.devices if device.table.control}
@@ -306,7 +318,7 @@ class Service:
         """Answer a request to let go of a remote."""
 
         async def answer(request: dict[str, Any]) -> Any:
-            name, reason, by = (str(request.get(key, "")) for key in ("name", "reason", "by"))
+            name, reason, by = (clean(str(request.get(key, ""))) for key in ("name", "reason", "by"))
             present = known.configured(self._config)
             return await asyncio.to_thread(
                 known.forget, self._config.store, store, name, self._key_now(), reason, by, present

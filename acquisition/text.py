@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
+
+import msgspec
+
+log = logging.getLogger(__name__)
 
 LIMIT = 2000
 """Characters that a text may have unless told otherwise."""
 KEY = 200
 DEPTH = 16
-ITEMS = 20_000
+ITEMS = 100_000
 """How deep plain values may be nested, and how many there may be in one whole."""
 CUT = "…"
 """Stands where something was cut off."""
@@ -55,20 +62,34 @@ def is_clean(text: str, limit: int = LIMIT) -> bool:
     return clean(text, limit) == text
 
 
-def clean_details(value: Any, limit: int = LIMIT) -> Any:
+def clean_details(value: Any, limit: int = LIMIT, *, items: int = ITEMS) -> Any:
     """Plain values that any JSON encoder takes: every text and key clean, bounded in depth and in number.
 
     NaN and infinities become None, bytes hexadecimal, integers beyond 64 bit and what JSON does not know become text.
     """
-    return _Cleaner(limit).plain(value, DEPTH)
+    return _Cleaner(limit, items).plain(value, DEPTH)
+
+
+def to_json(value: Any) -> bytes:
+    """Plain values as JSON of one line; where JSON cannot say one of them, all are made clean, which is logged once."""
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeError, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        _tell(type(error).__name__, clean(str(error), KEY))
+        return msgspec.json.encode(clean_details(value, 64 * LIMIT, items=sys.maxsize))
+
+
+@lru_cache(maxsize=64)
+def _tell(kind: str, text: str) -> None:
+    log.error("a value that JSON cannot say was replaced: %s: %s", kind, text)
 
 
 class _Cleaner:
     """Counts what one whole holds."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, items: int) -> None:
         self._limit = limit
-        self._left = ITEMS
+        self._left = items
 
     def plain(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):

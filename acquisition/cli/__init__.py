@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import logging
 import sys
 from typing import Any
@@ -12,6 +13,7 @@ import click
 
 from acquisition import __version__, ending
 from acquisition.errors import PerfusionError
+from acquisition.text import clean
 
 COMMANDS = {
     "backup": "record:backup",
@@ -32,6 +34,8 @@ COMMANDS = {
     "watch": "watching:watch",
 }
 """Where each command stands: module of this package, and name in it."""
+LONGEST = 20_000
+"""Characters of an entry in the log, with its traceback."""
 
 
 class Commands(click.Group):
@@ -68,6 +72,13 @@ class Commands(click.Group):
         return code
 
 
+class _Lines(logging.Formatter):
+    """Lines for a terminal or a journal, which nothing that comes from outside may steer."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record), LONGEST, lines=True)
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="perfusion")
 @click.option("-v", "--verbose", count=True, help="More messages; twice for debugging.")
@@ -79,9 +90,14 @@ def perfusion(verbose: int, quiet: bool) -> None:
     5 integrity failed, 7 remote unreachable, 8 refused by state, 130 interrupted.
     """
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that UTF-8 cannot say ends no command
+            stream.reconfigure(errors="backslashreplace")
     ending.run(perfusion, "perfusion")

@@ -14,7 +14,7 @@ import click
 from acquisition.cli.desk import operator
 from acquisition.cli.tables import show_table
 from acquisition.config import load
-from acquisition.control import NoDaemon, ask
+from acquisition.control import NoDaemon, Unanswered, ask
 from acquisition.remotes import known
 from acquisition.remotes.known import Known
 from acquisition.store import Store
@@ -104,6 +104,9 @@ def _states(directory: Path) -> dict[str, Any]:
     try:
         return {each["name"]: each["state"] for each in ask(directory, {"do": "snapshot"})["remotes"]}
     except NoDaemon:
+        return {}
+    except Unanswered as error:
+        click.echo(f"how they stand is not known: {error}", err=True)
         return {}
 
 

@@ -19,6 +19,7 @@ from acquisition.clock import Clock
 from acquisition.errors import PerfusionError
 from acquisition.live import frames, messages, orders
 from acquisition.live.board import Board
+from acquisition.live.faults import Faults
 from acquisition.live.history import History, Window
 from acquisition.live.viewers import Viewer
 from acquisition.model import Chunk, Event, Header
@@ -61,7 +62,9 @@ class Feed:
         key_now: Callable[[], int],
         place: Mapping[str, str],
         order: orders.Order | None = None,
+        faults: Faults | None = None,
     ) -> None:
+        self.faults = faults or Faults()
         self.dropped = 0
         self.headers: list[Header] = []
         self.viewers: set[Viewer] = set()
@@ -93,24 +96,29 @@ class Feed:
             # After an event the state follows at once, but a tick later: who published it has then finished.
             if self.viewers and (news or time.monotonic() - told >= STATE):
                 told = time.monotonic()
-                self._tell_all(messages.state(self._state()))
+                with self.faults.heeding("the state"):
+                    self._tell_all(messages.state(self._state()))
             news = self._hand_out()
+            self.faults.settle()
             # A crowd is served in larger portions: each message to each viewer takes the interpreter from the devices.
             await asyncio.sleep(TICK * min(max(len(self.viewers) / CROWD, 1.0), SLOWEST))
 
     def _hand_out(self) -> bool:
         """Hand out what came in; answers whether an event was among it."""
         items = [self._queue.popleft() for _ in range(len(self._queue))]
-        self._index(self._board.headers)
         chunks = [item for item in items if isinstance(item, Chunk)]
-        self._keep_recent(chunks)
+        with self.faults.heeding("the list of streams"):
+            self._index(self._board.headers)
+            self._keep_recent(chunks)
         if not self.viewers:
             return False
         events = [item for item in items if isinstance(item, Event) and item.kind != "noise"]
         for event in events:
-            self._tell_all(messages.event(event))
+            with self.faults.heeding("an event"):
+                self._tell_all(messages.event(event))
         if chunks:
-            self._tell_all(self._encode(chunks))
+            with self.faults.heeding("the samples"):
+                self._tell_all(self._encode(chunks))
         return bool(events)
 
     def _index(self, headers: Iterable[Header]) -> None:
@@ -161,7 +169,7 @@ class Feed:
                 viewer.asked.set()
         except WebSocketDisconnect:
             pass
-        except (msgspec.DecodeError, KeyError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError):
             with contextlib.suppress(RuntimeError):
                 await socket.close(1003)
         finally:

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from acquisition import __version__
 from acquisition.live import words
 from acquisition.live.board import iso, stale_limit
 from acquisition.live.history import Past, Window
 from acquisition.model import Event, Header
+from acquisition.text import to_json
 
 SCHEMA = 1
 """Version of the feed."""
@@ -71,7 +70,7 @@ def past(window: Window, drawn: Past) -> str:
 
 def encode(value: Any) -> str:
     """Plain values as JSON."""
-    return msgspec.json.encode(value).decode()
+    return to_json(value).decode()
 
 
 def _streams(headers: Sequence[Header], speed: float) -> list[dict[str, Any]]:

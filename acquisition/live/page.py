@@ -17,6 +17,7 @@ from acquisition.clock import Clock
 from acquisition.errors import PerfusionError
 from acquisition.live import messages, metrics
 from acquisition.live.board import Board
+from acquisition.live.faults import Faults, Trouble
 from acquisition.live.feed import Feed
 from acquisition.live.gate import Gate
 from acquisition.live.history import History, Window
@@ -46,7 +47,7 @@ class Page:
     `put` only appends to a bounded queue; where the page is too slow the oldest items are dropped for
     display, counted and published as a metric. The record at `directory` is read for what lies
     before the page was opened; `order` has decided what viewers ask of the examination. The feed is
-    described in docs/live_protocol.md.
+    described in docs/live_protocol.md. `trouble` hears, on the page's thread, of what it cannot show.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Page:
         site: str,
         station: str,
         order: Order | None = None,
+        trouble: Trouble = lambda _: None,
     ) -> None:
         self._board = board
         self._clock = clock
@@ -67,12 +69,14 @@ class Page:
         self._port = port
         self._place = {"site": site, "station": station}
         self._history = History(directory)
-        self._feed = Feed(board, self._history, clock, key_now, self._place, order)
+        self._trouble = trouble
+        self._faults = Faults(trouble)
+        self._feed = Feed(board, self._history, clock, key_now, self._place, order, self._faults)
         self._server: Server | None = None
 
     def start(self) -> str:
         """Start serving; answers the page's URL. PerfusionError where the port is taken."""
-        self._server = Server(self._port)
+        self._server = Server(self._port, self._trouble)
         self._server.start(Gate(self._application(), self._server.port), self._feed.pump)
         return f"http://{ADDRESS}:{self._server.port}/"
 
@@ -99,7 +103,10 @@ class Page:
         )
 
     async def _serve_snapshot(self, _: Request) -> Response:
-        return Response(messages.encode({**self._place, **self._feed.snapshot()}), media_type="application/json")
+        with self._faults.heeding("the snapshot"):
+            body = messages.encode({**self._place, **self._feed.snapshot()})
+            return Response(body, media_type="application/json")
+        return _refused("the state cannot be told; the log of the service says why", 500)
 
     async def _serve_columns(self, request: Request) -> Response:
         query = request.query_params
@@ -126,15 +133,17 @@ class Page:
         return Response(messages.encode(body), media_type="application/json")
 
     async def _serve_metrics(self, _: Request) -> Response:
-        text = metrics.exposition(
-            self._board,
-            self._clock.now(),
-            self._key_now(),
-            self._clock.speed,
-            viewers=len(self._feed.viewers),
-            dropped=self._feed.dropped,
-        )
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        with self._faults.heeding("the metrics"):
+            text = metrics.exposition(
+                self._board,
+                self._clock.now(),
+                self._key_now(),
+                self._clock.speed,
+                viewers=len(self._feed.viewers),
+                dropped=self._feed.dropped,
+            )
+            return Response(text.encode("utf-8", "replace"), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return _refused("the metrics cannot be told; the log of the service says why", 500)
 
 
 def _nullable(values: Floats) -> list[float | None]:

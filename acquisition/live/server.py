@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import uvicorn
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from acquisition.errors import PerfusionError, Refused
+from acquisition.live.faults import Trouble
 
 ADDRESS = "127.0.0.1"
 REQUEST = 5.0
@@ -24,20 +26,29 @@ ANSWER = 30.0
 STALLED = 10.0
 """Seconds after which a viewer that reads nothing is cut off."""
 START = 10.0
+PAUSES = (0.5, 30.0)
+"""Seconds from the end of a server that nobody ended to its next start: at first, and at most."""
+STEADY = 60.0
+"""Seconds after which a server counts as one that runs."""
 MESSAGE = 1024
 
 log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves an application on 127.0.0.1; `background` runs beside it on the server's loop, until it ends."""
+    """Serves an application on 127.0.0.1; `background` runs beside it on the server's loop, until it ends.
 
-    def __init__(self, port: int) -> None:
+    A server that ends by itself is started again, with growing pauses, and `trouble` hears of it on the thread.
+    """
+
+    def __init__(self, port: int, trouble: Trouble = lambda _: None) -> None:
         self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]
         self._thread: threading.Thread | None = None
         self._server: uvicorn.Server | None = None
         self._error: BaseException | None = None
+        self._trouble = trouble
+        self._stopping = threading.Event()
 
     def start(self, app: ASGIApp, background: Callable[[], Awaitable[None]]) -> None:
         """Serve until `stop`; PerfusionError where the server does not come up."""
@@ -59,9 +70,8 @@ class Server:
             h11_max_incomplete_event_size=16384,
         )
         ready = threading.Event()
-        self._server = server = _Uvicorn(config, ready)
         self._thread = threading.Thread(
-            target=self._run, args=(server, background, ready), name="live page", daemon=True
+            target=self._run, args=(config, background, ready), name="live page", daemon=True
         )
         self._thread.start()
         if not ready.wait(START) or self._error is not None:
@@ -72,6 +82,7 @@ class Server:
 
     def stop(self, timeout: float = 3.0) -> None:
         """End all connections and the thread."""
+        self._stopping.set()
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:
@@ -80,13 +91,35 @@ class Server:
                 log.error("the live page's thread did not end within %g s", timeout)
         self._listener.close()
 
-    def _run(self, server: uvicorn.Server, background: Callable[[], Awaitable[None]], ready: threading.Event) -> None:
+    def _run(self, config: uvicorn.Config, background: Callable[[], Awaitable[None]], ready: threading.Event) -> None:
+        pause = PAUSES[0]
+        while True:
+            self._server = server = _Uvicorn(config, ready, self._trouble)
+            began = time.monotonic()
+            error = self._once(server, background)
+            if self._stopping.is_set() or not ready.is_set():
+                self._error = error
+                ready.set()
+                return
+            if time.monotonic() - began > STEADY:
+                pause = PAUSES[0]
+            log.error("the live page ended by itself; it is started again in %g s", pause, exc_info=error)
+            self._trouble(f"it ended by itself ({type(error).__name__ if error else 'no error'}) and is started again")
+            if self._stopping.wait(pause):
+                return
+            pause = min(2 * pause, PAUSES[1])
+
+    def _once(self, server: uvicorn.Server, background: Callable[[], Awaitable[None]]) -> BaseException | None:
+        """Serve until it ends; answers the error that ended it."""
+
         async def body() -> None:
             beside = asyncio.ensure_future(background())
             # Without it the page would stand still and look alive.
             beside.add_done_callback(lambda _: setattr(server, "should_exit", True))
+            if self._stopping.is_set():
+                server.should_exit = True
             try:
-                await server.serve(sockets=[self._listener])
+                await server.serve(sockets=[self._listener.dup()])
             finally:
                 beside.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -95,21 +128,22 @@ class Server:
         try:
             asyncio.run(body())
         except BaseException as error:
-            self._error = error
-            log.error("the live page ended with an error", exc_info=error)
-        finally:
-            ready.set()
+            return error
+        return None
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and after another one has ended, that it serves again."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, ready: threading.Event, trouble: Trouble) -> None:
         super().__init__(config)
         self._ready = ready
+        self._trouble = trouble
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._ready.is_set():
+            self._trouble(None)
         self._ready.set()
 
 
@@ -155,6 +189,19 @@ class _WebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that is cut off when its viewer does not read."""
 
     _stalled: asyncio.TimerHandle | None = None
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand over a message; text that is no UTF-8 ends its connection (RFC 6455, 8.1) and fills no log."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                log.debug("a viewer sent text that is no UTF-8")
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from acquisition.text import clean
+
 
 class Verdict(Enum):
     """What is to be done with a batch after the remote's answer."""
@@ -30,6 +32,9 @@ class Answer:
     reason: str = ""
     wait: float | None = None
     dropped: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clean(self.reason))
 
 
 class Remote(Protocol):

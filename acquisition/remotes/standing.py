@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from acquisition.text import clean
+
 log = logging.getLogger(__name__)
 
 Say = Callable[[str, str, Mapping[str, object]], None]
@@ -34,6 +36,7 @@ class Standing:
 
     def fail(self, word: str, reason: str) -> None:
         """Note that it does not take anything now."""
+        reason = clean(reason)
         self.word, self.reason = word, reason
         now = self._monotonic()
         if self._since is None:

@@ -33,8 +33,8 @@ class Lock:
             raise Refused(
                 f"the record is being written by PID {holder}",
                 str(self.path),
-                "another daemon runs on it",
-                f"stop that one (kill {holder}), or give this one a store of its own",
+                "another daemon runs on it, or a command is writing",
+                "use the one that runs, or give this one a store of its own",
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
@@ -74,3 +74,18 @@ class Lock:
                 "the folder belongs to another account, or its disk is read-only",
                 "choose a folder that this account can write",
             ) from error
+
+
+def held(directory: Path) -> bool:
+    """Whether another process holds the lock of a record now; nothing is created or taken."""
+    try:
+        fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

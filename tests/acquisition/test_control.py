@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import fcntl
+import json
 import re
 import socket
 import stat
+import threading
 import time
 
 import pytest
 
-from acquisition.control import ControlSocket, NoDaemon, ask
+from acquisition import control
+from acquisition.control import ControlSocket, NoDaemon, Unanswered, ask
 from acquisition.errors import PerfusionError, Refused
+from acquisition.examination import desk
 
 SNAPSHOT = {"devices": [{"name": "ldf", "state": "STREAMING"}]}
 
@@ -82,18 +87,23 @@ def test_a_folder_with_a_very_long_name_works(tmp_path):
     assert serve(deep, lambda: ask(deep, {"do": "snapshot"})) == SNAPSHOT
 
 
-@pytest.mark.parametrize("line", [b"\xff\xfe\n", b"[1]\n", b"{}\n", b"null\n"])
-def test_no_line_stops_the_service(tmp_path, line):
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe\n", b"[1]\n", b"{}\n", b"null\n", b"[" * 60_000 + b"\n", b"1" * 60_000 + b"\n"]
+)
+def test_no_line_stops_the_service_or_ends_its_connection(tmp_path, caplog, line):
     def request():
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(str(tmp_path / "control.sock"))
             link.sendall(line)
             answer = link.recv(4096)
-        return answer, ask(tmp_path, {"do": "snapshot"})
+            link.sendall(b'{"do": "snapshot"}\n')
+            return answer, json.loads(link.recv(4096))["ok"]
 
     answer, after = serve(tmp_path, request)
     assert b'"error"' in answer
+    assert answer.count(b"\n") == 1
     assert after == SNAPSHOT
+    assert "Traceback" not in caplog.text
 
 
 def test_an_endless_line_is_cut_off(tmp_path):
@@ -104,7 +114,7 @@ def test_an_endless_line_is_cut_off(tmp_path):
             try:
                 for _ in range(64):
                     link.sendall(b"x" * 65536)
-                ended = link.recv(1) == b""
+                ended = b"at most 65536 bytes" in link.recv(4096) and link.recv(1) == b""
             except (BrokenPipeError, ConnectionResetError):
                 ended = True
         return ended, ask(tmp_path, {"do": "snapshot"})
@@ -144,3 +154,125 @@ def test_a_fault_in_an_answer_is_told_and_stops_nothing(tmp_path, caplog):
     with pytest.raises(PerfusionError, match="unexpected"):
         ask_with(tmp_path, {"do": "add", "n": "x"}, {"add": _add})
     assert "the request add failed" in caplog.text
+
+
+def test_one_bad_field_costs_nobody_the_answer(tmp_path):
+    async def bad(_):
+        return {"note": "caf\udce9 fell", "value": 2**80}
+
+    assert ask_with(tmp_path, {"do": "bad"}, {"bad": bad}) == {"note": "caf\ufffd fell", "value": str(2**80)}
+
+
+def test_a_snapshot_that_fails_is_told_and_stops_nothing(tmp_path):
+    def snapshot():
+        raise KeyError("limb")
+
+    async def body():
+        async with ControlSocket(tmp_path, snapshot, {"add": _add}):
+            with pytest.raises(PerfusionError, match="unexpected: KeyError"):
+                await asyncio.to_thread(ask, tmp_path, {"do": "snapshot"})
+            return await asyncio.to_thread(ask, tmp_path, {"do": "add", "n": 1})
+
+    assert asyncio.run(body()) == 2
+
+
+class Daemon:
+    """Listens on the socket and answers whatever `behave` does with each connection."""
+
+    def __init__(self, directory, behave):
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / "control.sock"))
+        self._listener.listen(5)
+        self._behave = behave
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _work(self):
+        try:
+            while True:
+                link, _ = self._listener.accept()
+                with link:
+                    link.recv(65536)
+                    self._behave(link)
+        except OSError:
+            pass
+
+
+def answers(*pieces):
+    def behave(link):
+        for piece in pieces:
+            link.sendall(piece)
+
+    return behave
+
+
+def trickles(link):
+    for _ in range(1000):
+        link.sendall(b"x")
+        time.sleep(0.01)
+
+
+def is_silent(link):
+    link.settimeout(10)
+    link.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [
+        (answers(), "ended the connection without an answer"),
+        (answers(b'{"ok": '), "ended the connection without an answer"),
+        (answers(b"<html>\n"), "answer is broken"),
+        (answers(b'{"ok": "\xff"}\n'), "answer is broken"),
+        (answers(b"[" * 100_000 + b"\n"), "answer is broken"),
+        (answers(b"7\n"), "none of this program"),
+        (answers(b"{}\n"), "none of this program"),
+        (is_silent, "did not answer within 0.2 s"),
+        (trickles, "did not answer within 0.2 s"),
+    ],
+    ids=["empty", "half", "html", "bytes", "deep", "number", "nothing", "silent", "trickle"],
+)
+def test_an_answer_that_is_none_is_not_a_daemon_that_is_not_there(tmp_path, behave, said):
+    with Daemon(tmp_path, behave), pytest.raises(Unanswered, match=said) as caught:
+        ask(tmp_path, {"do": "snapshot"}, timeout=0.2)
+    assert not isinstance(caught.value, NoDaemon)
+    assert "no daemon" not in str(caught.value)
+    assert "kill" not in str(caught.value)
+    assert caught.value.cause
+    assert caught.value.remedy
+
+
+def test_an_answer_without_an_end_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(control, "ANSWER", 100_000)
+    with Daemon(tmp_path, answers(b"x" * 200_000)), pytest.raises(Unanswered, match="broken"):
+        ask(tmp_path, {"do": "snapshot"})
+
+
+def test_nothing_is_written_beside_a_daemon_whose_answer_is_broken(tmp_path):
+    with Daemon(tmp_path, answers(b"<html>\n")), pytest.raises(Unanswered):
+        desk.send(tmp_path, {"do": "session.note", "text": "x"})
+    assert {each.name for each in tmp_path.iterdir()} == {"control.sock"}
+
+
+def test_a_record_in_use_whose_socket_is_not_there_is_no_missing_daemon(tmp_path):
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Unanswered, match="in use, but no daemon answers on its socket") as caught:
+            desk.send(tmp_path, {"do": "session.note", "text": "x"})
+    assert "kill" not in str(caught.value)
+    with pytest.raises(NoDaemon):
+        ask(tmp_path, {"do": "snapshot"})
+
+
+def test_what_a_daemon_answers_is_clean(tmp_path):
+    said = json.dumps({"ok": {"note": "caf\udce9 \x1b[31mfell"}}).encode() + b"\n"
+    with Daemon(tmp_path, answers(said)):
+        assert ask(tmp_path, {"do": "snapshot"}) == {"note": "caf\ufffd fell"}

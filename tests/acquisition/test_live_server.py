@@ -1,5 +1,6 @@
 """The page's server: deadlines, slow viewers, start and stop; over real sockets, with short deadlines."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -15,7 +16,8 @@ from websockets.sync.client import connect
 
 from acquisition.clock import Clock
 from acquisition.errors import PerfusionError
-from acquisition.live import Board, Page, feed, server
+from acquisition.live import Board, Page, feed, orders, server
+from acquisition.live.faults import Faults
 from acquisition.live.feed import Feed
 from acquisition.live.history import History, Window
 from acquisition.live.viewers import QUEUE, Viewer
@@ -287,6 +289,37 @@ def test_the_page_may_not_ask_for_anything_else(tmp_path, do):
         assert (answer["id"], answer["error"]) == (1, "the page may not ask this")
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"do": "session.correct", "field": "subject", "value": ["x"], "reason": "because"},
+        {"do": "session.correct", "field": "limb", "value": {"a": 1}, "reason": "because", "entry": 1},
+        {"do": "session.correct", "field": "struck", "value": True, "reason": "because"},
+        {"do": "session.correct", "field": ["struck"], "value": True, "reason": "because", "entry": 1},
+        {"do": "session.correct", "field": "at", "value": "abc", "reason": "because", "entry": 1},
+        {"do": "session.correct", "field": "struck", "session": "s1", "value": True, "reason": "why", "entry": 1},
+        {"do": "session.mark", "name": "moved", "at": 1},
+        {"do": ["session.mark"], "name": "moved"},
+    ],
+)
+def test_the_page_may_do_what_it_declares_field_by_field(request_):
+    async def order(_):
+        raise AssertionError("it was let through")
+
+    said = asyncio.run(orders.answer(order, {"id": 3, **request_}))
+    assert said["error"].startswith("the page may")
+    assert said["remedy"]
+
+
+def test_a_fault_in_an_order_is_told_and_costs_nobody_the_page(caplog):
+    async def order(_):
+        raise KeyError("limb")
+
+    said = asyncio.run(orders.answer(order, {"id": 3, "do": "session.stop"}))
+    assert (said["id"], said["error"]) == (3, "unexpected: KeyError")
+    assert "the page's request session.stop failed" in caplog.text
+
+
 def test_an_order_is_answered_once_it_is_on_the_disk(tmp_path):
     with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as link:
         bench.clerk.answer(START)
@@ -300,3 +333,82 @@ def test_an_order_is_answered_once_it_is_on_the_disk(tmp_path):
 def test_a_page_that_only_shows_refuses_orders(tmp_path):
     with LiveBench(tmp_path, which=("ldf",), marks=False) as bench, dial(bench) as link:
         assert ordered(link, id=1, do="session.mark", name="moved")["error"] == "this page only shows"
+
+
+def test_one_bad_field_silences_neither_the_snapshot_nor_the_feed(tmp_path, caplog):
+    with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as viewer:
+        bench.remotes.append({"name": "influx", "state": "held", "reason": "caf\udce9", "pending": 0})
+        with urllib.request.urlopen(f"{bench.url}api/snapshot", timeout=PATIENCE) as answer:
+            assert msgspec.json.decode(answer.read())["remotes"][0]["reason"] == "caf\ufffd"
+        assert states(viewer, 3)[-1]["remotes"][0]["reason"] == "caf\ufffd"
+    assert "Traceback" not in caplog.text
+
+
+def states(viewer, count):
+    found = []
+    while len(found) < count:
+        message = viewer.recv(timeout=PATIENCE)
+        if isinstance(message, str) and '"type":"state"' in message:
+            found.append(msgspec.json.decode(message))
+    return found
+
+
+def test_a_fault_in_the_state_costs_the_state_and_is_told_once(tmp_path, caplog, monkeypatch):
+    told = []
+    with LiveBench(tmp_path, which=("ldf",)) as bench, dial(bench) as viewer:
+        monkeypatch.setattr(bench.page._faults, "_tell", told.append)
+        states(viewer, 1)
+        session = bench.board._session
+        monkeypatch.setattr(bench.board, "_session", lambda: 1 / 0)
+        wait_for(lambda: told)
+        for path in ("api/snapshot", "metrics"):
+            monkeypatch.setattr(bench.board, "remotes", lambda: 1 / 0)
+            with pytest.raises(urllib.error.HTTPError, match="500"):
+                urllib.request.urlopen(f"{bench.url}{path}", timeout=PATIENCE)
+        assert [m for m in (viewer.recv(timeout=PATIENCE) for _ in range(20)) if isinstance(m, bytes)]
+        monkeypatch.setattr(bench.board, "_session", session)
+        monkeypatch.setattr(bench.board, "remotes", list)
+        states(viewer, 2)
+    assert told == ["the state cannot be made (ZeroDivisionError)"]
+    assert caplog.text.count("the state cannot be made") == 1
+
+
+def test_faults_are_over_after_some_calm():
+    told, now = [], [0.0]
+    heed = Faults(told.append, lambda: now[0])
+    for _ in range(3):
+        with heed.heeding("the state"):
+            raise KeyError("limb")
+    heed.settle()
+    now[0] = 11.0
+    heed.settle()
+    heed.settle()
+    assert told == ["the state cannot be made (KeyError)", None]
+
+
+def test_a_page_whose_thread_ends_is_started_again_and_told(tmp_path, caplog, monkeypatch):
+    told = []
+    monkeypatch.setattr(server, "PAUSES", (0.05, 0.1))
+    with LiveBench(tmp_path, which=("ldf",)) as bench:
+        bench.page._server._trouble = told.append
+        with monkeypatch.context() as broken:
+            broken.setattr(bench.page._feed.faults, "settle", lambda: 1 / 0)
+            wait_for(lambda: len(told) > 1)
+        wait_for(lambda: told[-1] is None)
+        with dial(bench) as viewer:
+            assert '"hello"' in viewer.recv(timeout=PATIENCE)
+    assert "it ended by itself (ZeroDivisionError)" in told[0]
+    assert "ended by itself; it is started again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\x81\x83\x00\x00\x00\x00\xff\xfe\xfd", b"\x81\xfe\x03\xe8\x00\x00\x00\x00" + b"[" * 1000]
+)
+def test_a_frame_that_is_no_json_in_utf8_leaves_no_traceback(tmp_path, caplog, frame):
+    with LiveBench(tmp_path, which=("treadmill",)) as bench, dial(bench) as viewer:
+        viewer.recv()
+        viewer.socket.sendall(frame)
+        assert closed(viewer)
+        with dial(bench) as another:
+            another.recv(timeout=PATIENCE)
+    assert "Traceback" not in caplog.text

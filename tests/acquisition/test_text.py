@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquisition.text import CUT, clean, clean_details, is_clean
+from acquisition.text import CUT, ITEMS, clean, clean_details, is_clean, to_json
 
 ANY = st.text(st.characters(exclude_categories=()))
 HOSTILE = st.lists(
@@ -107,11 +107,25 @@ def test_nested_and_long_values_are_bounded():
         deep = [deep]
     assert len(json.dumps(clean_details(deep))) < 100
     long = clean_details(list(range(1_000_000)))
-    assert len(long) == 20_001
+    assert len(long) == ITEMS + 1
     assert long[-1] == CUT
     wide = clean_details({str(n): list(range(1000)) for n in range(1000)})
-    assert len(json.dumps(wide)) < 200_000
+    assert len(json.dumps(wide)) < 10 * ITEMS
 
 
 def test_the_first_of_two_keys_that_become_one_counts():
     assert clean_details({"do": 1, "d\u200bo": 2}) == {"do": 1}
+
+
+@given(JSON)
+def test_every_value_has_a_json(value):
+    assert b"\n" not in to_json(value)
+    msgspec.json.decode(to_json(value))
+
+
+def test_one_bad_field_leaves_the_others_as_they_are(caplog):
+    caplog.set_level("ERROR")
+    for _ in range(3):
+        said = msgspec.json.decode(to_json({"note": "caf\udce9 fell", "value": 3.5, "long": "x" * 5000}))
+    assert said == {"note": "caf\ufffd fell", "value": 3.5, "long": "x" * 5000}
+    assert caplog.text.count("JSON cannot say") <= 1
