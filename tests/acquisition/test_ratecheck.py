@@ -95,7 +95,7 @@ def told(reads, rate, speed=1.0, coarse=False):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("crystal", [1.0, 0.98, 1.02])
+@pytest.mark.parametrize("crystal", [0.98, 1.02])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_sound_stream_is_never_accused(way, rate, crystal, seed):
     seconds = HOUR if rate <= 100 else 300.0

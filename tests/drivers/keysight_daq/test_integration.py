@@ -23,10 +23,12 @@ class Meter:
     """A 34465A by its guide, written without a line of the driver or the simulator.
 
     It integrates over `has` periods of 50 Hz, refuses any other (-222) and stays as it was, and samples no faster than
-    every max(SAMP:TIM, integration) s; SAMP:TIM? answers what was set. `deaf` refuses every change of NPLC.
+    every max(SAMP:TIM, integration) s; SAMP:TIM? answers what was set. `deaf` refuses every change of NPLC, `false`
+    reports what was asked for and stays as it was.
     """
 
-    def __init__(self, has=(0.02, 0.06, 0.2, 1.0, 10.0, 100.0), deaf=False):
+    def __init__(self, has=(0.02, 0.06, 0.2, 1.0, 10.0, 100.0), deaf=False, false=False):
+        self.false, self.said = false, 10.0
         self.has = () if deaf else has
         self.nplc, self.timer, self.zero = 10.0, 1.0, 1
         self.began, self.gone, self.faults = None, 0, []
@@ -44,13 +46,15 @@ class Meter:
                 self.nplc, self.zero = 10.0, 1
             case "SENS:VOLT:DC:ZERO:AUTO":
                 self.zero = value == "ON"
+            case "SENS:VOLT:DC:NPLC" if self.false:
+                self.said = float(value)
             case "SENS:VOLT:DC:NPLC":
                 if float(value) in self.has:
                     self.nplc = float(value)
                 else:
                     self.faults.append('-222,"Data out of range"')
             case "SENS:VOLT:DC:NPLC?":
-                return f"{self.nplc:+.8E}"
+                return f"{self.said if self.false else self.nplc:+.8E}"
             case "SAMP:TIM":
                 self.timer = float(value)
             case "SAMP:TIM?":
@@ -135,6 +139,18 @@ def test_a_meter_that_stays_at_ten_periods_is_told_and_nothing_good_has_a_wrong_
     lost = next(e for e in events if e.kind == "state" and e.details["state"] == "LOST")
     assert f"a sample every 0.2 s, {interval:g} s is configured" in lost.text.replace("0.1667", "0.2")
     assert "options.interval" in lost.text
+
+
+@pytest.mark.parametrize("interval", [0.05, 0.1])
+def test_a_meter_that_reports_what_it_does_not_do_is_found_by_the_clock(interval):
+    items = run(Meter(false=True), 20.0, interval=interval)
+    (told,) = [i for i in items if isinstance(i, Event) and i.kind == "warning"]
+    assert "comes at " in told.text
+    found = chunks(items)
+    late = [c for c in found if c.time[-1] > told.time]
+    assert all((c.quality == Quality.QUESTIONABLE).all() for c in late)
+    assert (int(found[-1].time[-1]) - 10**18) / 1e9 == pytest.approx(20.0, abs=0.5)
+    assert (told.time - 10**18) / 1e9 < 10.0
 
 
 def test_a_refusal_that_still_keeps_the_interval_is_told_and_the_stream_goes_on():
