@@ -250,9 +250,8 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
         click.echo(f"  {each['place']}: {number}, {slope}, {each['lamp']}{wait}{rpi}")
     for each in now["heat"]:
         limit = "" if each["limit"] is None else f" of {each['limit']:.0f}"
-        click.echo(
-            f"  heat {each['place']}: {each['minutes']:.0f}{limit} min{', LIMIT REACHED' if each['alarm'] else ''}"
-        )
+        minutes = "not known" if each["minutes"] is None else f"{each['minutes']:.0f}"
+        click.echo(f"  heat {each['place']}: {minutes}{limit} min{', LIMIT REACHED' if each['alarm'] else ''}")
     if now["walk"] is not None:
         walk = now["walk"]
         doubt = ", UNCERTAIN: speed was missing" if walk["uncertain"] else ""

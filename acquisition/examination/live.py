@@ -58,11 +58,14 @@ def _electrodes(evidence: Evidence) -> dict[Address, LiveTcpo2]:
 
 
 def _heat(evidence: Evidence, earlier: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """Minutes of heat of each site of skin, and whether the maker's limit is reached: a numb foot does not say so."""
-    found = []
+    """Minutes of heat of each site of skin, and whether the maker's limit is reached: a numb foot does not say so.
+
+    Minutes are None where no temperature of the heater was recorded.
+    """
+    found: list[dict[str, Any]] = []
     for each in heat.summed([*earlier, evidence], evidence):
-        limit, minutes = each.result.settings["limit"], each.result.value or 0.0
-        alarm = limit is not None and minutes >= limit
+        limit, minutes = each.result.settings["limit"], each.result.value
+        alarm = limit is not None and minutes is not None and minutes >= limit
         found.append({"place": each.place, "minutes": minutes, "limit": limit, "alarm": alarm})
     return found
 

@@ -19,6 +19,10 @@ from acquisition.signals.levels import POOR, USELESS
 from acquisition.signals.result import Mask, Status, Trace
 from acquisition.signals.smoothing import samples
 
+NO_SIGNAL = "no_signal"
+"""The reason of what would be measured on a signal that does not move."""
+STUCK = 10.0
+"""Seconds of one and the same code that no flux keeps: it has a pulse, and noise."""
 NORMAL_MAD = 1.4826
 """Standard deviations per median absolute deviation of a normal distribution."""
 
@@ -138,6 +142,12 @@ def flat(values: ArrayLike, rate: float, seconds: float = 2.0) -> Mask:
     return whole
 
 
+def still(trace: Trace) -> bool:
+    """Return whether the data of a trace, three and more, are all the same number: an input and no signal."""
+    values = trace.values[trace.valid]
+    return len(values) >= 3 and float(np.ptp(values)) == 0.0
+
+
 def too_steep(values: ArrayLike, rate: float, per_second: float = 25.0, window: float = 20.0) -> Mask:
     """Return samples (n,) that change by more than `per_second` times the running median in a second.
 
@@ -251,8 +261,8 @@ def screened(
 ) -> Screened:
     """Return the trace ready for a spectrum: gaps bridged, uniform, spikes marked and replaced on a line.
 
-    Spikes are not looked for around `releases` (s). Samples in holes longer than `bridge` seconds
-    count as bad too.
+    Spikes are not looked for around `releases` (s). Samples in holes longer than `bridge` seconds count as bad too, and
+    codes that stand still for more than 10 s (10 samples, where these take longer).
     """
     grid = trace.uniform(rate, max_gap=bridge)
     if len(grid) < 2:
@@ -262,8 +272,10 @@ def screened(
     spikes = hampel(grid.values, grid.rate, rule)
     for release in releases:
         spikes &= (grid.time < release - BEFORE_RELEASE) | (grid.time >= release + AFTER_RELEASE)
-    bad = hole | bridged | spikes
-    why = {"hole": int(hole.sum()), "bridged": int(bridged.sum()), "spike": int(spikes.sum())}
+    stuck = flat(grid.masked, grid.rate, max(STUCK, STUCK / grid.rate))
+    bad = hole | bridged | spikes | stuck
+    marked = {"hole": hole, "bridged": bridged, "spike": spikes, "stuck": stuck}
+    why = {word: int(mask.sum()) for word, mask in marked.items()}
     return Screened(grid.time, fill(grid.values, bad), bad, grid.rate, why)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from acquisition.model import Quality
+from acquisition.model import Floats, Quality
 from acquisition.signals.plausible import TCPO2, check_settings
 from acquisition.signals.result import Mask, Result, Trace
 
+STILL, STILL_FINE, COARSE = 1200.0, 600.0, 0.5
+"""Seconds of one number that no electrode keeps: of whole mmHg, and of steps finer than the third."""
 MMHG_PER_KPA = 7.50062
 
 
@@ -50,9 +54,10 @@ ON_OXYGEN = AttachmentSettings(ceiling=None)
 
 
 def detached(trace: Trace, settings: AttachmentSettings = DEFAULT) -> Mask:
-    """Return which samples (n,) cannot be skin: above the ceiling, at or below 0, or both ends of a jump.
+    """Return which samples (n,) cannot be skin: above the ceiling, at or below 0, a jump's ends, a level between two.
 
-    A jump is judged between neighbouring data, over 1 s at least: the last digit of a fast record is no jump.
+    A jump is judged between neighbouring data, over 1 s at least: the last digit of a fast record is no jump. What lies
+    between a jump and one back, within `settling` s, goes with them.
     """
     use = trace.valid
     mask: Mask = np.zeros(len(trace), bool)
@@ -64,10 +69,77 @@ def detached(trace: Trace, settings: AttachmentSettings = DEFAULT) -> Mask:
     if len(known) > 1:
         steps = np.abs(np.diff(values[known]))
         allowed = settings.jump * np.maximum(np.diff(trace.time[known]), 1.0)
-        torn = steps > allowed
-        mask[known[:-1][torn]] = True
-        mask[known[1:][torn]] = True
+        torn = np.flatnonzero(steps > allowed)
+        mask[known[torn]] = True
+        mask[known[torn + 1]] = True
+        for first, last in _excursions(trace.time[known], values[known], torn, settings):
+            mask[known[first:last]] = True
     return mask
+
+
+def _excursions(
+    time: Floats, values: Floats, torn: NDArray[np.int64], settings: AttachmentSettings
+) -> list[tuple[int, int]]:
+    """Return (first, last) of each level that a jump began and another ended, back where the first had started.
+
+    `torn` are the samples before a jump. A level that lasts longer than `settling` may be skin.
+    """
+    found: list[tuple[int, int]] = []
+    k = 0
+    while k < len(torn) - 1:
+        away, back = int(torn[k]), int(torn[k + 1])
+        opposite = (values[away + 1] - values[away]) * (values[back + 1] - values[back]) < 0.0
+        near = abs(values[back + 1] - values[away]) <= settings.jump
+        if opposite and near and time[back] - time[away] <= settings.settling:
+            found.append((away + 1, back + 1))
+            k += 1
+        k += 1
+    return found
+
+
+class Stillness:
+    """For how long an electrode's reading (mmHg) has been one and the same number, in pieces or whole.
+
+    Skin and electrode are never still, but a monitor that shows whole mmHg may be: `stuck` is one number for more than
+    20 min, or for more than 10 min where the record has finer steps than 0.5 mmHg.
+    """
+
+    def __init__(self) -> None:
+        self.longest = (0.0, math.nan)
+        self._last: tuple[float, float] | None = None
+        self._since = math.nan
+        self._fine = False
+
+    def feed(self, trace: Trace) -> None:
+        """Take the samples that follow."""
+        use = trace.valid
+        time, values = trace.time[use], trace.values[use]
+        if not len(time):
+            return
+        if self._last is None:
+            self._since = float(time[0])
+        else:
+            time, values = np.append(self._last[0], time), np.append(self._last[1], values)
+        steps = np.abs(np.diff(values))
+        self._fine |= bool(np.any((steps > 1e-9) & (steps < COARSE)))
+        moves = np.flatnonzero(steps > 0.0)
+        first, last = np.append(self._since, time[moves + 1]), np.append(time[moves], time[-1])
+        k = int(np.argmax(last - first))
+        self.longest = max(self.longest, (float(last[k] - first[k]), float(values[np.append(0, moves + 1)[k]])))
+        self._last, self._since = (float(time[-1]), float(values[-1])), float(first[-1])
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it stood still for longer than any electrode does."""
+        return self.longest[0] > (STILL_FINE if self._fine else STILL)
+
+
+def stuck(trace: Trace, start: float, stop: float) -> str:
+    """Return how an electrode's reading stood still on [start, stop) s, as `stuck (45 for 40 min)`; "" where not."""
+    still = Stillness()
+    still.feed(trace.between(start, stop))
+    seconds, level = still.longest
+    return f"stuck ({level:g} for {seconds / 60.0:.0f} min)" if still.stuck else ""
 
 
 def leaking(oxygen: Trace, carbon_dioxide: Trace, settings: AttachmentSettings = DEFAULT) -> Mask:

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Floats
+from acquisition.signals.attachment import stuck
 from acquisition.signals.bins import Binner
 from acquisition.signals.plausible import check_settings
 from acquisition.signals.result import Result, Status, Trace, Window
 
 UNIT = "mm[Hg]"
 SECOND = 1.0
+DRIFTED, STRAIGHT, LAST_MINUTE = 5.0, 0.9, 60.0
+"""mmHg off the baseline at the end of a recovery, share of variance of a straight line, and s of that end."""
 LEAST = 1.0
 """A smaller fall has no recovery to be timed (mmHg)."""
 
@@ -194,7 +197,7 @@ def indices(
         _half_recovery(time, values, k, common),
         Result.of("drop_positive", float(least <= settings.cutoff), "1", **common),
     ]  # fmt: skip
-    reasons = list(curve.reasons)
+    reasons = [*curve.reasons, *_faults(limb, chest, curve, window, least)]
     if artefact > 20.0:
         reasons.append("data_missing")
     for reason in reasons:
@@ -205,6 +208,35 @@ def indices(
         bound |= set() if least <= settings.cutoff else {"drop_positive"}
         found = [each.censored(why) if each.name in bound and each.value is not None else each for each in found]
     return found
+
+
+def _faults(limb: Trace, chest: Trace, curve: Drop, window: Window, least: float) -> list[str]:
+    """Return what speaks against the electrodes: one that stood still, or one that drifted."""
+    start = curve.baseline[0]
+    found = [
+        f"{word}_{reason}"
+        for word, side in (("limb", limb), ("chest", chest)) if (reason := stuck(side, start, window[1]))
+    ]  # fmt: skip
+    return [*found, *filter(None, [_drift(curve, window, least)])]
+
+
+def _drift(curve: Drop, window: Window, least: float) -> str:
+    """Return that DROP does not come back, "" where it does or where the record ends before it could.
+
+    A limb's oxygen returns within `recovery` s of the stop. What then still stands at half of its fall, 5 mmHg and
+    more, is an electrode that drifts, and so is a straight line from the baseline on, up or down.
+    """
+    known = np.isfinite(curve.values) & (curve.time <= window[1])
+    time, values = curve.time[known], curve.values[known]
+    if not len(time) or time[-1] < window[1] - 2 * SECOND:
+        return ""
+    end = float(np.median(values[time > window[1] - LAST_MINUTE]))
+    if abs(end) < DRIFTED:
+        return ""
+    straight = float(np.corrcoef(time, values)[0, 1]) ** 2 if np.ptp(values) > 0.0 else 1.0
+    if end <= least / 2.0 or (straight > STRAIGHT and end * (values[-1] - values[0]) > 0.0):
+        return f"drift ({end:+.1f} at the end of the recovery)"
+    return ""
 
 
 def chest_change(chest: Trace, walk_start: float, walk_stop: float, settings: DropSettings = DEFAULT) -> ChestChange:

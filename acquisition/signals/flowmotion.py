@@ -14,7 +14,7 @@ from scipy.signal import find_peaks, welch
 
 from acquisition.model import Floats
 from acquisition.signals.arrays import numbers
-from acquisition.signals.artefacts import Hampel, Screened, judge, screened
+from acquisition.signals.artefacts import NO_SIGNAL, Hampel, Screened, judge, screened, still
 from acquisition.signals.bands import STEFANOVSKA, Band, BandSet
 from acquisition.signals.plausible import PERFUSION, in_range
 from acquisition.signals.result import Result, Status, Trace, Window
@@ -137,6 +137,10 @@ def flowmotion(
         "settings": stored,
         "version": VERSION,
     }
+    if still(part):
+        level = float(part.values[part.valid][0])
+        why = "low_baseline" if normalise and not level > (biological_zero or 0.0) else NO_SIGNAL
+        return {r.name: r for r in _none(bands, why, common, normalise)}
     if len(clean.values) < 2 or not np.isfinite(clean.values).all():
         why = f"hole_too_long ({reason})" if reason else "no_data"
         return {r.name: r for r in _none(bands, why, common, normalise)}

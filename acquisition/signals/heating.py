@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from acquisition.signals.artefacts import NO_SIGNAL, still
 from acquisition.signals.levels import judged, window_mean
 from acquisition.signals.plausible import PERFUSION, Range, check_settings, impossible, in_range, present
 from acquisition.signals.result import Result, Status, Trace, Window, table
@@ -82,7 +83,7 @@ def heating(
     """Return every index of one local heating by name, in `unit`; pass conductances with `units.CONDUCTANCE` for CVC.
 
     Per cent of maximum is 100 (x - BZ)/(max - BZ), BZ 0 when none is given, and the setting says which. A
-    `temperature` of the heater shows a step too slow for an axon reflex (below 1 C/min).
+    `temperature` of the heater shows a step too slow for an axon reflex (below 1 C/min), or none.
     """
     s = settings or Settings()
     biological_zero = present(biological_zero)
@@ -99,11 +100,17 @@ def heating(
     if len(grid) < 3 or not grid.valid.any():
         return {name: Result.missing(name, u, "no_data", **common) for name, u in units.items()}
     found = _levels(grid, stages, s, unit, common)
-    if temperature is not None and (rate := heating_rate(temperature, stages)) < 1.0:
-        reason = f"heated_at_{rate:.1f}_C_per_min"
+    rate = math.inf if temperature is None else heating_rate(temperature, stages)
+    if not rate >= 1.0:
+        reason = "heating_not_seen" if math.isnan(rate) else f"heated_at_{rate:.1f}_C_per_min"
         for name in ("initial_peak", "time_to_initial_peak", "nadir"):
             found[name] = _against(found[name], reason)
     found.update(_derived(grid, stages, found, unit, biological_zero or 0.0, common))
+    stop = stages.end if stages.end is not None else grid.span[1]
+    dead = list(units) if still(grid) else list(units)[1:] if still(grid.between(stages.on, stop)) else []
+    for name in dead:
+        if found[name].value is not None:
+            found[name] = found[name].flagged(NO_SIGNAL, Status.NOT_COMPUTABLE)
     return {name: found[name] for name in units}
 
 

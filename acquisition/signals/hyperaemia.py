@@ -167,7 +167,8 @@ def _block(x: Floats, rate: float, start: float, on: Floats, off: Floats, s: Set
         "peak_noise": grid.noise(at),
         "highest_10s": highest,
         "threshold": threshold,
-        "hyperaemic": (highest >= threshold).astype(np.float64),
+        # Where rest neither swings nor falls under the cuff the threshold is rest itself, which is no rise.
+        "hyperaemic": ((highest >= threshold) & (highest > rest_flow)).astype(np.float64),
         # A maximum within half a smoothing window of the end is the end of a rise, not a summit.
         "peak_at_end": (summit >= limit - max(0.5 * s.smoothing, 1.0 / rate) - 1e-9).astype(np.float64),
         "latency": np.maximum(reached - off, 0.0),

@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from acquisition.signals import stability
-from acquisition.signals.attachment import attached
+from acquisition.signals.attachment import Stillness, attached
 from acquisition.signals.result import Trace
 from acquisition.signals.stability import StabilityDetector, StabilitySettings, Steadiness
 
@@ -46,6 +46,7 @@ class Electrode:
         self._applied = applied
         self._detector = StabilityDetector(applied, settings)
         self._recent = Trace.of([], [])
+        self._still = Stillness()
 
     def feed(self, trace: Trace, temperature: Trace | None = None) -> LiveTcpo2:
         """Take the samples that follow (mmHg, Cel) and answer what to show now."""
@@ -55,6 +56,7 @@ class Electrode:
         fresh = slice(len(joined) - len(trace), None)
         news = Trace(checked.time[fresh], checked.values[fresh], checked.quality[fresh])
         self._detector.feed(news, temperature)
+        self._still.feed(trace)
         end = float(joined.time[-1]) if len(joined) else self._applied
         self._recent = joined.between(end - SLOPE, math.inf)
         return self._now(checked, end)
@@ -67,7 +69,8 @@ class Electrode:
         if elapsed < self.settings.minimum:
             lamp = Lamp.GREY
         else:
-            lamp = Lamp.GREEN if steadiness is Steadiness.STABLE else Lamp.AMBER
+            steady = steadiness is Steadiness.STABLE and not self._still.stuck
+            lamp = Lamp.GREEN if steady else Lamp.AMBER
         return LiveTcpo2(
             float(values.mean()) if len(values) else None,
             slope(trace, end - SLOPE, end),

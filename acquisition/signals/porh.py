@@ -11,7 +11,7 @@ import numpy as np
 
 from acquisition.model import Quality
 from acquisition.signals import biological_zero as zero_rules
-from acquisition.signals.artefacts import runs
+from acquisition.signals.artefacts import NO_SIGNAL, runs, still
 from acquisition.signals.biological_zero import Verdict
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.levels import judged, window_mean
@@ -87,6 +87,8 @@ def porh(
         return found
     if len(grid) < 3 or not grid.valid.any():
         return _none("no_data", common)
+    if still(grid):
+        return _none(NO_SIGNAL, common)
     return _Record(flux, grid, occlusion, s, common, abi).results()
 
 
@@ -153,7 +155,7 @@ class _Record:
         longest = max((stop - start for start, stop in holes), default=0) / self.grid.rate
         return Facts(
             self.m, self.occlusion, self.s, self.rest, self.zero, self.verdict, self.end, 1.0 / self.grid.rate,
-            bool(saturated.any()), longest,
+            bool(saturated.any()), longest, still(self.grid.between(*self.search)),
         )  # fmt: skip
 
     def _make(

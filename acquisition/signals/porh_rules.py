@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from acquisition.signals.artefacts import NO_SIGNAL
 from acquisition.signals.biological_zero import SHORTEST, Verdict
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.occlusion import MarkSource, Occlusion
@@ -43,7 +44,8 @@ OVER_RANGE = "over_range"
 class Facts:
     """What the rules look at: the numbers of `hyperaemia.Measures`, what is missing, and what the cuff did.
 
-    `end` is the last second of the record; `longest_hole` seconds between release and the end of the search.
+    `end` is the last second of the record; `longest_hole` seconds between release and the end of the search. `still`:
+    not one sample between them differs from another.
     """
 
     numbers: Mapping[str, float]
@@ -56,6 +58,7 @@ class Facts:
     interval: float
     over_range: bool
     longest_hole: float
+    still: bool = False
 
 
 def objections(facts: Facts) -> Iterator[Objection]:
@@ -112,6 +115,8 @@ def _to_the_record(facts: Facts) -> Iterator[Objection]:
             OVER_RANGE,
             Status.LOW_QUALITY,
         )
+    if facts.still:
+        yield ALL_AFTER_RELEASE, NO_SIGNAL, Status.NOT_COMPUTABLE
     if facts.longest_hole > facts.settings.smoothing:
         yield (*HEIGHT, "latency", *RISE, *FALL, *AFTER), "hole_in_the_hyperaemia", Status.LOW_QUALITY
 

@@ -49,6 +49,8 @@ def rest(
     result = _mean(name, skin, window, held)
     if result.value is None:
         return result
+    if reason := attachment.stuck(trace, applied, end):
+        result = result.flagged(reason)
     judgements = judge(_closed(skin, end), applied, settings, temperature)
     verdict = judgements[-1] if judgements else None
     if verdict is None or verdict.steadiness is not Steadiness.STABLE:
@@ -130,6 +132,7 @@ def oxygen_challenge(trace: Trace, start: float, stop: float, *, averaged: float
         for (name, unit), value in zip(names, values, strict=True)
     ]
     reasons = [f"{each.name}: {each.reason}" for each in (air, oxygen) if each.reason]
+    reasons += filter(None, [attachment.stuck(trace, trace.span[0], stop)])
     if not 300.0 <= stop - start <= 660.0:
         reasons.append("oxygen_too_short" if stop - start < 300.0 else "oxygen_too_long")
     earlier = _mean("earlier", attached(trace, ON_OXYGEN), (stop - 2 * averaged, stop - averaged), settings)
@@ -171,7 +174,8 @@ def _posture(name: str, trace: Trace, moved: float, stop: float, averaged: float
         uncertainty_of=("noise",),
         settings=settings,
     )
-    return _with(result, [f"{each.name}: {each.reason}" for each in (supine, posed) if each.reason])
+    reasons = [f"{each.name}: {each.reason}" for each in (supine, posed) if each.reason]
+    return _with(result, [*reasons, *filter(None, [attachment.stuck(trace, trace.span[0], stop)])])
 
 
 def _mean(name: str, trace: Trace, window: Window, settings: Mapping[str, Any]) -> Result:

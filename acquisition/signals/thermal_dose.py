@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.signals.plausible import present
+from acquisition.signals.levels import POOR
+from acquisition.signals.plausible import HEATER, in_range, present
 from acquisition.signals.result import Result, Trace
 
 HOT = 43.0
@@ -44,13 +45,21 @@ class ThermalDose:
         self.limit = limit
         self.hot = hot
         self.minutes = before
+        # Of this stay, and of all: samples, and how many of them are temperatures.
+        self._stay, self._all = np.zeros(2, np.int64), np.zeros(2, np.int64)
+        self._unseen_stay = False
+        self._newest = -math.inf
         self._last: float | None = None
         self._was_hot = False
 
     def feed(self, temperature: Trace) -> float:
         """Take the samples that follow, Cel; answer the minutes so far."""
-        use = temperature.valid
+        use = in_range(temperature, HEATER).valid
         time, hot = temperature.time[use], temperature.values[use] >= self.hot
+        self._stay += (len(temperature), len(time))
+        self._all += (len(temperature), len(time))
+        if len(temperature):
+            self._newest = float(temperature.time[-1])
         if len(time):
             if self._last is not None:
                 time, hot = np.append(self._last, time), np.append(self._was_hot, hot)
@@ -61,7 +70,9 @@ class ThermalDose:
 
     def lift(self) -> None:
         """The probe leaves the skin: what follows belongs to another stay."""
-        self._last, self._was_hot = None, False
+        self._unseen_stay |= self._stay[0] > 0 and self._stay[1] == 0
+        self._stay[:] = 0
+        self._last, self._was_hot, self._newest = None, False, -math.inf
 
     @property
     def alarm(self) -> bool:
@@ -69,12 +80,28 @@ class ThermalDose:
         return self.limit is not None and self.minutes >= self.limit
 
     def result(self) -> Result:
-        """Return the minutes; low_quality once the limit is reached, or where none is known."""
+        """Return the minutes; low_quality once the limit is reached, or where none is known.
+
+        Not computable where not one temperature was seen: 0 is a heater that was seen to be cold.
+        """
         settings = {"site": self.site, "hot": self.hot, "limit": self.limit}
+        if not self._all[1]:
+            return Result.missing("thermal_dose", "min", "heater_temperature_not_recorded", settings=settings)
         result = Result.of("thermal_dose", self.minutes, "min", settings=settings)
+        for reason in self._doubts():
+            result = result.flagged(reason)
         if self.limit is None:
             return result.flagged("limit_not_configured")
         return result.flagged("limit_reached") if self.alarm else result
+
+    def _doubts(self) -> list[str]:
+        """Return what was not seen of the heat: the true dose may be larger."""
+        missing = 100.0 * (1.0 - self._all[1] / self._all[0])
+        found = [f"heater_temperature_missing ({missing:.0f} %)"] if missing > POOR else []
+        if self._was_hot and self._last is not None and self._newest > self._last:
+            found.append(f"unseen_while_hot ({(self._newest - self._last) / 60.0:.1f} min)")
+        unseen = self._unseen_stay or (self._stay[0] > 0 and self._stay[1] == 0)
+        return [*found, "a_stay_without_a_temperature"] if unseen else found
 
 
 def doses(stays: Iterable[Heated], limit: float | None = None, hot: float = HOT) -> dict[str, Result]:

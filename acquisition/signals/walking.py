@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,9 +12,13 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Floats
-from acquisition.signals.plausible import check_settings, present
+from acquisition.signals.plausible import BELT, check_settings, in_range, present
 from acquisition.signals.result import Result, Trace, Window
 
+JUMP = 1.0
+"""km/h within a second, there and back: no belt under a patient does both (3.2 km/h takes it 3 s and more)."""
+GLITCH = 60.0
+"""Seconds after a mark within which a glitch that began before it may end."""
 MOVING = 0.1
 """A belt slower than this stands (km/h)."""
 
@@ -104,7 +109,7 @@ class Course:
 
     def __init__(self, belt: Trace, hold: float = DEFAULT.hold, before: float = 0.0) -> None:
         """Take the speed of a belt, km/h, and the metres `before` its first sample."""
-        use = belt.valid
+        use = in_range(belt, BELT).valid
         self.time: Floats = belt.time[use]
         self.speed: Floats = belt.values[use] / 3.6
         self.hold = hold
@@ -182,6 +187,9 @@ def distances(
         return nothing("stop_not_marked")
     if not course.covers(walk.start) or not course.covers(end):
         return nothing("belt_not_recorded")
+    part = belt.between(walk.start, end)
+    if not np.any(part.values[part.valid] >= MOVING):
+        return nothing("belt_stood_still")
     marks = {
         "icd": (walk.onset, "pain_not_reached"),
         "acd": (end, stop_reason),
@@ -243,10 +251,33 @@ def _at(
         uncertainty_of=("mark", "holes") if doubt else ("mark",),
         **common,
     )
-    for reason in reasons:
+    for reason in [*reasons, *_glitches(belt, start, stop)]:
         distance = distance.flagged(reason)
     time = Result.of(f"{name}_time", stop - start, "s", uncertainty=settings.mark, uncertainty_of=("mark",), **common)
     return [distance, time]
+
+
+def _glitches(belt: Trace, start: float, stop: float) -> list[str]:
+    """Return what no belt under a patient does on [start, stop) s: impossible speeds, and levels between two jumps.
+
+    A level that was reached at once and left at once, back to the speed before it, is a fault of the link or of the
+    console; a belt that is stopped and started again takes seconds to run up.
+    """
+    part = belt.between(start, stop + GLITCH)
+    possible = in_range(part, BELT)
+    odd = part.values[part.valid & ~possible.valid & (part.time < stop)]
+    found = [f"belt_speed_impossible ({odd[0]:.3g} km/h is not {BELT})"] if len(odd) else []
+    time, speed = possible.time[possible.valid], possible.values[possible.valid]
+    steps = np.diff(speed)
+    jumps = np.flatnonzero(np.abs(steps) > JUMP * np.maximum(np.diff(time), 1.0))
+    for away, back in itertools.pairwise(jumps.tolist()):
+        if time[away] >= stop:
+            break
+        level = speed[away + 1 : back + 1]
+        if steps[away] * steps[back] < 0.0 and abs(speed[back + 1] - speed[away]) < JUMP:
+            lasted = float(time[back + 1] - time[away + 1])
+            return [*found, f"belt_jumps ({float(np.median(level)):.3g} km/h for {lasted:.3g} s)"]
+    return found
 
 
 def _by_odometer(

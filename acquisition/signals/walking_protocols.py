@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
 from acquisition.signals.arrays import numbers
+from acquisition.signals.plausible import BELT, in_range
 from acquisition.signals.result import Result, Trace
 
 
@@ -52,6 +53,7 @@ def adherence(
     """
     name, unit = "protocol_adherence", "%"
     settings = {"protocol": protocol.name, "speed_within": 0.15, "grade_within": 0.5, "settle": settle}
+    speed = in_range(speed, BELT)
     part = speed.between(start, stop)
     elapsed = part.time - start
     changes = np.array([stage.start for stage in protocol.stages])
