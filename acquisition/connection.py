@@ -55,9 +55,9 @@ class Connection:
     """Runs one driver object over one open port until the link, the instrument or the driver gives up.
 
     `over` is done when the connection has ended, with the LinkLost or the driver's own exception; `silent` where
-    it ended for want of samples.
-    `on_sample` is called at the first sample. After a pause of this computer what waited is read before the instrument
-    is judged, and only the driver of a belt under control is called at once.
+    it ended for want of samples. `on_sample` is called at the first sample; `commands` counts the messages written that
+    may move a belt. After a pause of this computer what waited is read before the instrument is judged, and only the
+    driver of a belt under control is called at once.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Connection:
     ) -> None:
         self.samples = 0
         self.silent = False
+        self.commands = 0
         self.over: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._number = number
         self._expected = expected
@@ -213,6 +214,8 @@ class Connection:
             try:
                 for message in outgoing:
                     self._guard.write(message)
+                    if self._driver.setup.control:
+                        self.commands += any(pattern.fullmatch(message) for pattern in self._driver.commands)
                     self._record("wrote", self._clock.now(), message)
             except Exception as error:
                 self._end(error)

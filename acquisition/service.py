@@ -250,7 +250,7 @@ class Service:
     def _make_conductor(self, supervisors: list[Supervisor]) -> Conductor:
         controlled = {device.table.name for device in self._config.devices if device.table.control}
         return Conductor(
-            {each.name: each.order for each in supervisors if each.name in controlled},
+            {each.name: each for each in supervisors if each.name in controlled},
             self._clock,
             lambda device, kind, text: self._bus.publish(Event(kind, self._key_now(), device, text)),
             self._config.path.parent,

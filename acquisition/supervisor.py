@@ -90,6 +90,12 @@ class Supervisor:
         self._connections = 0
         self._stopping = asyncio.Event()
         self._connection: Connection | None = None
+        self._commands = 0
+
+    @property
+    def commands(self) -> int:
+        """How many messages that may move the instrument were written to it, over all connections."""
+        return self._commands + (self._connection.commands if self._connection is not None else 0)
 
     async def run(self) -> None:
         """Keep the device connected until `stop` is called or its driver fails."""
@@ -130,7 +136,7 @@ class Supervisor:
                 f"the order {order.name!r} cannot be given",
                 self.name,
                 f"the device is {self.state}",
-                "use what is at the instrument itself, such as its red button",
+                "use what is at the instrument itself: press the red button at the treadmill",
             )
         self._connection.order(order)
 
@@ -170,7 +176,7 @@ class Supervisor:
         except Exception as error:
             return error
         finally:
-            self._connection = None
+            self._commands, self._connection = self.commands, None
             for timer in self._held:
                 timer.cancel()
             self._held.clear()

@@ -7,6 +7,7 @@ the treadmill is the emergency stop; what is done here only comes before it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ class Control:
         self._ready_until: float | None = None
         self._verify_by: float | None = None
         self._again_at: float | None = None
+        self._called = False
+        """Whether a person asked a latched belt to stop and is to be told if nothing answers."""
 
     @property
     def urgent(self) -> bool:
@@ -204,11 +207,8 @@ class Control:
                 self._commands.append(Command(Do.START))
             case "speed" | "grade" | "measured":
                 self._adjust(order, at)
-            case "stop":
-                if self.phase not in (Phase.STOPPING, Phase.LATCHED):
-                    self._halt(f"stopping{by}", at)
-            case "emergency":
-                self._emergency(order.by or "ordered", at)
+            case "stop" | "emergency":
+                self._stop(order, by, at)
             case "release":
                 self._require(order, Phase.LATCHED)
                 if self.muted or not self._stands:
@@ -224,12 +224,14 @@ class Control:
         sent, self._sent, self._tries = self._sent, None, 0
         self._heard = at
         if sent is None or self.phase is Phase.LATCHED:
+            self._called = False
             return
         if sent.do in (Do.STOP, Do.AUTO_STOP):
             if self.phase is Phase.STOPPING:
                 self._commands.clear()
             self._status = self._speed = None
-            self._stand_by = at + self._limits.stop_within
+            # A stop that is repeated gives the belt no more time than the first.
+            self._stand_by = min(at + self._limits.stop_within, self._stand_by or math.inf)
         elif sent.do is Do.START:
             self._status = None
             self._verify_by = at + self._limits.start_within * self._patience
@@ -285,6 +287,26 @@ class Control:
             cause = f"the walk is {self.phase}" + (f" after: {self._cause}" if self._cause else "")
             wanted = " or ".join(phases)
             raise _refused(order, cause, f"it is possible while the walk is {wanted}")
+
+    def _stop(self, order: Order, by: str, at: float) -> None:
+        """Send a stop, whatever the phase; Refused only while silence is what stops the belt."""
+        if self.muted:
+            why = "it acknowledged no stop, and the host keeps silent so that the belt stops by itself"
+            raise _refused(order, f"nothing was sent: {why}", "press the red button at the treadmill")
+        if order.name == "emergency" and not (self.phase is Phase.STOPPING and self._cause is not None):
+            self._emergency(order.by or "ordered", at)
+        elif self.phase is Phase.STOPPING:
+            # Beside the stop that is under way, whose escalation and limit of standing go on.
+            if self._sent is not None:
+                self._commands.appendleft(self._sent)
+                self._sent = None
+            elif not self._commands:
+                self._commands.append(Command(Do.STOP))
+        elif self.phase is Phase.LATCHED:
+            self._called, self._sent, self._tries = True, None, 0
+            self._commands = deque([Command(Do.STOP)])
+        else:
+            self._halt(f"stopping{by}", at)
 
     def _adjust(self, order: Order, at: float) -> None:
         value = order.value
@@ -376,7 +398,9 @@ class Control:
         if self.phase is Phase.IDLE:
             self._say(Notice("warning", text))
         elif self.phase is Phase.LATCHED:
-            pass  # the red button was called for already
+            if self._called:  # otherwise the red button was called for already
+                self._called = False
+                self._say(Notice("alarm", f"{text}: press the red button at the treadmill", {"red_button": True}))
         elif self.phase is not Phase.STOPPING:
             self._emergency(text, at)
         elif sent.do is Do.STOP:

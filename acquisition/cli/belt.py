@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from acquisition import strict
 from acquisition.cli.desk import directory, operator
-from acquisition.control import ask
+from acquisition.conductor import RED_BUTTON, STOPS
+from acquisition.config.tables import Record
+from acquisition.control import NoDaemon, ask
+from acquisition.errors import ConfigurationError, PerfusionError
 
 ORDERS = ("prepare", "confirm", "speed", "grade", "measured", "stop", "emergency", "release")
 VALUED = ("speed", "grade", "measured")
@@ -35,6 +40,8 @@ def belt(
 ) -> int:
     """Order something of a treadmill; the red button at the treadmill stays its emergency stop.
 
+    A stop or an emergency without --device stops every treadmill under control.
+
     \b
     walk PROTOCOL    prepare a walk such as walk-gs; confirm starts it
     prepare          stop the belt, set least speed and grade, and wait
@@ -44,16 +51,50 @@ def belt(
     stop             stop the belt        emergency       stop it at once and latch
     release          allow a start again after an emergency stop
     """  # noqa: D301
-    request: dict[str, Any] = {"device": device, "by": operator(by)}
+    request: dict[str, Any] = {"device": device, "by": _whoever(by) if order in STOPS else operator(by)}
     if order == "walk":
         if value is None:
             raise click.UsageError("name a protocol, such as walk-gs")
         request |= {"do": "walk", "protocol": value, "max_grade": max_grade, "limit": limit}
     else:
         request |= {"do": "order", "order": order, "value": _number(order, value)}
+    if order in STOPS:
+        answer = _stop(path, data, request)
+        click.echo(f"{answer['device']}: {order} sent; see that the belt stands")
+        return 0
     answer = ask(directory(path, data), request)
     click.echo(f"{answer['device']}: {answer.get('protocol') or order} ordered")
     return 0
+
+
+def _stop(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> Any:
+    """Have belts stopped; whatever keeps that from them, the error names the red button."""
+    try:
+        return ask(_record(path, data), dict(request))
+    except PerfusionError as error:
+        unknown = ["it is not known that anything reached the treadmill"] if isinstance(error, NoDaemon) else []
+        cause = "; ".join(filter(None, (error.cause, *unknown)))
+        remedy = error.remedy if RED_BUTTON in error.remedy else "; ".join(filter(None, (RED_BUTTON, error.remedy)))
+        raise type(error)(error.what, error.where, cause, remedy) from error
+
+
+def _whoever(by: str | None) -> str:
+    """Who orders a stop, which does not wait for a name."""
+    try:
+        return operator(by)
+    except click.UsageError:
+        return "an account without a name"
+
+
+def _record(path: Path | None, data: Path | None) -> Path:
+    """The folder of the record, also where something else in the configuration is wrong: a stop waits for nothing."""
+    try:
+        return directory(path, data)
+    except ConfigurationError:
+        if path is None:
+            raise
+        store = strict.read(path.absolute()).get("store", {})
+        return path.absolute().parent / str(store.get("path", Record().path))
 
 
 def _number(order: str, value: str | None) -> float | None:

@@ -192,8 +192,9 @@ def _show(several: Sequence[Mapping[str, Any]]) -> None:
 
 _CONTROL = {
     False: "none: it is only read",
-    True: "with control = true and limits in its entry",
-    "force": 'with control = "force" and limits in its entry: its belt does not stop by itself when the host fails',
+    True: "with control = true and limits in its entry, where it is simulated; a real belt is only read",
+    "force": 'with control = "force" and limits in its entry, where it is simulated; a real belt is only read: it does '
+    "not stop by itself when the host fails",
 }
 
 

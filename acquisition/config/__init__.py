@@ -19,6 +19,7 @@ from acquisition.registry import drivers
 from acquisition.store import Retention, retention
 
 NETWORK_PORTS = {"socket": "tcp", "udp": "udp"}
+REAL_BELT = "a real belt is not controlled, not until its proofs hold: simulated belts only (simulated = true)"
 PORTS = "a path, socket://host:port or udp://host:port"
 
 
@@ -111,6 +112,10 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
     _check_link(path, key, table, driver)
     if table.control and not driver.commands:
         raise strict.fault(path, f"{key}.control", "this driver only reads", "false", table.control)
+    if table.control and not table.simulated:
+        raise strict.fault(
+            path, f"{key}.control", REAL_BELT, "false, which reads it; see docs/treadmills.md", table.control
+        )
     if table.control is True and driver.force:
         allowed = 'false, which reads it, or "force", by which the site answers for that'
         raise strict.fault(path, f"{key}.control", f"this instrument is only {driver.force}", allowed, True)

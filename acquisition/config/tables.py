@@ -171,7 +171,10 @@ class ChannelTable(Table, frozen=True):
 
 
 class DeviceTable(Table, frozen=True):
-    """One instrument; `control` lets the service move it, "force" where the driver asks the site to answer for that."""
+    """One instrument; `control` lets the service move it, "force" where the driver asks the site to answer for that.
+
+    Simulated instruments alone are moved; a real one is read.
+    """
 
     name: Name
     driver: str

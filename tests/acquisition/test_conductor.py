@@ -5,11 +5,13 @@ import random
 
 import pytest
 
+from acquisition.belt import Command, Control, Do, Limits, Motion
+from acquisition.belt.control import Phase
 from acquisition.bus import Bus
-from acquisition.clock import Timeline
+from acquisition.clock import Clock, Timeline
 from acquisition.conductor import Conductor
 from acquisition.connection import Books, Expected
-from acquisition.driver import Setup
+from acquisition.driver import Order, Setup
 from acquisition.errors import ConfigurationError, LinkLost, Refused
 from acquisition.model import Chunk, Event, Header
 from acquisition.ports.memory import MemoryPort
@@ -21,6 +23,7 @@ from simulators.trackmaster import Trackmaster as Treadmill
 from tests.treadmill import Belt
 from tests.virtual import VirtualClock, run
 
+MPH = 1.609344
 LIMITS = {"unit_check": 3.2, "max_speed": 5.0, "max_grade": 20.0, "max_step": 1.0}
 
 
@@ -32,7 +35,7 @@ class Bench:
         self.items, self.timer, self.away, self.link = [], None, False, None
         self.treadmill = Treadmill(Plan("trackmaster", Belt()))
         bus, timeline = Bus(), Timeline(1, 0, 10**18)
-        self.conductor = Conductor({"treadmill": self.give}, self.clock, self.say)
+        self.conductor = Conductor({"treadmill": self}, self.clock, self.say)
         for subscriber in (self.items.append, self.conductor.put):
             bus.subscribe(subscriber)
         self.bus = bus
@@ -43,7 +46,11 @@ class Bench:
         device = Device(Expected("treadmill"), lambda: Trackmaster(setup), lambda _: self.port(), Patience(1.0))
         self.supervisor = Supervisor(device, books, bus, self.clock, timeline, random.Random(1))
 
-    def give(self, order):
+    @property
+    def commands(self):
+        return self.supervisor.commands
+
+    def order(self, order):
         self.supervisor.order(order)
 
     def say(self, device, kind, text):
@@ -186,11 +193,146 @@ def test_what_cannot_be_done_is_refused(do, request_, error, words):
     assert play(script).phases == []
 
 
-def test_a_device_that_is_away_takes_no_orders():
+STOPS = ("stop", "emergency")
+STOP = b"\xa2"
+
+
+@pytest.mark.parametrize("order", STOPS)
+def test_a_device_that_is_away_takes_no_orders_and_names_the_red_button(order):
     async def script(bench):
         bench.link.unplug()
         await asyncio.sleep(0)
-        with pytest.raises(Refused, match="LOST"):
-            await bench.ask("order", order="emergency")
+        with pytest.raises(Refused, match=r"LOST.*red button"):
+            await bench.ask("order", order=order)
 
     play(script)
+
+
+async def ordered(bench, order, **more):
+    """Give a stop; answers how often it was written to the belt by then."""
+    before = len(bench.link.written)
+    await bench.ask("order", order=order, **more)
+    return sum(message == STOP for message in bench.link.written[before:])
+
+
+@pytest.mark.parametrize("order", STOPS)
+def test_a_stop_is_written_in_every_phase(order):
+    async def script(bench):
+        assert await ordered(bench, order), "idle"
+        await asyncio.sleep(5)
+        if order == "emergency":
+            assert await ordered(bench, order), "latched"
+            await asyncio.sleep(5)
+            await bench.ask("order", order="release")
+        for wait in (0.05, 3.0):
+            await bench.ask("order", order="prepare")
+            await asyncio.sleep(wait)
+            assert await ordered(bench, order), f"{wait} s after prepare"
+            await asyncio.sleep(5)
+            if order == "emergency":
+                await bench.ask("order", order="release")
+        await bench.ask("order", order="prepare")
+        await asyncio.sleep(3)
+        await bench.ask("order", order="confirm")
+        await asyncio.sleep(10)
+        assert await ordered(bench, order), "walking"
+        assert await ordered(bench, order), "stopping"
+        assert await ordered(bench, "stop"), "stopping"
+
+    play(script)
+
+
+@pytest.mark.parametrize("order", STOPS)
+@pytest.mark.parametrize("walking", [False, True])
+def test_a_deaf_belt_is_never_said_to_be_stopped(order, walking):
+    async def script(bench):
+        if walking:
+            await bench.ask("order", order="prepare")
+            await asyncio.sleep(3)
+            await bench.ask("order", order="confirm")
+            await asyncio.sleep(10)
+        bench.treadmill.receive = lambda message, at: None
+        with pytest.raises(Refused, match=r"acknowledges no stop.*red button"):
+            await ordered(bench, order)
+        with pytest.raises(Refused, match=r"keeps silent.*nothing was sent|nothing was sent.*keeps silent"):
+            await ordered(bench, order)
+        await asyncio.sleep(2)
+        if bench.supervisor.state != "LOST":
+            with pytest.raises(Refused, match="red button"):
+                await ordered(bench, order)
+
+    play(script)
+
+
+def test_a_person_who_says_stop_again_and_again_puts_off_no_alarm():
+    said = []
+    control = Control(Limits(MPH, 0.4, 5.0, 18.0, 1.0, 20.0, 0.5), 1.0, said.append)
+    at = 0.0
+    while control.phase is not Phase.LATCHED and at < 40.0:
+        control.order(Order("stop"), at)
+        assert control.command() == Command(Do.STOP)
+        control.acknowledged(at + 0.05)
+        control.observe_motion(Motion.ORDERED, at + 0.1)
+        control.observe_speed(3.2, at + 0.1)
+        at += 0.5
+        control.tick(at)
+    assert at == pytest.approx(20.5)
+    assert any(notice.details.get("red_button") for notice in said)
+
+
+class Belts:
+    """Two devices of which the test says what becomes of an order."""
+
+    def __init__(self, **fates):
+        self.given = []
+        self.conductor = Conductor(
+            {name: self.device(name, fate) for name, fate in fates.items()}, Clock(), lambda *_: None
+        )
+
+    def device(self, name, fate):
+        given = self.given
+
+        class Device:
+            commands = 0
+
+            def order(self, order):
+                given.append((name, order.name))
+                if isinstance(fate, Refused):
+                    raise fate
+                self.commands += fate
+
+        return Device()
+
+    def ask(self, **request):
+        return asyncio.run(self.conductor.answers["order"](request))
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    monkeypatch.setattr("acquisition.conductor.ANSWERED", 0.01)
+
+
+@pytest.mark.parametrize("order", STOPS)
+def test_without_a_name_every_belt_is_stopped(patient, order):
+    belts = Belts(left=1, right=1)
+    assert belts.ask(order=order)["devices"] == ["left", "right"]
+    assert belts.given == [("left", order), ("right", order)]
+    assert belts.ask(order=order, device="right")["devices"] == ["right"]
+
+
+def test_one_belt_that_cannot_be_stopped_keeps_no_other_from_it(patient):
+    belts = Belts(left=Refused("the order 'stop' cannot be given", "left", "the device is LOST"), right=1)
+    with pytest.raises(Refused, match=r"left: .*LOST; right: stop sent.*red button"):
+        belts.ask(order="stop")
+    assert len(belts.given) == 2
+
+
+@pytest.mark.parametrize("fates", [{}, {"left": 0}, {"left": 1, "right": 0}])
+def test_what_was_not_sent_is_no_success(patient, fates):
+    with pytest.raises(Refused, match=r"nothing was sent.*red button"):
+        Belts(**fates).ask(order="stop")
+
+
+def test_any_other_order_still_needs_its_name():
+    with pytest.raises(Refused, match=r"several treadmills.*--device with one of: left, right"):
+        Belts(left=1, right=1).ask(order="prepare")

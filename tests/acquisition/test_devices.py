@@ -74,8 +74,13 @@ def test_what_control_needs_is_said_for_each_treadmill_and_none_for_who_only_rea
     assert control == {"csafe": "force", "trackmaster": True, "woodway": True}
     assert {each["control"] for each in found.values() if each["kind"] != "treadmill"} == {False}
     said = {name: _fact(call(name), "control") for name in ("csafe", "woodway", "tosca500")}
-    assert said["woodway"] == "with control = true and limits in its entry"
-    assert said["csafe"].startswith('with control = "force" and limits in its entry: its belt does not stop by itself')
+    assert (
+        said["woodway"]
+        == "with control = true and limits in its entry, where it is simulated; a real belt is only read"
+    )
+    assert said["csafe"].startswith(
+        'with control = "force" and limits in its entry, where it is simulated; a real belt'
+    )
     assert said["tosca500"] == "none: it is only read"
 
 

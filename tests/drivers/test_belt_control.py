@@ -263,13 +263,22 @@ def test_control_needs_limits_and_a_checked_unit(dialect, tmp_path, change, expe
     assert configured(tmp_path, dialect, {**dialect.limits, **LIMITS}).setup().control
 
 
-def configured(folder, dialect, options):
+def test_a_real_belt_is_not_controlled_and_the_words_say_why(dialect, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"\$\.device\[0\]\.control: a real belt is not controlled") as caught:
+        configured(tmp_path, dialect, {**dialect.limits, **LIMITS}, simulated=False)
+    for word in ("until its proofs hold", "simulated belts only", "false, which reads it", "docs/treadmills.md"):
+        assert word in str(caught.value)
+    reads = {"unit": "mph"} if "unit" in dialect.limits else {}
+    assert not configured(tmp_path, dialect, reads, simulated=False, control="false").setup().control
+
+
+def configured(folder, dialect, options, simulated=True, control=None):
     """The device of a configuration that says control."""
-    control = '"force"' if dialect.force else "true"
+    control = control or ('"force"' if dialect.force else "true")
     said = ", ".join(f"{key} = {value!r}".replace("'", '"') for key, value in options.items())
     path = folder / "bedside.toml"
     path.write_text(
         f'[[device]]\nname = "t"\ndriver = "{dialect.name}"\nport = "/dev/null"\n'
-        f"control = {control}\noptions = {{ {said} }}\n"
+        f"simulated = {str(simulated).lower()}\ncontrol = {control}\noptions = {{ {said} }}\n"
     )
     return load(path).devices[0]

@@ -20,7 +20,7 @@ def configure(tmp_path, control, driver="csafe", options='unit = "mph"'):
     path = tmp_path / "bedside.toml"
     path.write_text(
         f'[[device]]\nname = "t"\ndriver = "{driver}"\nport = "/dev/null"\n'
-        f"control = {control}\noptions = {{ {options} }}\n"
+        f"simulated = true\ncontrol = {control}\noptions = {{ {options} }}\n"
     )
     return load(path)
 

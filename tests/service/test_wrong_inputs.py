@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,7 @@ WRONG = {
     "session show s9 --data record": (8, "there is no session s9; next: perfusion session start"),
     "observe vas 50 --data letter.txt --subject 03-117 --visit baseline": (1, "likely cause: a file has that name"),
     "belt stop --data record": (8, "no daemon answers; likely cause: none runs on this record"),
+    "belt emergency --data record": (8, "next: press the red button at the treadmill"),
     "devices --listen 1 --on 192.0.2.1": (1, "192.0.2.1 is no address of this computer; next: leave out --on"),
 }
 
@@ -58,6 +60,21 @@ def test_a_wrong_input_is_answered_in_words(call, line):
     code, words = WRONG[line]
     assert call(line)[0] == code
     assert words in call(line)[1]
+
+
+@pytest.mark.parametrize("order", ["stop", "emergency"])
+def test_a_stop_waits_for_no_right_configuration_and_no_name(call, monkeypatch, order):
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+    device = '[[device]]\nname = "t"\ndriver = "trackmaster"\nport = "/dev/null"\ncontrol = true\n'
+    Path("old.toml").write_text(f'[store]\npath = "record"\n{device}')
+    code, words = call(f"belt {order} -c old.toml")
+    assert code == 8
+    for said in ("record/control.sock: no daemon answers", "not known that anything reached the treadmill",
+                 "next: press the red button at the treadmill"):  # fmt: skip
+        assert said in words
+    assert "a real belt is not controlled" in call("belt prepare --by mk -c old.toml")[1]
 
 
 def test_an_observation_that_is_refused_leaves_no_empty_visit_behind(call, capsys):
