@@ -119,7 +119,7 @@ class Service:
             board = Board(
                 Recording(self._config.store, lambda: store.stats).describe,
                 lambda: clerk.present(),
-                lambda: [_standing(remote) for remote in remotes],
+                lambda: [remote.standing.describe() for remote in remotes],
                 lambda: self._alarms.present,
             )
             self._bus.subscribe(store.put)
@@ -352,12 +352,6 @@ class Service:
 
     def _say(self, kind: str, text: str, **details: Any) -> None:
         self._bus.publish(Event(kind, self._key_now(), "", text, details))
-
-
-def _standing(remote: Shipper | MqttRemote) -> dict[str, Any]:
-    """How a remote stands, as plain values: `pending` samples are not acknowledged yet."""
-    standing = remote.standing
-    return {"name": remote.name, "state": standing.word, "reason": standing.reason, "pending": remote.pending}
 
 
 def _committed(clerk: Clerk, store: StoreWriter, record: Path) -> Answer:

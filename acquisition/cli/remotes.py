@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,14 +63,15 @@ def _forget(
     return 0
 
 
-def _show(held: list[Known], present: Collection[str] | None, states: dict[str, str], as_json: bool) -> None:
+def _show(held: list[Known], present: Collection[str] | None, states: dict[str, Any], as_json: bool) -> None:
     if as_json:
         rows = [
             asdict(each)
             | {
                 "waiting_since": _time(each.waiting_since),
                 "configured": None if present is None else each.name in present,
-                "state": states.get(each.name),
+                "state": states.get(each.name, {}).get("state"),
+                "reason": states.get(each.name, {}).get("reason"),
             }
             for each in held
         ]
@@ -87,7 +88,7 @@ def _show(held: list[Known], present: Collection[str] | None, states: dict[str, 
                 str(each.events),
                 str(each.events_behind),
                 "?" if present is None else "yes" if each.name in present else "NO",
-                states.get(each.name, ""),
+                _stated(states.get(each.name, {})),
             )
             for each in held
         ],
@@ -102,12 +103,18 @@ def _show(held: list[Known], present: Collection[str] | None, states: dict[str, 
 def _states(directory: Path) -> dict[str, Any]:
     """How each remote stands by the daemon's word, where one runs."""
     try:
-        return {each["name"]: each["state"] for each in ask(directory, {"do": "snapshot"})["remotes"]}
+        return {each["name"]: each for each in ask(directory, {"do": "snapshot"})["remotes"]}
     except NoDaemon:
         return {}
     except Unanswered as error:
         click.echo(f"how they stand is not known: {error}", err=True)
         return {}
+
+
+def _stated(standing: Mapping[str, Any]) -> str:
+    """The state of a remote, and why where it is not well."""
+    state, reason = standing.get("state", ""), standing.get("reason", "")
+    return f"{state}: {reason}" if reason else state
 
 
 def _time(key: int | None) -> str | None:

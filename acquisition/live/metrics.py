@@ -65,7 +65,7 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
             "Items that wait for a sink.",
             [
                 *([({"sink": "store"}, record["queued"])] if "queued" in record else []),
-                *(({"sink": remote["name"]}, remote["pending"]) for remote in remotes),
+                *(({"sink": each["name"]}, each["pending"]) for each in remotes if each["pending"] is not None),
             ],
         ),
         _metric(
@@ -79,6 +79,12 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
             "gauge",
             "1 while the remote takes what is sent.",
             [({"remote": remote["name"]}, remote["state"] == "delivering") for remote in remotes],
+        ),
+        _metric(
+            "remote_quiet_seconds",
+            "gauge",
+            "Seconds without progress of what carries the record to a remote, apart from its pauses.",
+            [({"remote": remote["name"]}, remote["quiet_s"]) for remote in remotes],
         ),
         _metric(
             "recording",

@@ -117,6 +117,10 @@ def _session(session: Any) -> list[Text]:
     return [Text.assemble((session["title"], "bold"), f"  {who}  {session['phase']} {minutes}:{seconds:02d}")]
 
 
+def _waiting(samples: int | None) -> str:
+    return "how many samples wait is not known" if samples is None else f"{samples} samples wait"
+
+
 def _remarks(snapshot: Any) -> list[Text]:
     devices = [
         Text(f"{device['name']}: {device['state'].lower()}: {device['cause']}", "yellow")
@@ -124,7 +128,7 @@ def _remarks(snapshot: Any) -> list[Text]:
         if device["cause"]
     ]
     remotes = [
-        Text(f"▲ {remote['name']} {remote['state']}: {remote['reason']}; {remote['pending']} samples wait", "yellow")
+        Text(f"▲ {remote['name']} {remote['state']}: {remote['reason']}; {_waiting(remote['pending'])}", "yellow")
         for remote in snapshot["remotes"]
         if remote["state"] not in ("delivering", "starting")
     ]

@@ -58,7 +58,7 @@ class Delivery:
 
     def deliver(self, batch: Batch) -> list[Refused] | None:
         """What was refused for good, mostly nothing; None where the service ends before all was taken."""
-        answer = self._remote.send(batch.text)
+        answer = self._send(batch.text)
         if answer.verdict is Verdict.ACCEPTED:
             self._accepted(batch.size)
             return []
@@ -95,13 +95,19 @@ class Delivery:
             if not waiting:
                 return group(batch, lines, refused)
             start, stop = waiting.pop()
-            answer = self._remote.send("\n".join(lines[start:stop]))
+            answer = self._send("\n".join(lines[start:stop]))
+
+    def _send(self, text: str) -> Answer:
+        """Send lines; an answer is progress, whatever it says."""
+        answer = self._remote.send(text)
+        self._standing.beat()
+        return answer
 
     def _make_sure(self, line: str) -> Answer | None:
         """Whether a line that was refused alone is: ACCEPTED or REJECT; None where the service ends."""
         text, judged = self._probe(), False
         while True:
-            answer = self._remote.send(line if judged else text)
+            answer = self._send(line if judged else text)
             if answer.verdict is Verdict.ACCEPTED and not judged:
                 self._recovered()
                 judged = True
@@ -123,6 +129,7 @@ class Delivery:
         left = max(asked, longest * self._rng.uniform(0.5, 1.0))
         while left > 0:
             self._waiting()
+            self._standing.beat(LOOK)
             if self._stopping.wait(min(left, LOOK)):
                 return False
             left -= LOOK

@@ -66,9 +66,10 @@ def events(tags: Mapping[str, str], recorded: Iterable[Recorded]) -> str:
     return "\n".join(lines)
 
 
-def station(tags: Mapping[str, str], pending: int, refused: int, time: int) -> str:
+def station(tags: Mapping[str, str], pending: int | None, refused: int, time: int) -> str:
     """One line about the bedside itself: what it has yet to deliver, and what was refused for good in this run."""
-    return f"{_head('perfusion_station', tags)}pending={pending}i,refused={refused}i {time}"
+    waiting = "" if pending is None else f"pending={pending}i,"
+    return f"{_head('perfusion_station', tags)}{waiting}refused={refused}i {time}"
 
 
 def _alike(known: Truth, quality: Flags) -> Iterator[tuple[Rows, Truth, Flags]]:

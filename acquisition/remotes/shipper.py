@@ -20,6 +20,7 @@ from acquisition.remotes.delivery import LARGEST, Delivery, Pace
 from acquisition.remotes.outbox import Outbox, Range
 from acquisition.remotes.reader import Reader, Shipment
 from acquisition.remotes.standing import Say, Standing
+from acquisition.remotes.worker import Worker
 from acquisition.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ Told = tuple[str, str, str, tuple[tuple[int, int], ...]]
 
 
 class Shipper:
-    """One remote's thread. `standing` says how it goes, `pending` how many samples the remote is behind.
+    """One remote's thread, which begins anew where it dies. `standing` says how it goes.
 
     What is refused for good becomes an event `quarantine` (device, stream, `ranges` of sequence numbers, reason);
     the cursor passes such samples only once that event is in the record.
@@ -67,7 +68,7 @@ class Shipper:
     ) -> None:
         self.name = name
         self.standing = standing or Standing(name, say)
-        self.pending = 0
+        self.standing.recorded = lambda: writer.stats.samples
         self.refused = 0
         self._remote = remote
         self._writer = writer
@@ -98,41 +99,48 @@ class Shipper:
         self._witnessed = 0
         self._told_of_events = False
         self._beat = float("-inf")
-        self._thread = threading.Thread(target=self._work, name=f"remote-{name}", daemon=True)
+        self._worker = Worker(self.standing, self._work, stopping=self._stop, count=self._count, leave=remote.close)
 
     @property
     def alive(self) -> bool:
         """Whether its thread runs."""
-        return self._thread.is_alive()
+        return self._worker.alive
+
+    @property
+    def pending(self) -> int | None:
+        """How many samples it is behind; None while nobody knows."""
+        return self.standing.pending
 
     def start(self) -> None:
         """Begin."""
         # From now on retention waits for this remote, even where it never answers.
         self._writer.advance(self.name, {}, 0)
-        self._thread.start()
+        self._worker.start()
 
     def stop(self, timeout: float) -> None:
         """Deliver what is left, for so many seconds at most."""
         self._deadline = time.monotonic() + timeout
         self._stop.set()
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        self._worker.join(timeout)
+        if self._worker.alive:
             log.warning("%s: the rest is sent after the next start", self.name)
 
     def _work(self) -> None:
-        try:
-            while not self._finished():
-                try:
-                    with Store(self._directory) as store:
-                        self._ship(store)
-                except (StoreError, apsw.Error) as error:
-                    self.standing.fail("unreachable", f"the record cannot be read ({error})")
-                    self._stop.wait(REOPEN)
-        except Exception as error:
-            log.critical("%s: its thread died", self.name, exc_info=error)
-            self.standing.fail("failed", type(error).__name__)
-        finally:
-            self._remote.close()
+        self._untold = []  # what a life before has not told is sent again: the cursor has not passed it
+        while not self._finished():
+            try:
+                with Store(self._directory) as store:
+                    self._ship(store)
+            except (StoreError, apsw.Error) as error:
+                self.standing.fail("unreachable", f"the record cannot be read ({error})")
+                self.standing.beat(REOPEN)
+                self._stop.wait(REOPEN)
+
+    def _count(self) -> None:
+        """See how much waits, while nothing is sent."""
+        with Store(self._directory) as store:
+            cursor = store.cursors().get(self.name)
+            self.standing.behind(Outbox(cursor.positions if cursor is not None else {}).pending(store.ends()))
 
     def _finished(self) -> bool:
         return self._stop.is_set() and time.monotonic() >= self._deadline
@@ -148,20 +156,24 @@ class Shipper:
             self._awaited.clear()
 
         def look_back() -> None:
-            self.pending = outbox.pending(store.ends())
+            self.standing.behind(outbox.pending(store.ends()))
+            self.standing.beat()
 
         self._look_back = look_back
         while True:
             store.check_place()
             stopping = self._stop.is_set()
+            self.standing.beat()
             ends = store.ends()
+            if self.pending is None:
+                self.standing.behind(outbox.pending(ends))
             busy = self._serve(fresh, outbox, outbox.live, ends)
             backlog = outbox.backlog(ends)
             if backlog is not None:
                 busy = self._serve(older, outbox, backlog, ends) or busy
             event, more = self._serve_events(store, event)
             busy = busy or more
-            self.pending = outbox.pending(ends)
+            self.standing.behind(outbox.pending(ends))
             self._tell_refused(at_once=stopping)
             self._await_told(store, self._witnessed)
             self._advance(outbox.acknowledged(ends), event)
@@ -172,6 +184,7 @@ class Shipper:
             if stopping:
                 time.sleep(BREATH)
             elif not busy:
+                self.standing.beat(self._flush)
                 self._stop.wait(self._flush)
 
     def _serve(self, reader: Reader, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from acquisition.live import Board
+from acquisition.live.metrics import exposition
 from acquisition.live.terminal import picture, show, sparkline
 from acquisition.model import Channel, Chunk, Event, Header, Instant, Quality, Stream
 
@@ -47,13 +48,32 @@ def test_values_units_and_states_are_told_in_words():
 def test_a_remote_that_takes_nothing_is_told_with_its_reason_and_what_waits():
     snapshot = board().snapshot(Instant(9 * SECOND, 9 * SECOND), 9 * SECOND, 1.0)
     snapshot["remotes"] = [
-        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 1200},
-        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 3},
+        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 1200, "quiet_s": 0.0},
+        {"name": "other", "state": "dead", "reason": "its worker died", "pending": None, "quiet_s": 0.0},
+        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 3, "quiet_s": 0.0},
     ]
     out = io.StringIO()
     show(iter([snapshot]), Console(file=out, width=120, force_terminal=False))
     assert "▲ influx held: HTTP 401: unauthorized; 1200 samples wait" in out.getvalue()
+    assert "▲ other dead: its worker died; how many samples wait is not known" in out.getvalue()
     assert "mqtt" not in out.getvalue()
+
+
+def test_the_metrics_of_a_remote_say_nothing_that_nobody_knows():
+    watched = board()
+    watched.remotes = lambda: [
+        {"name": "influx", "state": "dead", "reason": "its worker died", "pending": None, "quiet_s": 0.0},
+        {"name": "mqtt", "state": "hung", "reason": "no progress", "pending": 3, "quiet_s": 20.5},
+    ]
+    lines = exposition(watched, Instant(0, 0), 0, 1.0, viewers=0, dropped=0).splitlines()
+    found = [line for line in lines if "influx" in line or "mqtt" in line]
+    assert found == [
+        'perfusion_sink_backlog{sink="mqtt"} 3',
+        'perfusion_remote_up{remote="influx"} 0',
+        'perfusion_remote_up{remote="mqtt"} 0',
+        'perfusion_remote_quiet_seconds{remote="influx"} 0',
+        'perfusion_remote_quiet_seconds{remote="mqtt"} 20.5',
+    ]
 
 
 def test_an_old_value_is_called_stale():

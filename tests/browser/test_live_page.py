@@ -286,8 +286,8 @@ def test_a_remote_that_takes_nothing_is_named_with_its_reason(bench, visit):
     badge = page.locator("#remotes")
     assert not badge.is_visible()
     bench.remotes = [
-        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 7},
-        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 0},
+        {"name": "influx", "state": "held", "reason": "HTTP 401: unauthorized", "pending": 7, "quiet_s": 0.0},
+        {"name": "mqtt", "state": "delivering", "reason": "", "pending": 0, "quiet_s": 0.0},
     ]
     page.wait_for_selector("#remotes.away:visible")
     assert badge.inner_text() == "▲ influx held"

@@ -14,10 +14,13 @@ import pytest
 from acquisition.errors import ConfigurationError, StoreError
 from acquisition.model import Event
 from acquisition.remotes import shipper as shipping
+from acquisition.remotes import standing as standing_of_remotes
 from acquisition.remotes.answer import Answer, Verdict
 from acquisition.remotes.batch import Batch, Origin
 from acquisition.remotes.delivery import Delivery
 from acquisition.remotes.influx import InfluxWriter
+from acquisition.remotes.reader import Shipment
+from acquisition.remotes.shipper import Shipper
 from acquisition.remotes.standing import Standing
 from acquisition.store import Retention, Store
 from acquisition.store.compaction import Compactor
@@ -480,18 +483,84 @@ def test_a_record_that_cannot_be_read_for_a_while_is_opened_again(tmp_path, monk
     assert sink.numbers() == list(range(10))
 
 
-def test_a_bug_ends_the_thread_loudly_and_leaves_the_record_alone(tmp_path, caplog):
-    def broken(text):
-        raise ZeroDivisionError
+@pytest.mark.parametrize("death", [ZeroDivisionError("a bug"), MemoryError(), SystemExit(3), KeyboardInterrupt()])
+def test_a_worker_that_dies_is_told_begins_anew_and_loses_nothing(death, tmp_path, caplog):
+    deaths = [death, death]
 
+    def broken(text):
+        if deaths:
+            raise deaths.pop()
+
+    sink = Sink(broken)
     with Recording(tmp_path) as writer:
         writer.put(Source().chunk(10))
         writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        caught_up(tmp_path, writer)
+        shipper.stop(5)
+        first, second = remote_events(tmp_path)
+    assert sink.numbers() == list(range(10))
+    assert first.startswith(f"influx: dead: its worker died ({type(death).__name__}")
+    assert second == "influx: delivering again"
+    traces = [record for record in caplog.records if record.levelno == logging.CRITICAL and record.exc_info]
+    assert len(traces) == 1
+
+
+def test_a_worker_that_dies_again_and_again_is_shown_as_dead_with_what_waits(tmp_path, monkeypatch):
+    def broken(text):
+        raise ZeroDivisionError
+
+    source = Source()
+    monkeypatch.setattr(standing_of_remotes, "FRESH", 0.0)
+    with Recording(tmp_path) as writer:
+        writer.put(source.chunk(10))
+        writer.flush()
         shipper = ship("", "", writer, tmp_path, remote=Sink(broken))
-        until(lambda: not shipper.alive, "its end")
-        assert shipper.standing.word == "failed"
-        until(lambda: remote_events(tmp_path) == ["influx: failed: ZeroDivisionError"], "the event")
-    assert any(record.levelno == logging.CRITICAL for record in caplog.records)
+        until(lambda: shipper.standing.word == "dead" and shipper._worker.deaths == 4, "the fourth death")
+        until(lambda: shipper.pending == 10, "what waits being counted")
+        writer.put(source.chunk(5))
+        writer.flush()
+        assert shipper.standing.describe() | {"quiet_s": 0.0} == {
+            "name": "influx",
+            "state": "dead",
+            "reason": "its worker died (ZeroDivisionError); it is started again by itself",
+            "pending": 15,
+            "quiet_s": 0.0,
+        }
+        assert shipper.alive
+        shipper.stop(1)
+        assert not shipper.alive
+        assert shipper.standing.describe()["state"] == "ended"
+
+
+def test_before_its_first_look_nobody_says_that_nothing_waits(tmp_path):
+    with Recording(tmp_path) as writer:
+        shipment = Shipment(lambda header: "m", {})
+        shipper = Shipper("influx", Sink(), writer, tmp_path, shipment, lambda *_: None, lambda: 0)
+        assert shipper.standing.describe()["pending"] is None
+        assert shipper.standing.describe()["state"] == "starting"
+
+
+def test_while_an_answer_does_not_come_the_remote_is_shown_as_hung_and_what_waits_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr(standing_of_remotes, "HUNG", 0.05)
+    monkeypatch.setattr(standing_of_remotes, "FRESH", 0.0)
+    source, answers = Source(), threading.Event()
+    sink = Sink(lambda text: answers.wait(30) and None)
+    with Recording(tmp_path) as writer:
+        writer.put(source.chunk(100))
+        writer.flush()
+        shipper = ship("", "", writer, tmp_path, remote=sink)
+        until(lambda: shipper.standing.describe()["state"] == "hung", "the hang being seen")
+        assert "no progress for" in shipper.standing.describe()["reason"]
+        assert shipper.pending == 100
+        writer.put(source.chunk(50))
+        writer.flush()
+        assert shipper.pending == 150
+        monkeypatch.setattr(standing_of_remotes, "HUNG", 30.0)
+        answers.set()
+        until(lambda: shipper.pending == 0, "nothing waiting")
+        assert shipper.standing.describe()["state"] == "delivering"
+        shipper.stop(5)
 
 
 def test_only_what_lasts_is_told_but_what_needs_somebody_at_once():

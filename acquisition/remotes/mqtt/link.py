@@ -8,9 +8,11 @@ import errno
 import logging
 import math
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from acquisition.errors import ConfigurationError
 from acquisition.remotes.mqtt.account import Account
@@ -20,6 +22,8 @@ KEEPALIVE = 10
 TIMEOUT = 5.0
 WINDOW = 20
 """Messages of QoS 1 that are under way at once: what brokers commonly allow."""
+LONGEST = 64 * 1024
+"""Bytes of one packet that a broker may send: requests for back-fill, and its own words."""
 REQUESTS = 16
 """Incoming messages that may wait; further ones are discarded."""
 
@@ -73,6 +77,20 @@ class Link(aiomqtt.Client):
 
         self._loop.call_soon_threadsafe(begin)
 
+    def bound(self) -> None:
+        """Break the link where the broker announces a packet of more than `LONGEST`, whatever it was told."""
+        client: Any = self._client
+        receive = client._sock_recv
+
+        def bounded(size: int) -> Any:
+            if client._in_packet["remaining_length"] > LONGEST:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(Denied(f"it sends packets of more than {LONGEST // 1024} kB"))
+                raise ConnectionError("a packet is too long")
+            return receive(size)
+
+        client._sock_recv = bounded
+
     async def publish(self, *args: Any, **kwargs: Any) -> None:
         """Publish, as aiomqtt does."""
         async with _in_time():
@@ -113,7 +131,9 @@ async def connect(account: Account, identifier: str, will: Will | None = None) -
         max_queued_incoming_messages=REQUESTS,
         max_inflight_messages=WINDOW,
         logger=_quiet,
+        properties=_limits(),
     )
+    link.bound()
     link.pending_calls_threshold = 10 * WINDOW
     link.hush()
     async with _in_time():
@@ -124,6 +144,13 @@ async def connect(account: Account, identifier: str, will: Will | None = None) -
     finally:
         async with _in_time():
             await link.__aexit__(None, None, None)
+
+
+def _limits() -> Properties:
+    """What the broker is told to keep to."""
+    limits: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    limits.MaximumPacketSize = LONGEST
+    return cast("Properties", limits)
 
 
 @contextlib.asynccontextmanager

@@ -33,7 +33,10 @@ async def presence(account: Account, identifier: str, topic: str, ended: Callabl
 
 
 class DeviceStates:
-    """The state of each device as the bus tells it, with a signal for who publishes it; on the remote's loop."""
+    """The state of each device as the bus tells it, with a signal for who publishes it.
+
+    `take` belongs to the acquisition loop; the rest to the remote's, which has `listen` called once it runs.
+    """
 
     def __init__(self, devices: dict[str, bool], key_now: Callable[[], int]) -> None:
         now = key_now()
@@ -41,12 +44,20 @@ class DeviceStates:
             name: {"state": "CONNECTING", "cause": "", "since": now, "simulated": simulated}
             for name, simulated in devices.items()
         }
-        self.changed = {name: asyncio.Event() for name in devices}
+        self.changed: dict[str, asyncio.Event] = {}
+
+    def listen(self) -> None:
+        """Have signals that belong to the loop that runs."""
+        self.changed = {name: asyncio.Event() for name in self.states}
 
     def take(self, device: str, state: str, cause: str, since: int) -> None:
         """Note a change of state."""
         if device in self.states:
-            self.states[device] |= {"state": state, "cause": cause, "since": since}
+            self.states[device] = {**self.states[device], "state": state, "cause": cause, "since": since}
+
+    def signal(self, device: str) -> None:
+        """Have the state of a device published."""
+        if device in self.changed:
             self.changed[device].set()
 
     async def publish(self, device: str, client: Link, topic: str) -> None:

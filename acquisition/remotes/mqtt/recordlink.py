@@ -35,7 +35,6 @@ class RecordLink:
         backoff: Backoff,
         flush: float,
     ) -> None:
-        self.pending = 0
         self._client = client
         self._store = store
         self._feed = feed
@@ -95,7 +94,7 @@ class RecordLink:
         if time.monotonic() < self._due and not at_once:
             return False
         ends = self._store.ends()
-        self.pending = feed.cursor.pending(ends)
+        self._standing.behind(feed.cursor.pending(ends))
         load = feed.load(ends)
         try:
             if load.messages:
@@ -108,7 +107,7 @@ class RecordLink:
         self._standing.recover()
         if load.positions or load.event is not None:
             feed.cursor.acknowledge(load)
-        self.pending = feed.cursor.pending(ends)
+        self._standing.behind(feed.cursor.pending(ends))
         more = len(load.messages) >= WINDOW
         self._due = 0.0 if more else time.monotonic() + self._flush
         return more

@@ -1,4 +1,4 @@
-"""A station at its broker for ever: one thread, and one session after the other."""
+"""A station at its broker for ever: one thread, begun anew where it dies, and one session after the other."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from acquisition.remotes.mqtt.live import LiveQueue
 from acquisition.remotes.mqtt.presence import DeviceStates
 from acquisition.remotes.mqtt.session import Ending, Session, Station
 from acquisition.remotes.standing import Say, Standing
+from acquisition.remotes.worker import Worker
 from acquisition.store import Store, StoreWriter
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class MqttRemote:
     ) -> None:
         self.name = NAME
         self.standing = standing or Standing(NAME, say)
+        if station.durable:
+            self.standing.recorded = lambda: writer.stats.samples
+        else:
+            self.standing.behind(0)
         self.live = LiveQueue()
         self._account = account
         self._station = station
@@ -66,29 +71,27 @@ class MqttRemote:
         self._states = DeviceStates(dict(station.devices), key_now)
         self._cursor: Cursor | None = None
         self._record = ""
-        self._session: Session | None = None
-        self._behind = 0
         self._deadline = float("inf")
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"remote-{NAME}", daemon=True)
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: Ending | None = None
+        self._worker = Worker(self.standing, self._work, stopping=self._stopping, count=self._look_back)
 
     @property
     def alive(self) -> bool:
         """Whether its thread runs."""
-        return self._thread.is_alive()
+        return self._worker.alive
 
     @property
-    def pending(self) -> int:
-        """How many samples the durable feed is behind, as far as is known."""
-        linked = self._session.pending if self._session is not None else None
-        return self._behind if linked is None else linked
+    def pending(self) -> int | None:
+        """How many samples the durable feed is behind; None while nobody knows."""
+        return self.standing.pending
 
     def start(self) -> None:
-        """Begin; only then may `put` be called."""
+        """Begin."""
         if self._station.durable:  # from now on retention waits for this remote, even where it never answers
             self._writer.advance(NAME, {}, 0)
-        self._thread.start()
-        self._ready.wait()
+        self._worker.start()
 
     def put(self, item: Chunk | Event) -> None:
         """Take one item; on the acquisition loop, returns at once."""
@@ -96,36 +99,37 @@ class MqttRemote:
             self.live.put(item)
         elif item.kind == "state":
             state, cause = str(item.details.get("state", item.text)), str(item.details.get("cause", ""))
-            self._on_loop(self._states.take, item.device, state, cause, item.time)
+            self._states.take(item.device, state, cause, item.time)
+            self._on_loop(self._states.signal, item.device)
 
     def stop(self, timeout: float) -> None:
         """Deliver what is left, for so many seconds at most, and say goodbye."""
         self._deadline = time.monotonic() + timeout
-        self._on_loop(self._ending.stopping.set)
-        self._thread.join(timeout + GOODBYE)
-        if self._thread.is_alive():
+        self._stopping.set()
+        if self._ending is not None:
+            self._on_loop(self._ending.stopping.set)
+        self._worker.join(timeout + GOODBYE)
+        if self._worker.alive:
             log.warning("%s: the broker does not answer; the rest is sent after the next start", NAME)
 
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(call, *arguments)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(call, *arguments)
 
     def _work(self) -> None:
-        try:
-            asyncio.run(self._sessions())
-        except Exception as error:
-            log.critical("%s: its thread died", NAME, exc_info=error)
-            self.standing.fail("failed", type(error).__name__)
-        finally:
-            self._ready.set()
+        asyncio.run(self._sessions())
 
     async def _sessions(self) -> None:
+        self._states.listen()
+        self._ending = Ending(late=lambda: time.monotonic() >= self._deadline)
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(link.quiet)
-        self._ending = Ending(late=lambda: time.monotonic() >= self._deadline)
-        self._ready.set()
+        if self._stopping.is_set():  # set after `stop` has looked for an ending, or before
+            self._ending.stopping.set()
         while not self._ending.stopping.is_set():
             began = time.monotonic()
+            self.standing.beat()
             fault = await self._one_session()
             if fault is None:
                 return
@@ -134,11 +138,15 @@ class MqttRemote:
             word, reason = link.judge(fault)
             self.standing.fail(word, reason)
             self._look_back()
-            await link.pause(self._ending.stopping, self._backoff.next(held=word == "held"))
+            wait = self._backoff.next(held=word == "held")
+            self.standing.beat(wait)
+            await link.pause(self._ending.stopping, wait)
 
     async def _one_session(self) -> BaseException | None:
         """Be connected as long as it goes; what ended it, None where that was the end of the service."""
-        self._session = Session(
+        ending = self._ending
+        assert ending is not None
+        session = Session(
             self._account,
             self._station,
             self.live,
@@ -148,10 +156,10 @@ class MqttRemote:
             self.standing,
             self._rewound,
             self._backoff,
-            self._ending,
+            ending,
         )
         try:
-            await self._session.run()
+            await session.run()
         except _EXPECTED as error:
             return error
         except BaseExceptionGroup as group:
@@ -163,10 +171,9 @@ class MqttRemote:
 
     def _look_back(self) -> None:
         """See how far the feed is behind, while there is no link."""
-        self._session = None
         if self._station.durable:
             with contextlib.suppress(StoreError), Store(self._station.record) as store:
-                self._behind = self._rewound(store).pending(store.ends())
+                self.standing.behind(self._rewound(store).pending(store.ends()))
 
     def _rewound(self, store: Store) -> Cursor:
         """The feed's cursor, back at what counts."""

@@ -82,12 +82,6 @@ class Session:
         self._cursor = cursor
         self._backoff = backoff
         self._ending = ending
-        self._record: RecordLink | None = None
-
-    @property
-    def pending(self) -> int | None:
-        """How many samples the durable feed is behind, None while it has no link."""
-        return self._record.pending if self._record is not None else None
 
     async def run(self) -> None:
         """Be there until the service ends."""
@@ -120,7 +114,7 @@ class Session:
                     "version": __version__,
                     "devices": list(self._station.devices),
                     "durable": self._station.durable,
-                    "pending": self.pending or 0,
+                    "pending": self._standing.pending,
                     "dropped": self._queue.dropped,
                     "head": {"event": number, "hash": digest},
                 }
@@ -147,5 +141,5 @@ class Session:
             feed = DurableFeed(messages, station.topics, self._cursor(store)) if station.durable else None
             backfill = Backfill(messages, station.topics)
             async with link.connect(self._account, self._identifier("_record")) as client:
-                self._record = RecordLink(client, store, feed, backfill, self._standing, self._backoff, station.flush)
-                await self._record.serve(self._ending.stopping, self._ending.late, station.topics.requests)
+                record = RecordLink(client, store, feed, backfill, self._standing, self._backoff, station.flush)
+                await record.serve(self._ending.stopping, self._ending.late, station.topics.requests)
