@@ -148,8 +148,8 @@ class Connection:
         self._intake.received += len(data)
         self._intake.latest = data
         self._heard = monotonic / 1e9
-        items: Iterable[Readings | Notice] = self._driver.receive(data, monotonic / 1e9)
         try:
+            items: Iterable[Readings | Notice] = self._driver.receive(data, monotonic / 1e9)
             if self._late.waited(monotonic, len(data)):
                 items = self._held(list(items), len(data))
             for item in items:

@@ -12,7 +12,7 @@ import click
 
 from acquisition.cli.desk import ask, directory, key, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
-from acquisition.examination import cuff, desk, heat
+from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.session import replay
@@ -197,6 +197,8 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
 @options
 def show(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
+    from acquisition.examination import cuff  # the filters behind it cost every other command a second
+
     del by
     with Store(directory(path, data)) as store:
         book = replay(desk.events(store))
