@@ -15,6 +15,7 @@ import numpy as np
 from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
 from acquisition.store import names, overview, rows, schema, tiers
+from acquisition.store.arguments import chosen, optional, text, whole
 from acquisition.store.journal import EVENTS, cursor_checksum
 from acquisition.store.moments import When, key
 from acquisition.store.overview import Overview
@@ -98,6 +99,7 @@ class Recorded:
 def _told(method: Callable[Concatenate[Store, P], T]) -> Callable[Concatenate[Store, P], T]:
     @wraps(method)
     def wrapper(self: Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_open()
         with schema.telling(self.path):
             return method(self, *args, **kwargs)
 
@@ -117,10 +119,12 @@ class Store:
         self._headers: dict[int, dict[int, Header]] = {}
         self._connection = schema.open_reader(self.path, vfs=vfs)
         self._files = schema.identities(self.path)
+        self._closed = False
 
     @property
     def record(self) -> str:
         """What names this record among all, wherever it is copied to."""
+        self._check_open()
         with schema.telling(self.path):
             return schema.name(self._connection)
 
@@ -143,8 +147,13 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what is read afterwards is a StoreError that says so."""
+        self._closed = True
         self._connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise schema.closed(self.path)
 
     @_told
     def streams(self) -> list[StreamInfo]:
@@ -170,16 +179,18 @@ class Store:
         """The next sequence number of every stream, by its number: what a remote has yet to reach."""
         return tiers.ends(self._connection)
 
-    @_told
     def headers(self, stream: int) -> dict[int, Header]:
         """The header of a stream, given its number, in each run."""
+        return self._headers_of(whole(stream, "stream"))
+
+    @_told
+    def _headers_of(self, stream: int) -> dict[int, Header]:
         newest = next(self._connection.execute("SELECT max(run) FROM header WHERE stream = ?", (stream,)))[0]
         known = self._headers.get(stream)
         if known is None or newest not in known:  # a header is never changed, so those that are known stay right
             known = self._headers[stream] = tiers.headers(self._connection, stream)
         return known
 
-    @_told
     def after(self, stream: int, sequence: int, limit: int = 5000) -> Samples | None:
         """The next accepted samples of a stream from a sequence number on, None where there are none yet.
 
@@ -187,6 +198,10 @@ class Store:
         those before it are missing. The next call takes `following`. The same number always names the
         same sample, in whichever tier it is stored.
         """
+        return self._after(whole(stream, "stream"), whole(sequence, "sequence"), whole(limit, "limit"))
+
+    @_told
+    def _after(self, stream: int, sequence: int, limit: int) -> Samples | None:
         channels = tiers.widths(self.headers(stream))
         parts: list[Samples] = []
         count = 0
@@ -226,7 +241,6 @@ class Store:
         newest = self._connection.execute("SELECT id, hash FROM event ORDER BY id DESC LIMIT 1")
         return next(((number, digest.hex()) for number, digest in newest), (0, ""))
 
-    @_told
     def read(
         self,
         device: str,
@@ -242,6 +256,13 @@ class Store:
         each stream's sample has a row of its own where the others have none there, NaN and INVALID. Where
         streams share a channel's name, it is `stream.channel`; the name alone is then an error.
         """
+        name, part = text(device, "device"), optional(stream, "stream")
+        return self._read(name, chosen(channels), *_span(start, stop), part)
+
+    @_told
+    def _read(
+        self, device: str, channels: Sequence[str] | str | None, start: int | None, stop: int | None, stream: str | None
+    ) -> Block:
         own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
         held = {info.stream: [c.name for c in info.header.stream.channels] for info in own}
         where = f"{self.path}, device {device!r}"
@@ -260,10 +281,10 @@ class Store:
                 parts.append(_join(list(chosen), blocks, self._expected(info.number, start, stop)))
         return _merge(parts, wanted)
 
-    def _expected(self, number: int, start: When | None, stop: When | None) -> int:
+    def _expected(self, number: int, start: int | None, stop: int | None) -> int:
         """About how many samples of a stream lie there."""
-        before = 0 if start is None else tiers.row_before(self._connection, number, key(start))
-        behind = tiers.row_behind(self._connection, number, tiers.MANY if stop is None else key(stop))
+        before = 0 if start is None else tiers.row_before(self._connection, number, start)
+        behind = tiers.row_behind(self._connection, number, tiers.MANY if stop is None else stop)
         return min(max(behind - before, 0), MOST)
 
     def blocks(
@@ -275,7 +296,15 @@ class Store:
         stop: When | None = None,
     ) -> Iterator[Block]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
-        low, high = (None if when is None else key(when) for when in (start, stop))
+        low, high = _span(start, stop)
+        named = chosen(channels) or ()
+        wanted = [named] if isinstance(named, str) else named
+        return self._blocks(text(device, "device"), text(stream, "stream"), wanted, low, high)
+
+    def _blocks(
+        self, device: str, stream: str, channels: Sequence[str], low: int | None, high: int | None
+    ) -> Iterator[Block]:
+        self._check_open()
         pieces = self._samples(device, stream, channels, low, high)
         while True:
             with schema.telling(self.path):
@@ -313,23 +342,27 @@ class Store:
         Channels and times are named as in `read`, and what is not said is all there is; a channel that the
         record does not hold is empty.
         """
-        if channels is None or start is None or stop is None:
-            channels, start, stop = self._whole(device, stream, channels, start, stop)
-        channels = [channels] if isinstance(channels, str) else channels
-        begin, end = key(start), key(stop)
-        if end <= begin or points < 1:
-            raise ValueError("an overview needs a start, a later stop and at least one point")
+        text(device, "device"), optional(stream, "stream")
+        wanted, (begin, end) = chosen(channels), _span(start, stop)
+        if whole(points, "points") < 1:
+            raise ValueError(f"an overview of {points} points: at least one is needed")
+        if wanted is None or begin is None or end is None:
+            wanted, begin, end = self._whole(device, stream, wanted, begin, end)
+        if end <= begin:
+            raise ValueError("an overview needs a start and a later stop")
+        self._check_open()
         with schema.telling(self.path):
-            return self._draw(device, channels, begin, end, points, stream, exact)
+            every = [wanted] if isinstance(wanted, str) else wanted
+            return self._draw(device, every, begin, end, points, stream, exact)
 
     def _whole(
         self,
         device: str,
         stream: str | None,
         channels: Sequence[str] | str | None,
-        start: When | None,
-        stop: When | None,
-    ) -> tuple[Sequence[str] | str, When, When]:
+        start: int | None,
+        stop: int | None,
+    ) -> tuple[Sequence[str] | str, int, int]:
         """Every channel of a device, and from its first sample to its last, where nothing else is said."""
         own = [i for i in self.streams() if i.device == device and stream in (None, i.stream) and i.first is not None]
         if not own:
@@ -380,15 +413,17 @@ class Store:
                 mean[bins], quality[bins] = drawn.mean, drawn.quality
         return Overview(tuple(channels), edges, count, low, high, mean, quality)
 
-    @_told
     def gaps(self, device: str | None = None, stream: str | None = None) -> list[Gap]:
         """The gap records, in order of time."""
+        return self._gaps(optional(device, "device"), optional(stream, "stream"))
+
+    @_told
+    def _gaps(self, device: str | None, stream: str | None) -> list[Gap]:
         return [
             Gap(b["from"], b["to"], b["after"], b["before"], b["text"], b["missing"])
             for b in (row.body for row in self.events("gap", device, stream))
         ]
 
-    @_told
     def events(
         self,
         kind: str | None = None,
@@ -398,6 +433,13 @@ class Store:
         limit: int = -1,
     ) -> list[Recorded]:
         """Events after id `since`, oldest first; at most `limit`, unless that is negative."""
+        named = (optional(kind, "kind"), optional(device, "device"), optional(stream, "stream"))
+        return self._events(*named, whole(since, "since"), whole(limit, "limit"))
+
+    @_told
+    def _events(
+        self, kind: str | None, device: str | None, stream: str | None, since: int, limit: int
+    ) -> list[Recorded]:
         query = """SELECT id, time, kind, device, stream, body, hash FROM event WHERE id > ?1
                    AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR device = ?3) AND (?4 IS NULL OR stream = ?4)
                    ORDER BY id LIMIT ?5"""
@@ -432,6 +474,10 @@ class Store:
                 return
             yield rows.cut(row.samples, first - row.samples.first, len(row.samples)), places[row.run]
             first = max(first, row.samples.following)
+
+
+def _span(start: When | None, stop: When | None) -> tuple[int | None, int | None]:
+    return None if start is None else key(start), None if stop is None else key(stop)
 
 
 def _index(held: Sequence[str], channel: str) -> int:

@@ -228,13 +228,22 @@ def telling(path: Path) -> Iterator[None]:
     """Turn what a damaged file brings about into words."""
     try:
         yield
+    except apsw.ConnectionClosedError as error:
+        raise closed(path) from error
     except (apsw.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
-        raise _kind(error)(
+        kind = _kind(error)
+        damaged = kind is Damaged
+        raise kind(
             f"the record cannot be read ({error})",
             str(path),
-            "the file is damaged",
-            f"`perfusion verify {path}` names the place; to record on, move the file aside",
+            "the file is damaged" if damaged else "the disk, or another program that holds the file",
+            f"`perfusion verify {path}` names the place" + ("; to record on, move the file aside" if damaged else ""),
         ) from error
+
+
+def closed(path: Path) -> StoreError:
+    """What a reader says that was closed before."""
+    return StoreError("the store is closed", str(path), remedy="read before close(), or open it again")
 
 
 def _empty_log(connection: apsw.Connection) -> None:
