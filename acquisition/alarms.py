@@ -67,6 +67,15 @@ class RecordAlarms:
         remedy = "find out who removed or moved it; keep the one before, if it is somewhere, and a copy of both"
         self._alarms.raise_alarm("record_renewed", text, remedy, blocks=False)
 
+    def upkeep(self, trouble: str | None) -> None:
+        """Let it stand while the record is not tidied: nothing is lost by that, but its disk fills."""
+        if trouble is None:
+            self._alarms.clear("record_upkeep", "the record is tidied again")
+            return
+        text = f"the record is written, but not tidied, and grows faster than it should: {trouble}"
+        remedy = "look at the log; then perfusion verify, and start the service anew between two examinations"
+        self._alarms.raise_alarm("record_upkeep", text, remedy, blocks=False)
+
     def names(self, links: int) -> None:
         """Let it stand while the record's file has a second name: opened there, it would be spoilt."""
         if links > 1:

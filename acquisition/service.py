@@ -213,6 +213,7 @@ class Service:
             stats = store.stats
             if stats.trouble:
                 self._record_alarms.trouble(stats.trouble)
+            self._record_alarms.upkeep(stats.upkeep)
             if stats.rows != rows or stats.trouble or not any(each.state is State.STREAMING for each in supervisors):
                 rows = stats.rows
                 host.notify("WATCHDOG=1")

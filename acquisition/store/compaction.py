@@ -10,7 +10,6 @@ from pathlib import Path
 
 import apsw
 
-from acquisition.errors import PerfusionError
 from acquisition.store import blocks, buckets, overview, rows, schema, tiers
 from acquisition.store.buckets import OverviewRow
 from acquisition.store.journal import Journal
@@ -24,7 +23,6 @@ SAMPLES, BYTES = 4096, 4 << 20
 LARGE, LARGE_BYTES = 32768, 1 << 20
 """Small blocks that follow one another become one as soon as they have so many samples, or bytes of values, together:
 each takes whole pages of the file, and tables of its own for the compression."""
-EVERY = 5.0
 PATIENCE = 30.0
 
 
@@ -190,38 +188,3 @@ def _undrawn(connection: apsw.Connection, stream: int, last: int) -> Iterator[bl
     while row := next(connection.execute(query, (stream, last, first)), None):
         yield row
         first = row[3]
-
-
-class Housekeeper:
-    """Runs chores every few seconds on a thread of its own, until stopped; what fails is told and tried again."""
-
-    def __init__(
-        self, chores: tuple[Callable[[threading.Event], object], ...], every: float = EVERY, name: str = "store upkeep"
-    ) -> None:
-        self._chores = chores
-        self._every = every
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish the step at hand and end."""
-        self._stopped.set()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the end."""
-        self._thread.join(timeout)
-
-    def _work(self) -> None:
-        while not self._stopped.wait(self._every):
-            for chore in self._chores:
-                try:
-                    chore(self._stopped)
-                except (apsw.Error, PerfusionError, ValueError) as error:
-                    log.warning("upkeep of the record failed, to be tried again: %s", error)
-                except Exception:
-                    # A record that is never tidied again fills its disk days after anybody looked.
-                    log.exception("upkeep of the record failed in a way that nobody expected, to be tried again")

@@ -17,7 +17,8 @@ from acquisition.clock import Clock
 from acquisition.errors import PerfusionError, StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
 from acquisition.store import schema, tiers, wal
-from acquisition.store.compaction import EVERY, Compactor, Housekeeper
+from acquisition.store.compaction import Compactor
+from acquisition.store.housekeeper import EVERY, Housekeeper
 from acquisition.store.journal import Advance, Begun, Journal, Stored
 from acquisition.store.parcel import Item, account
 from acquisition.store.place import Fault, Kind, Place
@@ -62,6 +63,7 @@ class Stats:
     dropped: int = 0
     last_commit: Instant | None = None
     trouble: str | None = None
+    upkeep: str | None = None
 
 
 class StoreWriter:
@@ -143,6 +145,7 @@ class StoreWriter:
             self._ring.dropped,
             self._last_commit,
             self._trouble.told(self._dropped),
+            next((each.trouble for each in (self._housekeeper, self._squeezer) if each and each.trouble), None),
         )
 
     @property

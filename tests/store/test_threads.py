@@ -5,9 +5,10 @@ import sys
 import threading
 
 import apsw
+import pytest
 
 from acquisition.store import Store
-from acquisition.store.compaction import Housekeeper
+from acquisition.store.housekeeper import LASTS, Housekeeper
 from acquisition.store.schema import FILE
 from tests.store.records import Source, record
 
@@ -65,3 +66,25 @@ def test_upkeep_goes_on_after_a_bug_in_a_chore_and_says_so(caplog):
     housekeeper.join(5)
     told = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "a bug" in str(told[0].exc_info[1])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError(), SystemExit(3), ValueError("no block")])
+def test_what_fails_for_ever_is_told_once_and_is_a_trouble_after_a_minute(error, caplog):
+    caplog.set_level("INFO")
+    now, faults = [0.0], [error] * 5
+
+    def chore(_):
+        if faults:
+            raise faults.pop()
+
+    housekeeper = Housekeeper((chore,), monotonic=lambda: now[0])
+    for _ in range(4):
+        housekeeper.do(0, chore)
+        assert housekeeper.trouble is None
+    now[0] = LASTS
+    housekeeper.do(0, chore)
+    assert housekeeper.trouble.startswith(type(error).__name__)
+    assert len(caplog.records) == 1
+    housekeeper.do(0, chore)
+    assert housekeeper.trouble is None
+    assert caplog.records[-1].message == "upkeep of the record goes again"
