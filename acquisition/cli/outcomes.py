@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from acquisition import ucum
 from acquisition.cli.desk import directory
 from acquisition.cli.tables import show_table
 from acquisition.config import load
@@ -103,7 +104,7 @@ def _tell(found: Outcomes) -> None:
     click.echo(f"{plain['session']} {plain['protocol']} {plain['subject']} {plain['visit']} {plain['limb']}{marks}")
     rows = [
         (
-            each["place"], each["name"], each["reads"] or _cell(each["value"], 4), _unit(each["unit"]),
+            each["place"], each["name"], each["reads"] or _cell(each["value"], 4), _units(each),
             _cell(each["uncertainty"], 2), each["status"], each["reason"],
         )
         for each in plain["outcomes"]
@@ -117,6 +118,13 @@ def _tell(found: Outcomes) -> None:
         shown = "not measured" if each["value"] is None else f"{each['value']:.4g}"
         reason = f" ({each['reason']})" if each["reason"] and each["value"] is not None else ""
         click.echo(f"  {each['name']} below {each['below']:g}: {shown}, {each['verdict']}{reason}")
+
+
+def _units(outcome: Mapping[str, Any]) -> str:
+    """The unit, and behind it the one in which the channel records the same quantity where that is another."""
+    shown, recorded = _unit(outcome["unit"]), str(outcome["recorded_unit"])
+    converted = ucum.conversion(recorded, outcome["unit"])
+    return shown if converted is None or converted.same else f"{shown} (from {display_unit(recorded)})"
 
 
 def _unit(unit: str) -> str:

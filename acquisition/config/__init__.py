@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from acquisition import assets, strict
+from acquisition import assets, strict, ucum
 from acquisition.analog import Input, Profile
 from acquisition.config.tables import ChannelTable, DeviceTable, Tables
 from acquisition.driver import Document, Driver, Setup
@@ -225,6 +225,9 @@ def _input(path: Path, key: str, table: ChannelTable) -> Input:
         available = ", ".join(assets.names("profiles", beside))
         raise strict.fault(path, f"{key}.profile", "unknown profile", available, table.profile)
     profile = strict.convert(strict.read(profile_path), Profile, profile_path)
+    for index, each in enumerate(profile.signals):
+        if ucum.code(each.unit) is None:
+            raise strict.fault(profile_path, f"$.signals[{index}].unit", "unknown unit", ucum.allowed(), each.unit)
     try:
         signal = profile.signal(table.signal)
     except KeyError:

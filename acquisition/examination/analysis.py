@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from acquisition.examination import posture
-from acquisition.examination.binding import Address
+from acquisition.examination.binding import UNITS, Address
 from acquisition.examination.cuff import DISAGREES, parted
 from acquisition.examination.drift import drifts
 from acquisition.examination.entries import Outcome
@@ -26,7 +26,7 @@ from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred, nearest
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Result, Trace
+from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.thermal_dose import ThermalDose
 from acquisition.signals.walking import StopReason, Walk, distances, recovery_time
 from acquisition.signals.walking_cost import UPTAKE, estimated_costs
@@ -34,8 +34,8 @@ from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
 from acquisition.walking import load_walk
 
 ISCHAEMIC_ABI = 0.9
-UNITS = {"flux": "[arb'U]", "belt": "km/h"}
-"""In which the numbers of a role must be recorded to mean something."""
+BESIDES = ("cuff", "heater", "grade", "odometer")
+"""Roles that enter into the results of flux and belt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +275,16 @@ def _all(
     conditions = {**evidence.conditions(address), **(more or {})}
     place = role if address is None else str(address)
     against = "" if address is None else objection(evidence, address, UNITS[role])
+    used = [each for word in (role, *BESIDES) for each in evidence.addresses(word)]
+    for doubt in filter(None, map(evidence.unit_fault, used)):
+        results = [r.flagged(doubt) if r.status is not Status.NOT_COMPUTABLE else r for r in results]
     return [Outcome(place, result, conditions, fields, objection=against) for result in results]
 
 
 def _outcome(evidence: Evidence, address: Address, result: Result, fields: tuple[str, ...]) -> Outcome:
     against = objection(evidence, address, tcpo2.UNIT)
+    if (doubt := evidence.unit_fault(address)) and result.status is not Status.NOT_COMPUTABLE:
+        result = result.flagged(doubt)
     return Outcome(str(address), result, evidence.conditions(address), fields, objection=against)
 
 

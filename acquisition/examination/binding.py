@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from acquisition import ucum
 from acquisition.errors import Refused
 from acquisition.examination.protocol import Need, Protocol
 from acquisition.model import Header
 
+MMHG = "mm[Hg]"
+UNITS: Mapping[str, str] = {
+    "flux": "[arb'U]", "cuff": MMHG, "chest": MMHG, "limb": MMHG, "heater": "Cel", "belt": "km/h", "grade": "%",
+    "odometer": "m",
+}  # fmt: skip
+"""In which the numbers of a role enter an examination; a role of another name takes them as they are."""
+BESIDE: Mapping[str, str] = {"sensor_temperature": "Cel", "tcpco2": MMHG}
+"""The same of channels that are read beside the one that plays a role."""
 Roles = Mapping[str, Sequence[str]]
 """Role -> addresses of channels."""
 
@@ -71,6 +80,29 @@ def bind(protocol: Protocol, headers: Iterable[Header], said: Roles | None = Non
         if chosen:
             bound[need.role] = chosen
     return bound
+
+
+def check_units(bound: Roles, headers: Iterable[Header]) -> None:
+    """Refuse a channel whose unit cannot become that of its role (Refused): volts are no perfusion.
+
+    A number without a unit (1) is let through; nothing that is measured by it is ok.
+    """
+    units = {
+        str(Address(header.device, header.stream.name, channel.name)): channel.unit
+        for header in headers
+        for channel in header.stream.channels
+    }
+    for role, addresses in bound.items():
+        wanted = UNITS.get(role)
+        for address in addresses:
+            unit = units[address]
+            if wanted is None or unit == ucum.NONE or ucum.conversion(unit, wanted) is not None:
+                continue
+            raise Refused(
+                f"{address} is recorded in {unit or 'no unit'}, which cannot be read as the {wanted} of the {role}",
+                "session start", "the channel, its profile or its unit is another than the examination needs",
+                f"say which channel it is: --bind {role}=…, or give the channel its unit in its profile",
+            )  # fmt: skip
 
 
 def _fits(need: Need, header: Header, channel: str) -> bool:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from acquisition.errors import Refused
 from acquisition.examination import decisions, participant
-from acquisition.examination.binding import bind
+from acquisition.examination.binding import bind, check_units
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
@@ -256,7 +256,9 @@ class Clerk:
 
     def _look(self, asked: Look) -> dict[str, Any]:
         protocol = load(asked.protocol, self._beside)
-        bindings = bind(protocol, list(self._headers()), asked.bind)
+        headers = list(self._headers())
+        bindings = bind(protocol, headers, asked.bind)
+        check_units(bindings, headers)
         checks = preflight(protocol, bindings, asked.checks, self._bench(), self._now())
         return {"protocol": asked.protocol, "checks": [check.as_dict() for check in checks]}
 
@@ -267,6 +269,7 @@ class Clerk:
         self._check_visit(asked.visit)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
+        check_units(bindings, headers)
         checks = preflight(protocol, bindings, asked.checks, self._bench(), now)
         must_not_start(checks)
         about = {

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.examination.binding import Address
+from acquisition import ucum
+from acquisition.examination.binding import BESIDE, UNITS, Address
 from acquisition.examination.decisions import protocol_of
 from acquisition.examination.protocol import Protocol
 from acquisition.examination.session import Item, Session
-from acquisition.model import Header
+from acquisition.model import Header, Quality
 from acquisition.signals.result import Trace
 from acquisition.signals.walking import belt_start
 from acquisition.store import Store
@@ -85,7 +86,7 @@ class Evidence:
         return [Address.of(text) for text in self.session.about.get("bindings", {}).get(role, ())]
 
     def trace(self, address: Address) -> Trace:
-        """The channel's samples during the session."""
+        """The channel's samples during the session, in the unit of its role."""
         header = self._headers.get((address.device, address.stream))
         if header is None or address.channel not in [c.name for c in header.stream.channels]:
             return Trace.of([], [])
@@ -93,12 +94,38 @@ class Evidence:
         blocks = list(self._store.blocks(address.device, address.stream, [address.channel], self.session.start, stop))
         if not blocks:
             return Trace.of([], [])
-        return Trace.of_record(
+        trace = Trace.of_record(
             np.concatenate([block.time for block in blocks]),
             np.concatenate([block.values[:, 0] for block in blocks]),
             np.concatenate([block.quality[:, 0] for block in blocks]),
             self.session.start,
         )
+        return self._in_its_unit(address, trace)
+
+    def wanted_unit(self, address: Address) -> str:
+        """The unit in which a channel's numbers enter: that of its role, or of what it is; empty for any."""
+        bound: Mapping[str, Any] = self.session.about.get("bindings", {})
+        own = [UNITS[role] for role, texts in bound.items() if role in UNITS and str(address) in texts]
+        return own[0] if own else BESIDE.get(address.channel, "")
+
+    def unit_fault(self, address: Address) -> str:
+        """Why a channel's unit does not say what its numbers mean to its role; "" where it does."""
+        unit, wanted = self.unit(address), self.wanted_unit(address)
+        if not wanted or self.header(address) is None or ucum.conversion(unit, wanted) is not None:
+            return ""
+        return f"unit_not_said (recorded without one, {wanted} is taken)" if unit == ucum.NONE else (
+            f"unit_is_not_{wanted} (recorded in {unit or 'none'})"
+        )  # fmt: skip
+
+    def _in_its_unit(self, address: Address, trace: Trace) -> Trace:
+        """The trace in the unit of its role; no data at all where its unit is of another kind."""
+        unit, wanted = self.unit(address), self.wanted_unit(address)
+        if not wanted or unit == ucum.NONE:
+            return trace
+        converted = ucum.conversion(unit, wanted)
+        if converted is None:
+            return Trace(trace.time, trace.values, trace.quality | np.uint8(Quality.INVALID))
+        return trace if converted.same else Trace(trace.time, converted(trace.values), trace.quality)
 
     def of_role(self, role: str) -> Trace | None:
         """The samples of the one channel that plays a role, None where nothing does."""
@@ -165,6 +192,7 @@ class Evidence:
         placed = header.placement.get("site") if header else None
         known["site"] = known["site"] or placed or None
         known["electrode"] = address.stream
+        known["unit"] = self.unit(address)
         known["model"] = known["model"] or self._models.get(address.device) or (header.driver if header else None)
         temperature = self.of_role("heater") if address in self.addresses("flux") else self.beside(address, TEMPERATURE)
         if known[TEMPERATURE] is None and temperature is not None and temperature.valid.any():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.examination import heat, live_flux
-from acquisition.examination.binding import Address
+from acquisition.examination.binding import MMHG, Address
 from acquisition.examination.evidence import TEMPERATURE, Evidence
 from acquisition.signals import drop as drops
 from acquisition.signals.attachment import attached
@@ -33,7 +33,10 @@ def provisional(evidence: Evidence, earlier: Sequence[Evidence] = ()) -> dict[st
         "provisional": True,
         "session": evidence.session.id,
         "phase": evidence.session.phase,
-        "electrodes": [{"place": str(address), **_plain(asdict(shown))} for address, shown in electrodes.items()],
+        "electrodes": [
+            {"place": str(address), **_plain(asdict(shown)), "unit": MMHG, "recorded_unit": evidence.unit(address)}
+            for address, shown in electrodes.items()
+        ],
         "heat": _heat(evidence, earlier),
         "rpi": {str(address): ratio for address, ratio in ratios.items()},
         "flux": live_flux.flux(evidence),
@@ -83,7 +86,8 @@ def _walk(evidence: Evidence) -> dict[str, Any] | None:
         if start <= evidence.seconds(item.at) <= end:
             meter.mark(item.name, evidence.seconds(item.at))
     shown = _plain(asdict(meter.now(end)))
-    return {**shown, "marks": {name: {"s": s, "m": m} for name, (s, m) in shown["marks"].items()}}
+    units = {"distance": "m", "speed": "km/h", "grade": "%"}
+    return {**shown, "units": units, "marks": {name: {"s": s, "m": m} for name, (s, m) in shown["marks"].items()}}
 
 
 def _drop(evidence: Evidence) -> dict[str, Any]:
@@ -104,6 +108,7 @@ def _drop(evidence: Evidence) -> dict[str, Any]:
             "least": None if least is None else least[1],
             "least_s": None if least is None else least[0] - start,
             "elapsed_s": float(time[-1]) - start if len(time) else None,
+            "unit": MMHG,
             "cutoff": settings.cutoff,
             "reached": least is not None and least[1] <= settings.cutoff,
             "reasons": list(meter.reasons),

@@ -16,6 +16,7 @@ from acquisition.signals.live_bands import WINDOW, BandMeter
 from acquisition.signals.live_porh import PorhAssistant
 from acquisition.signals.live_pulse import SHOWN, PulseMeter
 from acquisition.signals.result import Trace
+from acquisition.signals.units import FLUX
 
 LEVEL = 5.0
 """Seconds of the mean that is shown."""
@@ -35,7 +36,7 @@ def flux(evidence: Evidence) -> dict[str, Any] | None:
         meter = PulseMeter(1, trace.rate)
         meter.feed(trace.between(float(trace.time[-1]) - 3 * SHOWN, math.inf).masked[:, None])
         beats = _number(meter.now().rate[0])
-    return {"value": level, "pulse": beats}
+    return {"value": level, "unit": FLUX, "pulse": beats}
 
 
 def hyperaemia(evidence: Evidence, systolic: float | None = None) -> dict[str, Any] | None:

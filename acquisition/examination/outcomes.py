@@ -61,11 +61,17 @@ def outcomes(store: Store, book: Book, session: Session, rule: Rule = "toe_first
 
 
 def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
-    """An index as plain values; `method` is a hash of version and settings: equal ones, equal methods."""
+    """An index as plain values; `method` is a hash of version and settings: equal ones, equal methods.
+
+    `recorded_unit` is that of the channel from which it was measured; empty for what a person entered.
+    """
     plain = outcome.result.as_dict()
     if not curves:
         del plain["curves"]
-    return {"place": outcome.place, **plain, "method": method(outcome), "reads": outcome.reads}
+    recorded = str(outcome.conditions.get("unit") or "")
+    return {
+        "place": outcome.place, **plain, "method": method(outcome), "reads": outcome.reads, "recorded_unit": recorded,
+    }  # fmt: skip
 
 
 def method(outcome: Outcome) -> str:

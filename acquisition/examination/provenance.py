@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acquisition import assets, strict
+from acquisition import assets, strict, ucum
 from acquisition.analog import Profile
 from acquisition.examination.binding import Address
 from acquisition.examination.evidence import Evidence
@@ -14,14 +14,16 @@ UNCONFIRMED = "unconfirmed scale"
 
 
 def provenance(evidence: Evidence, address: Address, unit: str) -> Provenance:
-    """What the header of a channel and its profile say of its scale; `unit` is the one that its numbers must have."""
+    """What the header of a channel and its profile say of its scale; `unit` is the one that its numbers must become."""
     header = evidence.header(address)
     if header is None:
         return Provenance(scale_confirmed=False)
+    converted = ucum.conversion(evidence.unit(address), unit)
+    accuracy = _accuracy(header.profile, address.channel)
     return Provenance(
         scale_confirmed=header.confidence != UNCONFIRMED,
-        unit_checked=evidence.unit(address) == unit,
-        accuracy=_accuracy(header.profile, address.channel),
+        unit_checked=converted is not None,
+        accuracy=None if accuracy is None or converted is None else accuracy * converted.factor,
     )
 
 

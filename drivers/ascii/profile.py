@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, NoReturn
 import msgspec
 from msgspec import Meta
 
+from acquisition import ucum
 from acquisition.driver import Document, Serial
 from acquisition.errors import ConfigurationError
 from acquisition.model import Channel, Quality
@@ -105,8 +106,8 @@ class AsciiProfile(Document, frozen=True, forbid_unknown_fields=True):
         for index, channel in enumerate(self.channels):
             if channel.valid_min >= channel.valid_max:
                 _refuse(f"channels[{index}].valid_max", "is not over valid_min", f"more than {channel.valid_min}")
-            if not channel.unit.isascii() or not channel.unit.strip():
-                _refuse(f"channels[{index}].unit", "is no unit", "a UCUM code, such as mm[Hg], kPa, %, Cel or [arb'U]")
+            if ucum.code(channel.unit) is None:
+                _refuse(f"channels[{index}].unit", f"{channel.unit!r} is no unit that is known", ucum.allowed())
         for index, example in enumerate(self.examples):
             self._try(grammar, f"examples[{index}]", example)
 
