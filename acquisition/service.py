@@ -96,6 +96,8 @@ class Service:
         broke; 4 where a device FAILED.
         """
         check_secrets(self._config)
+        for doubt in self._config.doubts:
+            log.warning("%s: %s", self._config.path, doubt)
         host.raise_descriptor_limit()
         loop = asyncio.get_running_loop()
         tables = self._config.tables

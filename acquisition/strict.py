@@ -66,7 +66,7 @@ def convert(raw: Any, kind: type[T], path: Path, prefix: str = "$") -> T:
 
 
 _NONE = object()
-_SECRET = re.compile(r"(token|password|secret)[^.]*$|://[^/]*@", re.IGNORECASE)
+_SECRET = re.compile(r"(token|password|secret)[^.]*$|://[^/]*@|://\S*[?#]", re.IGNORECASE)
 """A key that may hold a secret though none belongs there, and an address with one."""
 
 

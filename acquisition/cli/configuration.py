@@ -26,6 +26,7 @@ def config() -> None:
 def check(path: Path) -> None:
     """Check a configuration without opening anything; exit 3 where it does not fit."""
     checked = load(path)
+    warn(checked)
     click.echo(f"{path}: ok, {counted(checked)}", err=True)
 
 
@@ -57,6 +58,12 @@ def show(path: Path, origin: bool, as_json: bool) -> None:
 def show_schema() -> None:
     """Print the JSON schema of the configuration file."""
     click.echo(json.dumps(schema(), indent=2))
+
+
+def warn(checked: Config) -> None:
+    """Say on standard error what is allowed, but lets others read a secret."""
+    for doubt in checked.doubts:
+        click.echo(f"{checked.path}: warning: {doubt}", err=True)
 
 
 def counted(checked: Config) -> str:

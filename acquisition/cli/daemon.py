@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from acquisition import host
-from acquisition.cli.configuration import counted
+from acquisition.cli.configuration import counted, warn
 from acquisition.clock import Clock
 from acquisition.config import Config, load
 from acquisition.errors import ConfigurationError
@@ -33,6 +33,7 @@ def run(path: Path, seconds: float | None, speed: float, t0: float | None, check
     config = load(path)
     if check:
         check_secrets(config)
+        warn(config)
         click.echo(f"{path}: ok, {counted(config)}", err=True)
         return 0
     return serve(config, seconds, speed, t0, witness, lambda url: click.echo(f"live page: {url}", err=True))

@@ -62,6 +62,12 @@ class Config:
         return self.path.parent / self.tables.store.path
 
     @property
+    def doubts(self) -> list[str]:
+        """What is allowed, but lets others read a secret, in words."""
+        remotes = (self.tables.influx, self.tables.mqtt)
+        return [doubt for each in remotes if each is not None for doubt in each.doubts(self.path.parent)]
+
+    @property
     def retention(self) -> Retention | None:
         """How long the record keeps samples, None for ever."""
         table = self.tables.store
@@ -86,12 +92,10 @@ def load(path: Path) -> Config:
         except re.error as error:
             value = tables.study.participant
             raise strict.fault(path, "$.study.participant", f"no regular expression: {error}", value=value) from None
-    influx = tables.influx
-    if influx is not None and (influx.token_file is None) == (influx.token_env is None):
-        raise strict.fault(path, "$.influx.token_file", "the token's place is not clear", "token_file or token_env")
-    if tables.mqtt is not None and (found := tables.mqtt.fault()) is not None:
-        key, what, allowed = found
-        raise strict.fault(path, f"$.mqtt.{key}", what, allowed)
+    for name, remote in (("influx", tables.influx), ("mqtt", tables.mqtt)):
+        if remote is not None and (found := remote.fault()) is not None:
+            key, what, allowed = found
+            raise strict.fault(path, f"$.{name}.{key}", what, allowed)
     if not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     _check_apart(path, tables.device)

@@ -15,6 +15,8 @@ from acquisition.errors import ConfigurationError
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
 NetworkPort = Annotated[int, Meta(ge=0, le=65535)]
+LIKE_A_SECRET = 40
+"""Characters of a name of a file or variable that is none: tokens are longer."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -65,6 +67,31 @@ class Influx(Table, frozen=True):
     gzip: bool | None = None
     flush: Annotated[float, Meta(ge=0.01, le=60)] = 0.5
 
+    def fault(self) -> tuple[str, str, str] | None:
+        """What does not go together: key, what, and what is allowed; never a value, which may hold a secret."""
+        if (self.token_file is None) == (self.token_env is None):
+            return "token_file", "the token's place is not clear", "token_file or token_env"
+        if "?" in self.url or "#" in self.url:
+            what = "it holds more than the server's address, and would be shown with it"
+            return "url", what, "http(s)://host, with a port and a path where need be; a token stands in token_file"
+        try:
+            parts = urlsplit(self.url)
+            known = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        return None if known else ("url", "there is no such address", "http(s)://host:port")
+
+    def doubts(self, beside: Path) -> list[str]:
+        """What lets others read the token, in words."""
+        found = _open_to_all("token", "$.influx.token_file", self.token_file, beside)
+        parts = urlsplit(self.url)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            found.append(
+                "$.influx.url: the token and every reading cross the network in the clear; "
+                "use https://, with ca_file for an authority of your own"
+            )
+        return found
+
     @property
     def compressed(self) -> bool:
         """Whether batches are compressed on the way."""
@@ -113,8 +140,17 @@ class Mqtt(Table, frozen=True):
         """The password; ConfigurationError where it cannot be had."""
         return _secret("password", "$.mqtt.password", self.password_file, self.password_env, beside)[0]
 
+    def doubts(self, beside: Path) -> list[str]:
+        """What lets others read a secret, in words."""
+        return [
+            *_open_to_all("password", "$.mqtt.password_file", self.password_file, beside),
+            *_open_to_all("private key", "$.mqtt.key_file", self.key_file, beside),
+        ]
+
     def fault(self) -> tuple[str, str, str] | None:
         """What does not go together: key, what, and what is allowed."""
+        if set(self.host) & set("@/?# "):
+            return "host", "this is no host", "a name or an address; port, user and password_file are keys of their own"
         if self.password_file is not None and self.password_env is not None:
             return "password_file", "the password's place is not clear", "password_file or password_env"
         if (self.user is None) == self.secret:
@@ -130,14 +166,33 @@ class Mqtt(Table, frozen=True):
         return None
 
 
+def _open_to_all(word: str, key: str, name: str | None, beside: Path) -> list[str]:
+    """A doubt where a file that holds a secret may be read or changed by every account of this machine."""
+    if name is None:
+        return []
+    try:
+        mode = (beside / name).stat().st_mode
+    except OSError:
+        return []  # whoever reads it says what is wrong
+    if not mode & 0o007:
+        return []
+    return [f"{key} ({beside / name}): every account of this machine may read the {word}; chmod 600 it"]
+
+
+def _shown(name: str) -> str:
+    """The name of a place for a secret, unless it looks like the secret itself."""
+    return name if len(Path(name).name) < LIKE_A_SECRET else "it is not shown: it looks like the secret itself"
+
+
 def _secret(word: str, key: str, file: str | None, env: str | None, beside: Path) -> tuple[str, str, str]:
     """A secret from its file or environment variable, with where that is and what to do where it is wrong."""
     if env is not None:
         found = os.environ.get(env, "")
-        where, remedy = f"{key}_env ({env})", "set that environment variable"
+        where, remedy = f"{key}_env ({_shown(env)})", "set that environment variable"
     else:
         path = beside / (file or "")
-        where, remedy = f"{key}_file ({path})", f"write the {word} into that file, readable by the service"
+        shown = beside / file if file and _shown(file) == file else _shown(file or "")
+        where, remedy = f"{key}_file ({shown})", f"write the {word} into that file, readable by the service"
         try:
             found = path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -1,5 +1,6 @@
 """Brokers that are none, and a remote's loop that dies: bounded, told, and begun anew."""
 
+import asyncio
 import contextlib
 import itertools
 import socket
@@ -7,9 +8,10 @@ import threading
 import time
 import tracemalloc
 
+import paho.mqtt.client
 import pytest
 
-from acquisition.remotes.mqtt import Account, MqttRemote, Station, session
+from acquisition.remotes.mqtt import Account, MqttRemote, Station, link, session
 from acquisition.remotes.mqtt.live import LiveFeed
 from tests.remotes.servers import Broker, until
 from tests.remotes.test_mqtt import TOPICS, remote
@@ -145,3 +147,25 @@ def test_before_its_first_look_nobody_says_that_nothing_waits(tmp_path):
             account = Account("127.0.0.1", 1, tls=False)
             found = MqttRemote(account, station, writer, tuple, lambda *_: None, lambda: 0)
             assert found.standing.describe()["pending"] == pending
+
+
+def test_no_proxy_of_the_environment_is_asked_for_a_way_to_the_broker(monkeypatch):
+    class Socks:
+        HTTP = SOCKS4 = SOCKS5 = 1
+
+        @staticmethod
+        def get_default_proxy():
+            return None
+
+    monkeypatch.setattr(paho.mqtt.client, "socks", Socks, raising=False)
+    monkeypatch.setenv("mqtt_proxy", "http://127.0.0.1:1")
+
+    async def proxy():
+        found = link.Link("127.0.0.1", 1)
+        asked = found._client._get_proxy()
+        found.bound()
+        return asked, found._client._get_proxy()
+
+    before, after = asyncio.run(proxy())
+    assert before is not None
+    assert after is None

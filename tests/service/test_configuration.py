@@ -172,3 +172,56 @@ def test_a_secret_that_cannot_be_read_ends_with_3_before_there_is_a_record(tmp_p
         assert ended.returncode == 3, ended.stderr
         assert words in ended.stderr
         assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        (INFLUX.replace(":9", f":9/?token={CANARY}.x") + 'token_env = "PATH"\n', "$.influx.url"),
+        (INFLUX.replace(":9", f":9/#{CANARY}") + 'token_env = "PATH"\n', "$.influx.url"),
+        (INFLUX.replace("http://", f"htp://x?{CANARY}=a.b/") + 'token_env = "PATH"\n', "$.influx.url"),
+        (INFLUX.replace(":9", ":99999") + 'token_env = "PATH"\n', "$.influx.url"),
+        (MQTT.replace("127.0.0.1", f"u:{CANARY}@broker") + 'password_env = "PATH"\n', "$.mqtt.host"),
+        (MQTT.replace("127.0.0.1", f"mqtt://broker?{CANARY}") + 'password_env = "PATH"\n', "$.mqtt.host"),
+    ],
+)
+def test_an_address_that_holds_more_than_an_address_is_refused_and_not_shown(tmp_path, port, wrong, key):
+    path = write(tmp_path, port)
+    path.write_text(path.read_text() + wrong)
+    for command in (["config", "check", path], ["config", "show", path], ["run", "-c", path]):
+        ended = perfusion(*command)
+        assert ended.returncode == 3
+        assert key in ended.stderr
+        assert CANARY not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("place", ["token_file", "token_env"])
+def test_a_secret_in_place_of_the_name_of_its_place_is_not_repeated(tmp_path, port, place):
+    path = write(tmp_path, port)
+    token = CANARY * 4 + "=="
+    path.write_text(path.read_text() + INFLUX + f'{place} = "{token}"\n')
+    ended = perfusion("run", "-c", path)
+    assert ended.returncode == 3
+    assert CANARY not in ended.stderr
+    assert "looks like the secret itself" in ended.stderr
+
+
+def test_what_lets_others_read_a_secret_is_said(tmp_path, port):
+    path = write(tmp_path, port)
+    before = path.read_text()
+    (tmp_path / "token").write_text("abc")
+    for address, mode, doubts in (
+        ("http://127.0.0.1:9", 0o600, []),
+        ("https://influx.example:9", 0o640, []),
+        ("http://influx.example:9", 0o600, ["in the clear"]),
+        ("http://influx.example:9", 0o644, ["every account", "in the clear"]),
+    ):
+        (tmp_path / "token").chmod(mode)
+        path.write_text(before + INFLUX.replace("http://127.0.0.1:9", address) + 'token_file = "token"\n')
+        for command in (["config", "check", path], ["run", "-c", path, "--check"]):
+            ended = perfusion(*command)
+            assert ended.returncode == 0
+            told = [line for line in ended.stderr.splitlines() if "warning" in line]
+            assert len(told) == len(doubts)
+            assert all(doubt in line for doubt, line in zip(doubts, told, strict=True))
+        assert load(path).doubts == [line.split(": warning: ")[1] for line in told]

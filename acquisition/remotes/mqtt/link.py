@@ -78,7 +78,7 @@ class Link(aiomqtt.Client):
         self._loop.call_soon_threadsafe(begin)
 
     def bound(self) -> None:
-        """Break the link where the broker announces a packet of more than `LONGEST`, whatever it was told."""
+        """Ask no proxy; break the link where the broker announces a packet of more than `LONGEST`."""
         client: Any = self._client
         receive = client._sock_recv
 
@@ -90,6 +90,7 @@ class Link(aiomqtt.Client):
             return receive(size)
 
         client._sock_recv = bounded
+        client._get_proxy = lambda: None  # else the environment's, where a library for it happens to be installed
 
     async def publish(self, *args: Any, **kwargs: Any) -> None:
         """Publish, as aiomqtt does."""
