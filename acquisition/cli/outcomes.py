@@ -81,7 +81,7 @@ def _attempts(folders: Sequence[Path], plan: Study) -> list[study.Attempt]:
         return study.attempts([(name, store, replay(events(store))) for name, store in opened], plan.wifi)
 
 
-_ROWS = tuple(name for name in study.ROWS if name not in ("record", "attempt", "counts"))
+_ROWS = tuple(name for name in study.ROWS if name not in ("record", "attempt", "counts", "site", "station"))
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool, as_csv: bool) -> None:

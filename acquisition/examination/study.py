@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,19 +26,31 @@ TRUE = (Status.OK, Status.CENSORED)
 ROWS = (
     "record", "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index",
     "value", "unit", "status", "reason", "uncertainty", "window_start_s", "window_stop_s", "n_valid", "pct_artefact",
-    "version", "method", "reads",
+    "version", "method", "reads", "site", "station",
 )  # fmt: skip
 """The columns of the table of outcomes, one row an index."""
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a session was recorded, as the daemon's configuration named it then; empty where no run says so."""
+
+    site: str = ""
+    station: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One session among those of the same participant, visit, limb and protocol; `counts` for one of them at most."""
+    """One session among those of the same participant, visit, limb and protocol; `counts` for one of them at most.
+
+    Folders of several beds may have the same name: `place` tells the records apart.
+    """
 
     found: Outcomes
     number: int
     counts: bool
     record: str = ""
+    place: Place = Place()
 
 
 def attempts(records: Iterable[tuple[str, Store, Book]], rule: Rule = "toe_first") -> list[Attempt]:
@@ -46,17 +58,22 @@ def attempts(records: Iterable[tuple[str, Store, Book]], rule: Rule = "toe_first
 
     The first technically valid attempt of an occasion counts, whichever record it is in; every one is kept.
     """
-    groups: dict[tuple[str, ...], list[tuple[str, Outcomes]]] = {}
+    groups: dict[tuple[str, ...], list[tuple[str, Place, Outcomes]]] = {}
     for record, store, book in records:
+        runs = [run for run in store.runs().values() if "site" in run]
         for session in book.sessions.values():
             if not session.open:
-                groups.setdefault(_occasion(session), []).append((record, outcomes(store, book, session, rule)))
+                found = (record, _place(runs, session), outcomes(store, book, session, rule))
+                groups.setdefault(_occasion(session), []).append(found)
     made = []
     for group in groups.values():
-        group.sort(key=lambda each: each[1].session.start)
-        chosen = next((found for _, found in group if _valid(found)), None)
-        made += [Attempt(found, number, found is chosen, record) for number, (record, found) in enumerate(group, 1)]
-    return sorted(made, key=lambda each: (each.found.session.start, each.record))
+        group.sort(key=lambda each: each[2].session.start)
+        chosen = next((found for _, _, found in group if _valid(found)), None)
+        made += [
+            Attempt(found, number, found is chosen, record, place)
+            for number, (record, place, found) in enumerate(group, 1)
+        ]
+    return sorted(made, key=lambda each: (each.found.session.start, each.record, each.place.site, each.place.station))
 
 
 def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
@@ -72,7 +89,15 @@ def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:
                 "counts": attempt.counts,
                 "simulated": bool(about.get("simulated")),
                 **_index(outcome),
+                "site": attempt.place.site,
+                "station": attempt.place.station,
             }
+
+
+def _place(runs: Sequence[Mapping[str, Any]], session: Session) -> Place:
+    """By the latest run that had begun when the session did, else by the first."""
+    before = [run for run in runs if run["anchor"] <= session.start] or list(runs[:1])
+    return Place(str(before[-1]["site"]), str(before[-1].get("station", ""))) if before else Place()
 
 
 def _index(outcome: Outcome) -> dict[str, Any]:

@@ -32,6 +32,7 @@ COLUMNS = (
     "subject", "visit", "limb", "index_limb", "protocol", "place", "index", "endpoint", "value", "unit", "status",
     "reason", "baseline", "difference", "percent", "change_status", "change_reason", "meaning", "eligibility",
     "intercurrent", "day", "window", "record", "session", "attempt", "simulated", "reads",
+    "site", "station",
 )  # fmt: skip
 """`status` is the index's own; `missing`, `not_done` or `intercurrent` where a visit has no value of an endpoint.
 
@@ -165,6 +166,8 @@ class _Person:
             "attempt": attempt.number,
             "simulated": bool(session.about.get("simulated")),
             "reads": outcome.reads,
+            "site": attempt.place.site,
+            "station": attempt.place.station,
         }
 
     def _lacking(self, visit: str, endpoint: Endpoint, objection: str) -> dict[str, Any]:

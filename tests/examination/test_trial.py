@@ -15,8 +15,10 @@ from acquisition.config.tables import Study as Plan
 from acquisition.examination import study, trial
 from acquisition.examination.desk import events
 from acquisition.examination.session import replay
+from acquisition.model import Instant
 from acquisition.store import Store
-from tests.examination.patients import REST, SECOND, Study
+from tests.examination.patients import REST, SECOND, T0, Study
+from tests.store.records import Recording
 
 DAY = 86_400 * SECOND
 CALF = "tcpo2/calf/tcpo2"
@@ -424,3 +426,26 @@ def test_the_command_gives_every_attempt(call, records):
     rows = list(csv.DictReader(io.StringIO(call("--attempts", "--csv", "--data", records[0]))))
     assert tuple(rows[0]) == study.ROWS
     assert {r["counts"] for r in rows} == {"yes", "no"}
+
+
+def test_records_of_the_same_name_are_told_apart_by_site_and_station(tmp_path, capsys):
+    folders = []
+    for station, subject in (("bed1", "03-117"), ("bed2", "03-118")):
+        made = Study()
+        electrode(made, "cli", "baseline", subject, marks=REST[:1], stop="a test",
+                  entries=[{"what": "vas", "mark": 60}])  # fmt: skip
+        folder = tmp_path / station / "rec"
+        with Recording(folder, begin=False) as writer:
+            writer.begin_run(Instant(0, T0), T0, {"site": "ward", "station": station})
+            for item in (*made.items, *made.events):
+                writer.put(item)
+        with Recording(folder, begin=False) as writer:
+            writer.begin_run(Instant(0, T0 + DAY), T0 + DAY, {"site": "moved", "station": "later"})
+        with Recording(folder, begin=False) as writer:
+            writer.begin_run(Instant(0, T0 + DAY), T0 + 2 * DAY, {"purpose": "entries without a daemon"})
+        folders.append(folder)
+    for command in ("--study", "--attempts"):
+        perfusion.main(["outcomes", command, *map(str, folders), "--csv"], standalone_mode=False)
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        where = {(r["subject"], r["record"], r["site"], r["station"]) for r in rows if r["index"] == "pain_vas"}
+        assert where == {("03-117", "rec", "ward", "bed1"), ("03-118", "rec", "ward", "bed2")}
