@@ -21,7 +21,7 @@ _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-\"]+)\s*=")
 def read(path: Path) -> dict[str, Any]:
     """Parse a TOML file; ConfigurationError where it is missing or no TOML."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(
             "there is no such file", str(path), "a wrong path, or a wrong working directory"
@@ -88,7 +88,7 @@ def lines(path: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     table = "$"
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return found
     for number, line in enumerate(text.splitlines(), 1):

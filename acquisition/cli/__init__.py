@@ -6,6 +6,7 @@ import errno
 import importlib
 import io
 import logging
+import os
 import sys
 from typing import Any
 
@@ -61,11 +62,13 @@ class Commands(click.Group):
             code = super().invoke(ctx)
             print(end="", flush=True)
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EBADF):
                 raise
             sys.stdout = None  # what is still buffered has nowhere to go
             if error.errno == errno.EPIPE:
                 return 0
+            if error.errno == errno.EBADF:
+                raise PerfusionError("the output cannot be written", "stdout", "it is closed, as by >&-") from error
             raise PerfusionError(
                 f"cannot be written ({error.strerror})", error.filename or "the output", "the disk is full"
             ) from error
@@ -95,8 +98,18 @@ def perfusion(verbose: int, quiet: bool) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
+def _occupied() -> None:
+    """Put something behind a standard stream that is closed, whose number a record's file would get else."""
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:  # what is written to it is refused
+        pass
+    os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (it lives as long as the process)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    _occupied()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that UTF-8 cannot say ends no command
             stream.reconfigure(errors="backslashreplace")

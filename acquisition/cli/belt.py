@@ -10,6 +10,7 @@ import click
 
 from acquisition import strict
 from acquisition.cli.desk import directory, operator
+from acquisition.cli.numbers import Finite
 from acquisition.conductor import RED_BUTTON, STOPS
 from acquisition.config.tables import Record
 from acquisition.control import NoDaemon, ask
@@ -23,8 +24,8 @@ VALUED = ("speed", "grade", "measured")
 @click.argument("order", type=click.Choice([*ORDERS, "walk"]))
 @click.argument("value", required=False)
 @click.option("--device", help="Which treadmill, where several are controlled.")
-@click.option("--max-grade", type=click.FloatRange(min=0, min_open=True), help="Of a walk, %.")
-@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Of a walk, s.")
+@click.option("--max-grade", type=Finite(min=0, min_open=True), help="Of a walk, %.")
+@click.option("--limit", type=Finite(min=0, min_open=True), help="Of a walk, s.")
 @click.option("--by", help="Who orders it, and why (default: this account).")
 @click.option("--data", type=click.Path(path_type=Path), envvar="PERFUSION_DATA", help="The folder of the record.")
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The bench, as TOML.")
@@ -94,7 +95,7 @@ def _record(path: Path | None, data: Path | None) -> Path:
         if path is None:
             raise
         store = strict.read(path.absolute()).get("store", {})
-        return path.absolute().parent / str(store.get("path", Record().path))
+        return path.absolute().parent / Path(str(store.get("path", Record().path))).expanduser()
 
 
 def _number(order: str, value: str | None) -> float | None:

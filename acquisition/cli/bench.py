@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 
 from acquisition import assets, host
+from acquisition.cli.numbers import SECONDS, Finite
 from acquisition.errors import PerfusionError, StoreError
 
 END = 5.0
@@ -39,7 +40,7 @@ def simulate(arguments: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.option("--for", "seconds", type=click.FloatRange(min=0), help="Stop after so many seconds.")
+@click.option("--for", "seconds", type=SECONDS, help="Stop after so many seconds.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the record in this folder.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the live page (default 8080, else a free one).")
 @click.option("--no-browser", is_flag=True, help="Do not open the page.")
@@ -48,7 +49,7 @@ def simulate(arguments: tuple[str, ...]) -> None:
     "--class", "kind", type=click.Choice(CLASSES), default="healthy", help="Who takes part.", show_default=True
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the participant and of every chance.")
-@click.option("--speed", type=click.FloatRange(min=1.0), default=1.0, help="Run everything faster.")
+@click.option("--speed", type=Finite(min=1.0), default=1.0, help="Run everything faster.")
 def demo(
     seconds: float | None,
     data: Path | None,

@@ -12,6 +12,7 @@ import click
 
 from acquisition import host
 from acquisition.cli.configuration import counted, warn
+from acquisition.cli.numbers import EPOCH, SECONDS, Finite
 from acquisition.clock import Clock
 from acquisition.config import Config, load
 from acquisition.errors import ConfigurationError
@@ -21,11 +22,9 @@ from acquisition.service import Service
 
 @click.command()
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), required=True, help="The bench, as TOML.")
-@click.option("--for", "seconds", type=click.FloatRange(min=0), help="Stop after so many seconds.")
-@click.option(
-    "--speed", type=click.FloatRange(min=1.0), default=1.0, help="Run the clock faster; simulated benches only."
-)
-@click.option("--t0", type=float, help="When the simulated scenario began (UTC seconds), for --speed.")
+@click.option("--for", "seconds", type=SECONDS, help="Stop after so many seconds.")
+@click.option("--speed", type=Finite(min=1.0), default=1.0, help="Run the clock faster; simulated benches only.")
+@click.option("--t0", type=EPOCH, help="When the simulated scenario began (UTC seconds), for --speed.")
 @click.option("--check", is_flag=True, help="Check the configuration and its secrets, connect to nothing.")
 @click.option("--witness", type=int, metavar="FD", help="Write what was committed to this file descriptor.")
 def run(path: Path, seconds: float | None, speed: float, t0: float | None, check: bool, witness: int | None) -> int:

@@ -16,6 +16,7 @@ import msgspec
 from acquisition import assets, strict
 from acquisition.analog import Profile
 from acquisition.cli import udev
+from acquisition.cli.numbers import Finite
 from acquisition.cli.ports import serial_ports as _ports
 from acquisition.cli.probing import is_port, show_probe
 from acquisition.cli.tables import show_facts, show_table
@@ -32,7 +33,7 @@ from acquisition.registry import drivers
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--listen",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     metavar="SECONDS",
     help="Only show who makes himself known on the network within this time; monitors do every 10 s.",
 )

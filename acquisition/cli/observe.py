@@ -267,7 +267,7 @@ def _place(
 
 def _points(path: Path) -> list[list[float]]:
     try:
-        with path.open(newline="", encoding="utf-8") as lines:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
             return [[float(x), float(y)] for x, y in csv.reader(lines)]
     except (OSError, ValueError) as error:
         raise PerfusionError(

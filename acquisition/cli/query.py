@@ -53,6 +53,8 @@ def query(
 ) -> int:
     """Show what a record holds: the streams, or with --csv their samples."""
     begin, end = _parse(start, "--from"), _parse(stop, "--to")
+    if begin is not None and end is not None and begin >= end:
+        raise click.UsageError(f"nothing lies between --from {start} and --to {stop}: the first must be the earlier")
     interval = None if every is None else _interval(every)
     if as_csv and as_json:
         raise click.UsageError("--csv gives the samples, --json the streams: one of them")

@@ -12,6 +12,7 @@ import msgspec
 
 from acquisition import assets, strict, ucum
 from acquisition.analog import Input, Profile
+from acquisition.config import places
 from acquisition.config.tables import ChannelTable, DeviceTable, Tables
 from acquisition.driver import Document, Driver, Setup
 from acquisition.errors import ConfigurationError
@@ -20,6 +21,7 @@ from acquisition.store import Retention, retention
 
 NETWORK_PORTS = {"socket": "tcp", "udp": "udp"}
 REAL_BELT = "a real belt is not controlled, not until its proofs hold: simulated belts only (simulated = true)"
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
 PORTS = "a path, socket://host:port or udp://host:port"
 
 
@@ -79,7 +81,7 @@ class Config:
 def load(path: Path) -> Config:
     """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed."""
     path = path.absolute()
-    tables = strict.convert(strict.read(path), Tables, path)
+    tables = places.expanded(path, strict.convert(strict.read(path), Tables, path))
     if tables.store.retention is not None:
         try:
             retention.parse(tables.store.retention)
@@ -191,6 +193,9 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
         if not table.port.strip():
             raise strict.fault(path, f"{key}.port", "it is empty", PORTS, table.port)
         kind, separator, rest = table.port.partition("://")
+        if not separator and _ADDRESS.fullmatch(table.port):
+            allowed = f"socket://{table.port} of a serial server by TCP, udp://{table.port}, or a path"
+            raise strict.fault(path, f"{key}.port", "this is a host and a number, and no path", allowed, table.port)
         if separator and kind not in NETWORK_PORTS:
             raise strict.fault(path, f"{key}.port", "unknown kind of port", PORTS, table.port)
         if separator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -34,6 +35,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
+        self._port = port
         places = (f":{port}", "") if port == 80 else (f":{port}",)  # browsers leave the usual port away
         self._hosts = {f"{name}{place}".encode() for name in ("127.0.0.1", "localhost", "[::1]") for place in places}
         self._origins = {b"http://" + host for host in self._hosts}
@@ -55,12 +57,22 @@ class Gate:
             headers = {"connection": "close", **({"allow": "GET"} if status == 405 else {})}
             await PlainTextResponse(text + "\n", status, headers)(scope, receive, _guarded(send))
 
+    def _elsewhere(self, hosts: list[bytes]) -> str:
+        """Why a Host is refused, in words; a foreign name is not repeated."""
+        port = _loopback(hosts[0]) if len(hosts) == 1 else None
+        if port is None:
+            return "this page answers to 127.0.0.1 and localhost only"
+        return (
+            f"it was opened under port {port}, and this page serves {self._port}: open it under that number; "
+            f"through a tunnel, tunnel the same port, as by ssh -L {self._port}:127.0.0.1:{self._port}"
+        )
+
     def _refusal(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         hosts = [value for name, value in headers if name == b"host"]
         origins = [value for name, value in headers if name == b"origin"]
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return 421, "this page answers to 127.0.0.1 and localhost only"
+            return 421, self._elsewhere(hosts)
         if len(origins) > 1 or any(origin not in self._origins for origin in origins):
             return 403, "another site may not read this page"
         if scope["type"] == "websocket":
@@ -72,6 +84,12 @@ class Gate:
         ):
             return 400, "a request with a body"
         return None
+
+
+def _loopback(host: bytes) -> str | None:
+    """The port of a loopback name (80 where it names none), None for any other host."""
+    found = re.fullmatch(rb"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", host)
+    return None if found is None else (found[2] or b"80").decode()
 
 
 def _guarded(send: Send) -> Send:

@@ -40,6 +40,9 @@ STATIC = {
 
 log = logging.getLogger(__name__)
 
+AHEAD = 10_000_000_000
+"""Nanoseconds past the present that may be drawn."""
+
 
 class Page:
     """Serves the live page on 127.0.0.1; a subscriber of the bus.
@@ -116,8 +119,10 @@ class Page:
             points = int(query.get("points", "900"))
         except (KeyError, ValueError):
             return _refused("needs device, stream, channel, from and to (time keys, ns) and points")
-        if not (0 <= start < stop < 2**63 and POINTS[0] <= points <= POINTS[1]):
-            return _refused(f"from must be before to, points between {POINTS[0]} and {POINTS[1]}")
+        # Nothing lies beyond the present, and bins must stay within what a time key can say.
+        stop = min(stop, self._key_now() + AHEAD)
+        if not (0 <= start < stop and POINTS[0] <= points <= POINTS[1]):
+            return _refused(f"from must be before to and the present, points between {POINTS[0]} and {POINTS[1]}")
         known = {header.key: [c.name for c in header.stream.channels] for header in self._feed.headers}
         if names[2] not in known.get(names[:2], ()):
             return _refused("no such channel", 404)

@@ -76,6 +76,14 @@ def test_retention_spares_every_session_unless_only_marked_ones_are_kept(tmp_pat
         ("[site]", "[page]\nport = 70000\n[site]", ("$.page.port", "value 70000", "at most 65535")),
         ("[site]", '[store]\nretention = "soon"\n[site]', ("$.store.retention", "value 'soon'", "allowed: an age")),
         ("[site]", "[site", ("no valid TOML", "typing error")),
+        (
+            "socket://127",
+            "127",
+            ("$.device[1].port", "a host and a number", "socket://127.0.0.1:4001 of a"),
+        ),
+        ("socket://127.0.0.1", "npserver", ("$.device[1].port", "socket://npserver:4001")),
+        ("[site]", '[store]\npath = "$HOME/rec"\n[site]', ("$.store.path", "only a shell", "~ for a home folder")),
+        ("[site]", '[store]\npath = "~nobody-here/rec"\n[site]', ("$.store.path", "no such home folder")),
     ],
 )
 def test_each_fault_names_its_place(tmp_path, old, new, words):
@@ -85,6 +93,22 @@ def test_each_fault_names_its_place(tmp_path, old, new, words):
     for word in words:
         assert word in str(caught.value)
     assert caught.value.exit_code == 3
+
+
+def test_a_mark_of_byte_order_is_no_typing_error(tmp_path):
+    path = tmp_path / "bedside.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.lstrip().encode())
+    assert load(path).tables.site.id == "angers"
+    assert strict.lines(path)["$.site.id"] == 2
+
+
+def test_a_tilde_is_a_home_folder_wherever_a_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    influx = 'url = "http://127.0.0.1:8086"\norg = "o"\nbucket = "b"\ntoken_file = "~/token"\nca_file = "~/ca.pem"\n'
+    config = load(write(tmp_path, f'[store]\npath = "~/rec"\n[influx]\n{influx}{GOOD}'))
+    home = tmp_path / "home"
+    assert config.store == home / "rec"
+    assert (config.tables.influx.token_file, config.tables.influx.ca(tmp_path)) == (f"{home}/token", f"{home}/ca.pem")
 
 
 def test_a_missing_file_says_so(tmp_path):

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -130,6 +132,24 @@ def test_only_on_the_usual_port_a_browser_names_none(port, status):
     headers = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
     asyncio.run(Gate(app, port)({"type": "http", "method": "GET", "headers": headers}, None, send))
     assert seen[0]["status"] == status
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_port_of_this_computer_is_refused_by_its_real_reason(port, name):
+    status, said = refused(port, f"{name}:9999")
+    assert status == 421
+    for words in ("opened under port 9999", f"serves {port}", f"ssh -L {port}:127.0.0.1:{port}"):
+        assert words in said
+    assert "127.0.0.1 and localhost only" in refused(port, f"evil.example:{port}")[1]
+
+
+def refused(port, host):
+    """Status and words of a refusal."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked)
+    with caught.value:
+        return caught.value.code, caught.value.read().decode()
 
 
 def test_a_header_that_comes_twice_or_not_at_all_is_refused(port):

@@ -247,7 +247,13 @@ def test_columns_and_metrics_are_served(tmp_path):
         filled = [v for v in found["low"] if v is not None]
         assert len(filled) > 480
         assert 30 < min(filled) < max(v for v in found["high"] if v is not None) < 70
+        whole = f"api/columns?device=ldf&stream={FLUX.name}&channel=flux&from=0&to={2**63 - 1}&points=1000"
+        with urllib.request.urlopen(bench.url + whole) as answer:
+            assert answer.status == 200
+            assert any(value is not None for value in msgspec.json.decode(answer.read())["low"])
         for bad, status in (
+            (f"from={2**63 - 2}&to={2**63 - 1}", 400),
+            (f"from={2**64}&to={2**70}", 400),
             ("from=5&to=4", 400),
             ("from=0&to=x", 400),
             ("from=0&to=9&points=0", 400),

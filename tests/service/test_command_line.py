@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from acquisition.cli import COMMANDS, perfusion
+from acquisition.store import check
 from tests.service.bench import PATIENCE, PERFUSION
 from tests.service.bench import perfusion as cli
 from tests.store.records import Recording, Source
@@ -77,6 +79,28 @@ def test_a_full_disk_under_the_output_is_told_in_words(buffered, tmp_path):
         assert ended.returncode == 1
         assert b"the output: cannot be written (No space left on device)" in ended.stderr
         assert b"Traceback" not in ended.stderr
+
+
+CLOSED = "exec >&-; exec "
+
+
+@pytest.mark.parametrize("form", ["", "--csv", "--json", "--csv --every 1s"])
+def test_an_output_that_is_closed_is_told_in_one_line(buffered, tmp_path, form):
+    with Recording(tmp_path) as record:
+        record.put(Source().chunk(30))
+    line = shlex.join([*PERFUSION, "query", str(tmp_path), *form.split()])
+    ended = subprocess.run(["sh", "-c", CLOSED + line], stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "perfusion: stdout: the output cannot be written; likely cause: it is closed, as by >&-\n"
+
+
+def test_with_every_standard_stream_closed_a_record_is_not_written_over(tmp_path):
+    with Recording(tmp_path) as record:
+        record.put(Source().chunk(30))
+    line = shlex.join([*PERFUSION, "verify", str(tmp_path)])
+    ended = subprocess.run(["sh", "-c", f"exec <&- >&- 2>&-; {line}"])
+    assert ended.returncode == 1
+    assert check(tmp_path).ok
 
 
 FAULTY = """\

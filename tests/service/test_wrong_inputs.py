@@ -51,6 +51,16 @@ WRONG = {
     "observe vas 50 --data letter.txt --subject 03-117 --visit baseline": (1, "likely cause: a file has that name"),
     "belt stop --data record": (8, "no daemon answers; likely cause: none runs on this record"),
     "belt emergency --data record": (8, "next: press the red button at the treadmill"),
+    "query record --from 2026-03-02 --to 2026-03-01": (2, "the first must be the earlier"),
+    "run -c utf-16.toml --t0 nan": (2, "'nan' is no finite number"),
+    "run -c utf-16.toml --t0 -1": (2, "'--t0'"),
+    "run -c utf-16.toml --t0 1e300": (2, "'--t0'"),
+    "run -c utf-16.toml --for nan": (2, "'nan' is no finite number"),
+    "run -c utf-16.toml --for inf": (2, "'inf' is no finite number"),
+    "run -c utf-16.toml --for -1": (2, "'--for'"),
+    "run -c utf-16.toml --speed nan": (2, "'nan' is no finite number"),
+    "demo --for nan": (2, "'nan' is no finite number"),
+    "devices --listen nan": (2, "'nan' is no finite number"),
     "devices --listen 1 --on 192.0.2.1": (1, "192.0.2.1 is no address of this computer; next: leave out --on"),
 }
 
