@@ -14,6 +14,7 @@ from acquisition.errors import LinkLost
 from acquisition.model import Instant
 from acquisition.ports import Port
 from acquisition.ports.serial import SerialPort, holders_of
+from acquisition.text import clean
 
 LISTEN = 0.3
 """Seconds for which a serial line is listened to first: an instrument that sends by itself is asked nothing."""
@@ -84,6 +85,11 @@ class Finding:
     text: str = ""
     asked: tuple[str, ...] = ()
     holders: tuple[tuple[int, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("model", "serial", "text"):
+            object.__setattr__(self, name, clean(getattr(self, name)))
+        object.__setattr__(self, "holders", tuple((pid, clean(name)) for pid, name in self.holders))
 
 
 async def probe(targets: Sequence[Target], clock: Clock) -> list[Finding]:

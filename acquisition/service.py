@@ -21,8 +21,9 @@ from acquisition.config import Config, DeviceConfig
 from acquisition.control import Answer, ControlSocket
 from acquisition.errors import LinkLost, PerfusionError
 from acquisition.examination import rules
-from acquisition.examination.clerk import REQUESTS, Clerk
+from acquisition.examination.clerk import Clerk
 from acquisition.examination.desk import events
+from acquisition.examination.requests import REQUESTS
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
@@ -278,7 +279,7 @@ class Service:
     def _about_run(self) -> dict[str, Any]:
         return {
             "version": __version__,
-            "host": platform.node(),
+            "host": clean(platform.node()),
             "site": self._config.tables.site.id,
             "station": self._config.tables.site.station,
             "boot": host.boot_id(),

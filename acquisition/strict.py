@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -47,33 +48,54 @@ def convert(raw: Any, kind: type[T], path: Path, prefix: str = "$") -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        text = str(error)
-        what, _, at = text.partition(" - at `")
-        within = at.rstrip("`") or "$"
-        steps = _steps(within)
-        unknown = re.match(r"Object contains unknown field `([^`]*)`", what)
-        missing = re.match(r"Object missing required field `([^`]*)`", what)
-        if unknown:
-            steps.append(unknown[1])
-            what, allowed = "unknown key", _fields(inspect.type_info(kind), steps[:-1])
-        elif missing:
-            what = f"the key {missing[1]!r} is missing"
-            allowed = _allowed(inspect.type_info(kind), [*steps, missing[1]])
-            steps.append(missing[1])
-        else:
-            allowed = _allowed(inspect.type_info(kind), steps)
-        raise fault(path, prefix + _dotted(steps), what, allowed, _value(raw, steps)) from None
+        found = misfit(error, raw, kind)
+        what = {"unknown": "unknown key", "missing": f"the key {found.name!r} is missing"}.get(found.why, found.told)
+        raise fault(path, prefix + found.key, what, found.allowed, found.value) from None
 
 
-_NONE = object()
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """What of raw values does not fit a type: `key` is its path such as `.need[0].role`, `name` the last part of it.
+
+    `why` is unknown, missing or value; `told` the converter's own words, `allowed` what there may be instead.
+    """
+
+    why: Literal["unknown", "missing", "value"]
+    key: str
+    name: str
+    told: str
+    allowed: str
+    value: Any
+
+
+def misfit(error: msgspec.ValidationError, raw: Any, kind: Any) -> Misfit:
+    """Tell what an error of `msgspec.convert(raw, kind)` is about."""
+    told, _, at = str(error).partition(" - at `")
+    steps = _steps(at.rstrip("`"))
+    info = inspect.type_info(kind)
+    why: Literal["unknown", "missing", "value"] = "value"
+    if unknown := re.match(r"Object contains unknown field `(.*)`", told, re.DOTALL):
+        why, allowed = "unknown", _fields(info, steps)
+        steps.append(unknown[1])
+    elif missing := re.match(r"Object missing required field `(.*)`", told, re.DOTALL):
+        steps.append(missing[1])
+        why, allowed = "missing", _allowed(info, steps)
+    else:
+        allowed = _allowed(info, steps)
+    name = next((step for step in reversed(steps) if isinstance(step, str)), "")
+    return Misfit(why, _dotted(steps), name, told, allowed, _value(raw, steps))
+
+
+NOTHING = object()
+"""Stands for a value that is not there, or not where the converter says."""
 _SECRET = re.compile(r"(token|password|secret)[^.]*$|://[^/]*@|://\S*[?#]", re.IGNORECASE)
 """A key that may hold a secret though none belongs there, and an address with one."""
 
 
-def fault(path: Path, key: str, what: str, allowed: str = "", value: Any = _NONE) -> ConfigurationError:
+def fault(path: Path, key: str, what: str, allowed: str = "", value: Any = NOTHING) -> ConfigurationError:
     """An error at one key of a file; a value that is or may hold a secret is not repeated."""
     plain = not isinstance(value, dict) and not _SECRET.search(key) and not _SECRET.search(str(value))
-    shown = "" if value is _NONE else f" (value {value!r})" if plain else " (its value is not shown)"
+    shown = "" if value is NOTHING else f" (value {value!r})" if plain else " (its value is not shown)"
     line = line_of(key, lines(path))
     where = f"{path}:{line}: {key}" if line else f"{path}: {key}"
     return ConfigurationError(f"{what}{shown}", where, remedy=f"allowed: {allowed}" if allowed else "")
@@ -122,7 +144,7 @@ def line_of(key: str, known: dict[str, int]) -> int | None:
 
 def holds(raw: Any, key: str) -> bool:
     """Whether raw values say something at a key such as `$.device[0].options.unit`."""
-    return _value(raw, _steps(key)) is not _NONE
+    return _value(raw, _steps(key)) is not NOTHING
 
 
 def _steps(path: str) -> list[str | int]:
@@ -138,7 +160,7 @@ def _value(raw: Any, steps: list[str | int]) -> Any:
         try:
             raw = raw[step]
         except (KeyError, IndexError, TypeError):
-            return _NONE
+            return NOTHING
     return raw
 
 
@@ -181,7 +203,7 @@ def _describe(kind: inspect.Type) -> str:
         case inspect.DictType():
             return "a table"
         case inspect.StrType():
-            return f"text that matches {kind.pattern}" if kind.pattern else "text in quotes"
+            return f"text that matches {kind.pattern}" if kind.pattern else f"text in quotes{_length(kind)}"
         case inspect.IntType() | inspect.FloatType():
             bounds = [
                 f"{word} {value}"
@@ -195,8 +217,19 @@ def _describe(kind: inspect.Type) -> str:
             ]
             noun = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
             return " ".join([noun, *bounds])
+        case inspect.EnumType():
+            return " or ".join(repr(member.value) for member in kind.cls)
+        case inspect.DateType():
+            return "a date such as 2026-02-27"
+        case inspect.AnyType():
+            return "any value"
         case inspect.BoolType():
             return "true or false"
         case inspect.NoneType():
             return "nothing"
     return type(kind).__name__.removesuffix("Type").lower()
+
+
+def _length(kind: inspect.StrType) -> str:
+    bounds = [f"{word} {size}" for word, size in (("at least", kind.min_length), ("at most", kind.max_length)) if size]
+    return f" of {' and '.join(bounds)} characters" if bounds else ""

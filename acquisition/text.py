@@ -37,6 +37,7 @@ _HIDDEN = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """C0 and C1, and of Unicode the bidi controls, the zero-width and the other characters that nobody sees."""
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _UNSAYABLE = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """Lone surrogates, as `os.fsdecode` and JSON make them, and what Unicode says is no character."""
 
@@ -55,6 +56,11 @@ def clean(text: str, limit: int = LIMIT, *, lines: bool = False) -> str:
     text = _UNSAYABLE.sub("\ufffd", _HIDDEN.sub("", text))
     text = unicodedata.normalize("NFC", text)
     return text if whole and len(text) <= limit else text[: limit - 1] + CUT
+
+
+def is_safe(text: str) -> bool:
+    """Whether a text holds nothing that steers a terminal or turns the direction of reading; line ends may stand."""
+    return _STEERING.search(text) is None
 
 
 def is_clean(text: str, limit: int = LIMIT) -> bool:

@@ -15,6 +15,7 @@ from acquisition.config import load
 from acquisition.examination import desk
 from acquisition.examination.rules import Rules
 from acquisition.store import moments
+from acquisition.text import KEY, clean
 
 F = TypeVar("F", bound=Callable[..., Any])
 NAMED = ("name", "what", "at", "text")
@@ -56,9 +57,9 @@ def send(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> di
 def operator(by: str | None) -> str:
     """Who does this: as it was said, else the name of this account."""
     if by is not None:
-        return by
+        return clean(by, KEY)
     try:
-        return getpass.getuser()
+        return clean(getpass.getuser(), KEY)
     except (KeyError, OSError):
         raise click.UsageError("this account has no name: say who does this, by --by") from None
 

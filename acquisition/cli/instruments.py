@@ -26,6 +26,7 @@ from acquisition.ports.adapters import adapters
 from acquisition.ports.announcements import Channel
 from acquisition.ports.announcements import listen as hear
 from acquisition.registry import drivers
+from acquisition.text import clean
 
 
 @click.command()
@@ -166,7 +167,12 @@ def _heard(seconds: float, on: str) -> list[dict[str, str]]:
             said = kind.announced(data)
             if said is not None:
                 name = next(iter(kind.about.names))
-                found[said.port] = {"driver": name, "port": said.port, "model": said.model, "serial": said.serial}
+                found[said.port] = {
+                    "driver": name,
+                    "port": said.port,
+                    "model": clean(said.model),
+                    "serial": clean(said.serial),
+                }
     return [found[port] for port in sorted(found)]
 
 

@@ -10,6 +10,7 @@ import click
 
 from acquisition.store import Report, check
 from acquisition.store import backup as copy_record
+from acquisition.text import clean
 
 
 @click.command()
@@ -53,7 +54,7 @@ def _tell(report: Report, as_json: bool, head: bool) -> int:
         if head:
             click.echo(f"head {report.events}:{report.head}")
         for problem in report.problems:
-            click.echo(f"problem: {problem}", err=True)
+            click.echo(f"problem: {clean(problem)}", err=True)
     return 0 if report.ok else 5
 
 

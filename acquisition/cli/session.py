@@ -15,6 +15,7 @@ from acquisition.cli.tables import show_table
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
+from acquisition.examination.observation import TEXTS
 from acquisition.examination.session import replay
 from acquisition.store import Store
 
@@ -171,7 +172,7 @@ def correct(
     """Correct an entry by its number (see `session show`), or the session itself."""
     if sum((when is not None, strike, field is not None)) != 1:
         raise click.UsageError("say one of --at TIME, --strike or --set FIELD=VALUE")
-    name, value = _change(when, strike, field)
+    name, value = _change(when, strike, field, entry is None)
     return ask(
         path, data, by, as_json, "session.correct",
         entry=entry, reason=reason, field=name, value=value, session=which,
@@ -324,12 +325,16 @@ def _bindings(pairs: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _change(when: str | None, strike: bool, field: str | None) -> tuple[str, Any]:
+def _change(when: str | None, strike: bool, field: str | None, whole: bool) -> tuple[str, Any]:
     if strike:
         return "struck", True
     if when is not None:
         return "at", key(when)
-    return _pair(field or "", "--set")
+    name, value = _pair(field or "", "--set")
+    # A code or a remark that looks like a number is a text all the same.
+    if (whole or name in ("text", "value", *TEXTS)) and not isinstance(value, str):
+        value = (field or "").partition("=")[2]
+    return name, value
 
 
 def _pair(text: str, option: str) -> tuple[str, Any]:

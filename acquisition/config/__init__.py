@@ -18,6 +18,7 @@ from acquisition.driver import Document, Driver, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.registry import drivers
 from acquisition.store import Retention, retention
+from acquisition.text import is_safe
 
 NETWORK_PORTS = {"socket": "tcp", "udp": "udp"}
 REAL_BELT = "a real belt is not controlled, not until its proofs hold: simulated belts only (simulated = true)"
@@ -81,7 +82,9 @@ class Config:
 def load(path: Path) -> Config:
     """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed."""
     path = path.absolute()
-    tables = places.expanded(path, strict.convert(strict.read(path), Tables, path))
+    raw = strict.read(path)
+    _refuse_unsafe(path, "$", raw)
+    tables = places.expanded(path, strict.convert(raw, Tables, path))
     if tables.store.retention is not None:
         try:
             retention.parse(tables.store.retention)
@@ -108,6 +111,19 @@ def load(path: Path) -> Config:
 def schema() -> dict[str, Any]:
     """The JSON schema of the file; options and profiles are checked by each driver beyond it."""
     return msgspec.json.schema(Tables)
+
+
+def _refuse_unsafe(path: Path, key: str, raw: Any) -> None:
+    """Refuse control characters, which names and places have none of; a device's options may, as its line may."""
+    if isinstance(raw, str) and not is_safe(raw):
+        raise strict.fault(path, key, "holds control characters", "text that shows as it is written", ascii(raw))
+    if isinstance(raw, dict):
+        for name, value in raw.items():
+            if name != "options":
+                _refuse_unsafe(path, f"{key}.{name}", value)
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            _refuse_unsafe(path, f"{key}[{index}]", value)
 
 
 def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:

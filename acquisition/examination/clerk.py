@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
-
-import msgspec
-from msgspec import Meta
+from typing import Any
 
 from acquisition.errors import Refused
-from acquisition.examination import decisions, participant
+from acquisition.examination import decisions, fields
 from acquisition.examination.binding import bind, check_units
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
+from acquisition.examination.requests import (
+    AddNote,
+    Correct,
+    GoOn,
+    Keep,
+    List,
+    Look,
+    Observe,
+    Request,
+    SetMark,
+    Show,
+    Start,
+    Stop,
+    Visit,
+    parse,
+)
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import Book
 from acquisition.model import Alarm, Event, Header
@@ -23,123 +36,6 @@ ENTRIES = "entries"
 """The protocol of what is entered apart from any examination."""
 ANEW = "the record was begun anew: what was measured longer ago is in the one before alone, if that still exists"
 """The note in a session whose record vanished."""
-NUMBERS = {"time_constant": "time_constant=0.2 (s)", "sensor_temperature": "sensor_temperature=44 (Cel)"}
-"""Conditions that are numbers, and how they are said."""
-Word = Annotated[str, Meta(min_length=1, max_length=64)]
-Text = Annotated[str, Meta(max_length=2000)]
-Ago = Annotated[float, Meta(ge=0, le=86400)]
-
-
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do"):
-    """A request of the control socket."""
-
-
-class Start(Ask, frozen=True, tag="session.start"):
-    """Begin a session."""
-
-    protocol: Word
-    subject: str
-    visit: Word
-    limb: Literal["", "left", "right", "both"] = ""
-    site: Text = ""
-    by: Text = ""
-    bind: dict[str, list[str]] = {}
-    conditions: dict[Literal["model", "probe", "time_constant", "calibration", "sensor_temperature", "position"],
-                     str | float] = {}  # fmt: skip
-    checks: dict[Word, Annotated[str, Meta(max_length=200)]] = {}
-
-
-class Look(Ask, frozen=True, tag="session.check"):
-    """Answer the list of what to look at before a session of this protocol, and start nothing."""
-
-    protocol: Word
-    bind: dict[str, list[str]] = {}
-    checks: dict[Word, Annotated[str, Meta(max_length=200)]] = {}
-    by: Text = ""
-
-
-class SetMark(Ask, frozen=True, tag="session.mark"):
-    """Set a mark, `ago` s before now, or at a time key."""
-
-    name: Word
-    ago: Ago = 0.0
-    at: int | None = None
-    value: str | None = None
-    early: Text = ""
-    by: Text = ""
-
-
-class AddNote(Ask, frozen=True, tag="session.note"):
-    """Write a remark."""
-
-    text: Text
-    session: str | None = None
-    by: Text = ""
-
-
-class GoOn(Ask, frozen=True, tag="session.next"):
-    """Go on to the next phase."""
-
-    early: Text = ""
-    by: Text = ""
-
-
-class Stop(Ask, frozen=True, tag="session.stop"):
-    """End the session."""
-
-    reason: Text = ""
-    by: Text = ""
-
-
-class Keep(Ask, frozen=True, tag="session.keep"):
-    """Keep the samples of a session that is over, whatever the record's retention says."""
-
-    reason: Text = ""
-    session: str | None = None
-    by: Text = ""
-
-
-class Correct(Ask, frozen=True, tag="session.correct"):
-    """Change one field of an entry, or of the session without `entry`; `ago` and `at` say a mark's time."""
-
-    reason: Text
-    field: Word
-    entry: int | None = None
-    value: Any = None
-    session: str | None = None
-    by: Text = ""
-
-
-class Observe(Ask, frozen=True, tag="session.observe"):
-    """Enter what a person measured or saw; `fields` say what."""
-
-    fields: dict[str, Any]
-    session: str | None = None
-    by: Text = ""
-
-
-class Visit(Ask, frozen=True, tag="session.visit"):
-    """Answer the session that takes what is entered apart from any examination; opened where the visit has none."""
-
-    subject: str
-    visit: Word
-    by: Text = ""
-
-
-class Show(Ask, frozen=True, tag="session.show"):
-    """Describe a session, the present one by default."""
-
-    session: str | None = None
-
-
-class List(Ask, frozen=True, tag="session.list"):
-    """Describe every session in a line."""
-
-
-Request = Start | Look | SetMark | AddNote | GoOn | Stop | Keep | Correct | Observe | Visit | Show | List
-ASKS: tuple[type[Ask], ...] = (Start, Look, SetMark, AddNote, GoOn, Stop, Keep, Correct, Observe, Visit, Show, List)
-REQUESTS = tuple(str(each.__struct_config__.tag) for each in ASKS)
-"""What the socket may be asked about sessions."""
 AT_THE_BEDSIDE = (Start, Look, SetMark, GoOn)
 """What makes no sense while nothing is recorded."""
 
@@ -170,8 +66,7 @@ class Clerk:
         self._publish = publish
         self._headers = headers
         self._bench = bench
-        rules = rules or Rules()
-        self._beside, self._pattern, self._visits = rules.beside, rules.pattern, rules.visits
+        self._rules = rules or Rules()
         self._recording = recording
         self._alarms = alarms
 
@@ -195,10 +90,7 @@ class Clerk:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Do what is asked and describe the session after it; Refused where it cannot be."""
-        try:
-            asked: Request = msgspec.convert(request, Request)
-        except msgspec.ValidationError as error:
-            raise Refused(str(error), str(request.get("do", "request"))) from None
+        asked = parse(request)
         if isinstance(asked, List):
             return {"sessions": [summarise(session) for session in self.book.sessions.values()]}
         if isinstance(asked, Show):
@@ -240,22 +132,20 @@ class Clerk:
             case Keep():
                 return decisions.keep(self.book, now, asked.reason, asked.by, asked.session)
             case Correct():
-                if asked.entry is None and asked.field == "visit":
-                    self._check_visit(str(asked.value))
                 return decisions.correct(
                     self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,
-                    self._pattern,
+                    self._rules,
                 )  # fmt: skip
             case Visit():
-                self._check_visit(asked.visit)
-                about = {"subject": asked.subject, "visit": asked.visit, "limb": "", "by": asked.by}
-                return decisions.visit(self.book, now, ENTRIES, load(ENTRIES, self._beside), about, self._pattern)
+                about = {**self._about(asked), "limb": "", "by": asked.by}
+                protocol = load(ENTRIES, self._rules.beside)
+                return decisions.visit(self.book, now, ENTRIES, protocol, about, self._rules.pattern)
             case Observe():
                 return decisions.observe(self.book, now, asked.fields, asked.by, asked.session)
         raise Refused(f"{type(asked).__name__} decides nothing")
 
     def _look(self, asked: Look) -> dict[str, Any]:
-        protocol = load(asked.protocol, self._beside)
+        protocol = load(asked.protocol, self._rules.beside)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
@@ -263,38 +153,33 @@ class Clerk:
         return {"protocol": asked.protocol, "checks": [check.as_dict() for check in checks]}
 
     def _start(self, asked: Start, now: int) -> Event:
-        protocol = load(asked.protocol, self._beside)
+        protocol = load(asked.protocol, self._rules.beside)
         # Before anything is looked up: a refused code must not be the second thing somebody hears of.
-        participant.check(asked.subject, self._pattern)
-        self._check_visit(asked.visit)
+        said = self._about(asked)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
         checks = preflight(protocol, bindings, asked.checks, self._bench(), now)
         must_not_start(checks)
         about = {
-            "subject": asked.subject,
-            "visit": asked.visit,
-            "limb": asked.limb,
-            "site": participant.check_text(asked.site, "site"),
+            **said,
             "by": asked.by,
             "bindings": bindings,
-            "conditions": {name: _checked(value, name) for name, value in asked.conditions.items()},
+            "conditions": asked.conditions,
             "checks": [check.as_dict() for check in checks],
             "simulated": any(header.simulated for header in headers),
         }
-        return decisions.start(self.book, now, asked.protocol, protocol, about, self._pattern)
+        return decisions.start(self.book, now, asked.protocol, protocol, about, self._rules.pattern)
+
+    def _about(self, asked: Start | Visit) -> dict[str, str]:
+        """What the request says of `fields.ABOUT`, by the validators that correct it too."""
+        said = {name: getattr(asked, name) for name in fields.ABOUT if name in asked.__struct_fields__}
+        return {name: fields.about(name, value, self._rules) for name, value in said.items()}
 
     def _check_alarms(self) -> None:
         for alarm in self._alarms():
             if alarm.blocks:
                 raise Refused(alarm.text, "session start", remedy=alarm.remedy)
-
-    def _check_visit(self, visit: str) -> None:
-        if self._visits and visit not in self._visits:
-            raise Refused(
-                f"the study has no visit {visit!r}", "--visit", "a typing error", f"one of: {', '.join(self._visits)}"
-            )
 
     def _entries_of(self, asked: Visit) -> str | None:
         same = (ENTRIES, asked.subject, asked.visit)
@@ -307,11 +192,3 @@ class Clerk:
     def _accept(self, event: Event) -> None:
         self._publish(event)
         self.book = self.book.after(event)
-
-
-def _checked(value: str | float, name: str) -> str | float:
-    if name in NUMBERS and isinstance(value, str):
-        raise Refused(
-            f"{name} is a number, not {value!r}", "--condition", remedy=f"such as --condition {NUMBERS[name]}"
-        )
-    return participant.check_text(value, name) if isinstance(value, str) else value

@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 
 from acquisition.errors import Refused
+from acquisition.examination import fields as validators
 from acquisition.examination import observation, participant
+from acquisition.examination.fields import Key, Text
 from acquisition.examination.protocol import MarkRule, Protocol
+from acquisition.examination.rules import Rules
 from acquisition.examination.session import Book, Item, Session
 from acquisition.model import Event
 
 SECOND = 1_000_000_000
-ABOUT = ("subject", "visit", "limb", "site")
-"""What of a session's start may be corrected."""
 
 
 def start(
@@ -79,10 +80,9 @@ def mark(
 
 def note(book: Book, now: int, text: str, by: str = "", session: str | None = None) -> Event:
     """Write a remark; it may follow the session's end."""
-    if not text.strip():
-        raise Refused("the note is empty", "note")
     found = _named(book, session, "note")
-    return _entry(found, now, "note", text, {"text": participant.check_text(text, "note")}, by)
+    said = _note(text)
+    return _entry(found, now, "note", said, {"text": said}, by)
 
 
 def observe(book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None) -> Event:
@@ -94,10 +94,14 @@ def observe(book: Book, now: int, fields: Mapping[str, Any], by: str = "", sessi
 
 def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of an observation with their defaults; Refused says what does not fit."""
+    validators.plain(fields)
     try:
         plain: dict[str, Any] = msgspec.to_builtins(observation.parse(fields))
     except ValueError as error:
-        raise Refused(str(error), f"observe {fields.get('what', '')}".strip()) from None
+        raise Refused(str(error), "observe") from None
+    for name, value in plain.items():
+        if isinstance(value, str):
+            validators.text(value, name)
     return plain
 
 
@@ -136,7 +140,7 @@ def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
     complete = not (lacking or left or short > 0)
     details = {
         "do": "stop", "session": session.id, "outcome": "completed" if complete else "aborted",
-        "reason": participant.check_text(reason, "reason"), "lacking": lacking, "by": by,
+        "reason": validators.text(reason, "reason"), "lacking": lacking, "by": by,
     }  # fmt: skip
     return Event("session", now, "", f"session {session.id} {details['outcome']}", details)
 
@@ -150,7 +154,7 @@ def keep(book: Book, now: int, reason: str = "", by: str = "", session: str | No
         raise Refused(f"the session {found.id} goes on", "session keep", remedy="perfusion session stop, then keep")
     details = {
         "session": found.id, "from": found.start, "to": found.stop,
-        "reason": participant.check_text(reason, "reason"), "by": by,
+        "reason": validators.text(reason, "reason"), "by": by,
     }  # fmt: skip
     return Event("keep", now, "", f"the samples of session {found.id} are kept", details)
 
@@ -167,24 +171,24 @@ def resume(book: Book, now: int) -> Event | None:
 
 def correct(
     book: Book, now: int, number: int | None, field: str, new: Any, reason: str, by: str = "",
-    session: str | None = None, pattern: str = participant.DEFAULT,
+    session: str | None = None, rules: Rules | None = None,
 ) -> Event:  # fmt: skip
     """Change one field of an item, or of the session where `number` is None; the first value stays in the record.
 
-    Field `struck` takes an item back. A reason is mandatory.
+    Field `struck` takes an item back. A reason is mandatory. The new value passes what an entered one passes.
     """
     found = _named(book, session, "correct")
     if len(reason.strip()) < 3:
         raise Refused("a correction needs a reason", "correct", remedy="--reason …")
-    participant.check_text(reason, "reason")
+    validators.plain(new)
+    reason = validators.text(reason, "reason")
     if number is None:
-        if field not in ABOUT:
-            raise Refused(f"{field} of a session cannot be corrected", "correct", remedy=f"one of: {', '.join(ABOUT)}")
-        if field == "subject":
-            participant.check(str(new), pattern)
+        new = validators.about(field, new, rules or Rules())
         old = found.about.get(field)
     else:
-        old = _check_amendment(found, _item(found, number), field, new, now)
+        item = _item(found, number)
+        new = _amendment(found, item, field, new, now)
+        old = False if field == "struck" else item.fields.get(field)
     if old == new:
         raise Refused(f"{field} is {new!r} already", "correct")
     details = {"session": found.id, "n": number, "field": field, "old": old, "new": new, "reason": reason, "by": by}
@@ -197,48 +201,64 @@ def protocol_of(session: Session) -> Protocol:
     return msgspec.convert(session.about["content"], Protocol)
 
 
-def _check_amendment(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
+def _amendment(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
+    """The new value of a field of an entry as it may be written, by what checks it when it is entered."""
+    where = f"correct {item.number}"
     if item.struck:
         raise Refused(f"entry {item.number} is struck", f"session {session.id}")
     if field == "struck":
+        if new is not True:
+            raise Refused("an entry is only struck for good", where, remedy="struck is true; enter it anew instead")
         opened = any(stage.by_mark == item.number for stage in session.stages)
         if opened and session.stages[-1].by_mark != item.number:
             raise Refused(
                 f"entry {item.number} opened a phase that another has followed", f"session {session.id}",
                 remedy="correct its time instead",
             )  # fmt: skip
-        return False
+        return True
     if item.kind == "mark":
-        _check_mark(session, item, field, new, now)
-    elif item.kind == "observation":
-        try:
-            observation.parse({**item.fields, field: new})
-        except ValueError as error:
-            raise Refused(str(error), f"correct {item.number}") from None
-        if field == "what":
-            raise Refused("an entry of another kind is another entry", f"correct {item.number}", remedy="--strike")
-    elif field != "text":
-        raise Refused("a note has only its text", f"correct {item.number}")
-    else:
-        participant.check_text(str(new), "note")
-    return item.fields.get(field)
+        return _mark_field(session, item, field, new, now)
+    if item.kind == "observation":
+        return _observation_field(item, field, new, where)
+    if field != "text":
+        raise Refused("a note has only its text", where, remedy="--set text=…, or --strike")
+    return _note(validators.convert(new, Text, field, where))
 
 
-def _check_mark(session: Session, item: Item, field: str, new: Any, now: int) -> None:
+def _observation_field(item: Item, field: str, new: Any, where: str) -> Any:
+    if field == "what":
+        raise Refused("an entry of another kind is another entry", where, remedy="--strike")
+    try:
+        return checked({**item.fields, field: new})[field]
+    except Refused as error:
+        raise Refused(error.what, where, error.cause, error.remedy) from None
+
+
+def _note(text: str) -> str:
+    said = validators.text(text, "note")
+    if not said.strip():
+        raise Refused("the note is empty", "note")
+    return said
+
+
+def _mark_field(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
     rule = next(rule for rule in protocol_of(session).mark if rule.name == item.name)
     if field == "value":
-        if new not in rule.values:
-            raise Refused(f"{new!r} is no value of {item.name}", "correct", remedy=", ".join(rule.values) or "none")
-    elif field == "at":
-        _moment(session, now, int(new))
-        opened = next((k for k, stage in enumerate(session.stages) if stage.by_mark == item.number), None)
-        if opened is not None:
-            before = session.stages[opened - 1].start if opened else session.start
-            later = session.stages[opened + 1].start if opened + 1 < len(session.stages) else (session.stop or now)
-            if not before <= int(new) <= later:
-                raise Refused("the phases would be out of order", f"session {session.id}, entry {item.number}")
-    else:
-        raise Refused(f"{field} of a mark cannot be corrected", "correct", remedy="one of: at, value; or --strike")
+        if not isinstance(new, str) or new not in rule.values:
+            said = repr(validators.shown(new)) if isinstance(new, str) else "this"
+            raise Refused(f"{said} is no value of {item.name}", "correct", remedy=", ".join(rule.values) or "none")
+        return new
+    if field != "at":
+        what = f"{validators.shown(field)} of a mark cannot be corrected"
+        raise Refused(what, "correct", remedy="one of: at, value; or --strike")
+    moment = _moment(session, now, validators.convert(new, Key, field, "correct"))
+    opened = next((k for k, stage in enumerate(session.stages) if stage.by_mark == item.number), None)
+    if opened is not None:
+        before = session.stages[opened - 1].start if opened else session.start
+        later = session.stages[opened + 1].start if opened + 1 < len(session.stages) else (session.stop or now)
+        if not before <= moment <= later:
+            raise Refused("the phases would be out of order", f"session {session.id}, entry {item.number}")
+    return moment
 
 
 def _current(book: Book, where: str) -> tuple[Session, Protocol]:

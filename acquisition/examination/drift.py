@@ -25,7 +25,7 @@ def drifts(evidence: Evidence) -> dict[Address, Result]:
     applied = evidence.mark("applied")
     found: dict[Address, Result] = {}
     for item in evidence.session.observations("recheck"):
-        entry = observation.parse(item.fields)
+        entry = observation.stored(item.fields)
         if not isinstance(entry, Recheck):
             continue
         removed = evidence.mark("removed")

@@ -41,6 +41,8 @@ class Outcome:
 
 
 MMHG = "mm[Hg]"
+UNREADABLE = "entry_not_readable"
+"""The reason where a record holds an entry whose values are none: an older version took what was no value."""
 
 
 def entered(session: Session) -> list[Outcome]:
@@ -61,7 +63,7 @@ def mean_pressures(sessions: Iterable[Session]) -> tuple[tuple[int, float], ...]
     found = []
     for session in sessions:
         for item in session.observations():
-            match observation.parse(item.fields):
+            match observation.stored(item.fields):
                 case ArmPressure() as entry:
                     computed = mean_arterial_pressure(entry.systolic, entry.diastolic)
                     found.append((item.at, entry.mean if entry.mean is not None else computed))
@@ -105,12 +107,15 @@ def index(entry: Abi) -> Result:
 
 
 def _entries(sessions: Iterable[Session]) -> list[observation.Observation]:
-    return [observation.parse(item.fields) for session in sessions for item in session.observations()]
+    held = (observation.stored(item.fields) for session in sessions for item in session.observations())
+    return [entry for entry in held if entry is not None]
 
 
 def _of(item: Item) -> list[Outcome]:
-    entry = observation.parse(item.fields)
+    entry = observation.stored(item.fields)
     match entry:
+        case None:
+            return [Outcome(f"entry {item.number}", Result.missing(item.name, "1", UNREADABLE), entered=True)]
         case Vas():
             place = " ".join(filter(None, ("pain", entry.context or entry.question, entry.recall, entry.side)))
             said = {"scale": entry.scale, "question": entry.question, "context": entry.context, "recall": entry.recall}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from acquisition import strict
+from acquisition.errors import Refused
+from acquisition.examination.fields import explain, shown
 from acquisition.examination.participant import check_text
 from acquisition.signals.clinical import LINE
 from acquisition.signals.result import Result
 from acquisition.signals.staging import CLAUDICATION, FONTAINE_BY_RUTHERFORD, RUTHERFORD, Symptoms
 from acquisition.signals.wound import area_by_outline, area_by_ruler
+from acquisition.text import clean
 
 Side = Literal["left", "right"]
 Posture = Literal["supine", "sitting", "standing"]
@@ -232,11 +237,38 @@ KINDS = {
 """Each kind by its word."""
 
 
+TEXTS = frozenset(
+    field.name
+    for kind in KINDS.values()
+    for field in msgspec.structs.fields(kind)
+    if isinstance(msgspec.inspect.type_info(field.type), msgspec.inspect.StrType)
+)
+"""The fields of some entry that are texts, whatever their text looks like."""
+
+
 def parse(fields: Any) -> Observation:
-    """Return the checked entry of plain values, `what` among them; ValueError says what does not fit."""
+    """Return the checked entry of plain values, `what` among them; ValueError says what does not fit, in words."""
+    what = fields.get("what") if isinstance(fields, Mapping) else None
+    kind = KINDS.get(what) if isinstance(what, str) else None
+    if kind is None:
+        said = f"an entry {shown(what)!r}" if isinstance(what, str) else "an entry without its kind, `what`"
+        raise ValueError(f"there is no such thing as {said}; there are: {', '.join(map(str, KINDS))}")
     try:
-        entry: Observation = msgspec.convert(fields, Observation)
+        entry = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
-    entry.check()
-    return entry
+        wrong, allowed = explain(strict.misfit(error, fields, kind))
+        raise ValueError(f"{wrong}; {allowed}") from None
+    texts = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    cleaned = {name: clean(value, 4 * len(value)) for name, value in texts.items() if type(value) is str and value}
+    made: Any = msgspec.structs.replace(entry, **cleaned)
+    made.check()
+    found: Observation = made
+    return found
+
+
+def stored(fields: Any) -> Observation | None:
+    """The entry that a record holds, None where its values are none that may be entered: an older version took them."""
+    try:
+        return parse(fields)
+    except (ValueError, Refused):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -9,10 +10,13 @@ from typing import Any
 
 from acquisition.errors import Refused
 from acquisition.model import Event
+from acquisition.text import clean
 
 KINDS = frozenset({"session", "mark", "note", "observation", "correction"})
 """The kinds of events that sessions are made of."""
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+TEXTS = ("protocol", "subject", "visit", "limb", "site", "by")
+"""What a session is about in words. Older versions took other values by correction: they are shown as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,8 @@ def _evolve(session: Session | None, event: Event) -> Session | None:
 def _begun(event: Event) -> Session:
     details = event.details
     stage = Stage(str(details["phase"]), event.time)
-    begun = Session(str(details["session"]), event.time, dict(details["about"]), (stage,), last=event.time)
+    about = {name: _said(value) if name in TEXTS else value for name, value in details["about"].items()}
+    begun = Session(str(details["session"]), event.time, about, (stage,), last=event.time)
     # Entries of a visit are no examination that goes on: others may be started beside it.
     return begun if details["do"] == "start" else replace(begun, stop=event.time, outcome="completed")
 
@@ -222,7 +227,8 @@ def _corrected(session: Session, event: Event) -> Session:
     )  # fmt: skip
     number = details.get("n")
     if number is None:
-        about = {**session.about, correction.field: correction.new}
+        said = _said(correction.new) if correction.field in TEXTS else correction.new
+        about = {**session.about, correction.field: said}
         return replace(session, about=about, corrections=(*session.corrections, correction))
     items = tuple(_amended(item, correction) if item.number == number else item for item in session.items)
     session = replace(session, items=items)
@@ -239,5 +245,24 @@ def _corrected(session: Session, event: Event) -> Session:
 def _amended(item: Item, correction: Correction) -> Item:
     if correction.field == "struck":
         return replace(item, struck=True, corrections=(*item.corrections, correction))
-    fields = {**item.fields, correction.field: correction.new}
+    new = correction.new
+    if correction.field == "at":
+        # Older versions took a time that is none; then the one before stands.
+        new = _moment(new, item.at)
+    elif item.kind == "note":
+        new = _said(new)
+    fields = {**item.fields, correction.field: new}
     return replace(item, fields=fields, corrections=(*item.corrections, correction))
+
+
+def _said(value: Any) -> str:
+    """A value that should be a text; in words where it is none."""
+    return value if isinstance(value, str) else f"(no text: {clean(json.dumps(value), 64)})"
+
+
+def _moment(value: Any, otherwise: int) -> int:
+    try:
+        moment = int(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else otherwise
+    except (ValueError, OverflowError):
+        return otherwise
+    return moment if 0 <= moment < 2**63 else otherwise

@@ -42,7 +42,7 @@ def staged(session: Session, visit: Iterable[Session], found: Found, rule: Rule 
 
 
 def _bearing(sessions: Iterable[Session]) -> list[Abi | Ulcer | Wifi | Stage]:
-    entries = [observation.parse(item.fields) for session in sessions for item in session.observations()]
+    entries = [observation.stored(item.fields) for session in sessions for item in session.observations()]
     return [
         entry
         for entry in entries

@@ -86,7 +86,7 @@ class _Person:
         if session.about["protocol"] != ENTRIES:
             self.examined[visit] = max(_day(session.start), self.examined.get(visit, date.min))
         for item in session.observations():
-            match observation.parse(item.fields):
+            match observation.stored(item.fields):
                 case Happening() as happening if happening.kind in INTERCURRENT:
                     on = happening.on
                     self.happened.append(_Happened(on or _day(item.at), visit, on is not None, happening))

@@ -57,6 +57,16 @@ def test_retention_spares_every_session_unless_only_marked_ones_are_kept(tmp_pat
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        (
+            'port = "/dev/serial/by-id/usb-1"',
+            'port = "/dev/\\u001b[31mtty"',
+            ("$.device[0].port", "control characters"),
+        ),
+        (
+            'name = "other"',
+            'name = "other"\nplacement = { site = "calf\\u202e" }',
+            ("placement.site", "control characters"),
+        ),
         ('id = "angers"', "id = 3", (":3: $.site.id", "value 3", "allowed: text")),
         ("[site]", "[sites]", ("$.sites", "unknown key", "allowed: device, site, study, store")),
         ('name = "other"', 'name = "box"', ("$.device[1].name", "taken by $.device[0]", "'box'")),

@@ -3,7 +3,8 @@
 import pytest
 
 from acquisition.errors import ConfigurationError, Refused
-from acquisition.examination.clerk import REQUESTS, Clerk
+from acquisition.examination.clerk import Clerk
+from acquisition.examination.requests import REQUESTS
 from acquisition.examination.rules import Rules
 from acquisition.model import Alarm
 from tests.examination.rooms import SECOND, T0

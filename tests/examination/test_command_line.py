@@ -66,7 +66,7 @@ def test_a_correction_from_the_command_line_keeps_the_first_value(call, director
     call("session", "correct", 3, "--set", "mark=26", "--reason", "digits swapped", "--session", "s1")
     item = desk.book(directory).sessions["s1"].observations("vas")[0]
     assert (item.fields["mark"], item.first("mark")) == (26, 62)
-    assert "mark: 62.0 -> 26 (digits swapped" in call("session", "show")
+    assert "mark: 62.0 -> 26.0 (digits swapped" in call("session", "show")
     call("session", "correct", "--set", "limb=right", "--reason", "ticked the wrong box", "--session", "s1")
     assert desk.book(directory).sessions["s1"].about["limb"] == "right"
 

@@ -191,7 +191,7 @@ def test_what_cannot_be_corrected_is_refused():
         (9, "at", T0, "has no entry 9"),
         (None, "protocol", "x", "cannot be corrected"),
         (3, "mark", 130, "off a line"),
-        (3, "colour", "red", "unknown field"),
+        (3, "colour", "red", "no field 'colour'; the fields are: mark, line"),
         (3, "mark", 30, "already"),
     ):
         with pytest.raises(Refused, match=message):

@@ -2,16 +2,21 @@
 
 import functools
 import json
+import os
+import re
+import subprocess
+import urllib.request
 
 import pytest
 
 from acquisition.cli import perfusion
 from acquisition.config import load
+from acquisition.control import ask
 from acquisition.errors import PerfusionError
 from acquisition.examination import desk
 from acquisition.examination.rules import Rules
 from acquisition.store import Store, check
-from tests.service.bench import Bench, streaming
+from tests.service.bench import PERFUSION, Bench, streaming
 
 
 @pytest.fixture
@@ -85,3 +90,38 @@ def test_a_refusal_has_its_exit_code_and_says_what_to_do(bench, say):
     assert "The skin under" in unanswered
     assert "--check skin=yes" in unanswered
     assert daemon.stop() == 0
+
+
+def test_a_byte_that_is_no_text_silences_nothing(bench, say):
+    daemon = bench.run()
+    daemon.until(bench.store, streaming)
+    say(
+        "session",
+        "start",
+        "--protocol",
+        "tcpo2-rest",
+        "--subject",
+        "03-117",
+        "--visit",
+        "baseline",
+        "--check",
+        "skin=yes",
+    )
+    ended = subprocess.run(
+        [*PERFUSION, b"session", b"note", b"-c", os.fsencode(bench.config), b"caf\xe9 \x1b[31mfell", b"--by", b"m\xe9"],
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout.splitlines()[0].decode()) == (0, "caf\ufffd fell")
+    assert say("session", "show")["items"][-1]["fields"]["text"] == "caf\ufffd fell"
+    snapshot = ask(bench.store, {"do": "snapshot"})
+    assert snapshot["session"]["items"][-1]["by"] == "m\ufffd"
+    assert snapshot["alarms"] == []
+    assert "visit holds characters" in say(
+        "session", "correct", "--set", "visit=caf\udce9", "--reason", "a slip", code=8
+    )  # fmt: skip
+    page = re.search(r"http://127[^ ]*/", daemon.log.read_text())[0]
+    with urllib.request.urlopen(f"{page}api/snapshot", timeout=10) as answer:
+        assert json.load(answer)["session"]["items"][-1]["name"] == "caf\ufffd fell"
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.log.read_text()
+    assert check(bench.store).ok
