@@ -82,8 +82,8 @@ def _whole(ns: int) -> int:
 class Timeline:
     """The axis of time keys in one run: key = anchor + (monotonic - started), ns.
 
-    `anchor` is max(UTC at the start, last key of the record + 1): a clock step between runs can neither
-    reuse a key nor turn the order, and one within a run does not show at all.
+    `anchor` is UTC at the start, or later where the record has later keys already: a clock step between runs can
+    neither reuse a key nor turn the order, and one within a run does not show at all.
     """
 
     run: int

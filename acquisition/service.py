@@ -15,7 +15,7 @@ from acquisition import __version__, host
 from acquisition.alarms import Alarms, RecordAlarms
 from acquisition.assembly import assemble
 from acquisition.bus import Bus, Subscriber
-from acquisition.clock import Clock, Timeline
+from acquisition.clock import Clock
 from acquisition.conductor import Conductor
 from acquisition.config import Config, DeviceConfig
 from acquisition.control import Answer, ControlSocket
@@ -39,10 +39,11 @@ from acquisition.remotes.configured import (
 )
 from acquisition.remotes.mqtt import MqttRemote
 from acquisition.remotes.shipper import Shipper
-from acquisition.store import Store, StoreWriter
+from acquisition.store import Store, StoreWriter, runs
 from acquisition.store.tapes import FOLDER as TAPES
 from acquisition.supervisor import State, Supervisor
 from acquisition.text import clean
+from acquisition.timekeeping import Timekeeper
 
 log = logging.getLogger(__name__)
 
@@ -114,16 +115,18 @@ class Service:
         )
         store.open()
         try:
-            started = self._clock.now()
-            anchor = max(started.utc, store.last_key + 1)
-            run = store.begin_run(started, anchor, self._about_run())
-            self._timeline = Timeline(run, started.monotonic, anchor)
+            self._timeline = runs.begin(store, self._clock.now(), self._about_run())
+            run = self._timeline.run
+            self._timekeeper = Timekeeper(
+                self._config.store, store, run, self._clock.speed, self._alarms, self._bus.publish
+            )
             remotes: list[Shipper | MqttRemote] = []
             board = Board(
                 Recording(self._config.store, lambda: store.stats).describe,
                 lambda: clerk.present(),
                 lambda: [remote.standing.describe() for remote in remotes],
                 lambda: self._alarms.present,
+                lambda: self._timekeeper.wall,
             )
             self._bus.subscribe(store.put)
             for subscriber in (board.put, *self._subscribers):
@@ -138,13 +141,19 @@ class Service:
             control = ControlSocket(
                 self._config.store,
                 lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
-                {**dict.fromkeys(REQUESTS, order), **conductor.answers, known.REQUEST: self._forgetting(store)},
+                {
+                    **dict.fromkeys(REQUESTS, order),
+                    **conductor.answers,
+                    **self._timekeeper.answers(self._clock.now, self._key_now),
+                    known.REQUEST: self._forgetting(store),
+                },
             )
             with contextlib.ExitStack() as stack:
                 for number in host.endings():
                     loop.add_signal_handler(number, self.stop)
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
+                self._timekeeper.look(self._clock.now().utc)
                 clerk.resume()
                 self._tell_left_behind()
                 remotes += self._ship(store, board, loop)
@@ -207,7 +216,11 @@ class Service:
             step = ((now.utc - before.utc) - (now.monotonic - before.monotonic)) / 1e9 / self._clock.speed
             if abs(step) > CLOCK_STEP:
                 log.warning("the wall clock was stepped by %+.3f s; the record's time goes on unchanged", step)
-                self._say("clock", f"the wall clock was stepped by {step:+.3f} s", step=step, utc=now.utc)
+                key = self._timeline.key(now.monotonic)
+                text = f"the wall clock was stepped by {step:+.3f} s"
+                self._bus.publish(Event("clock", key, "", text, {"step": step, "utc": now.utc}))
+                self._timekeeper.step(key, now.utc)
+            self._timekeeper.look(now.utc)
             before = now
             if store.failed is not None:
                 log.critical("the record's writer died: %s; stopping", store.failed)
@@ -271,6 +284,7 @@ class Service:
             bench=lambda: board.snapshot(self._clock.now(), self._key_now(), self._clock.speed),
             rules=rules.Rules.of(self._config),
             alarms=lambda: self._alarms.present,
+            wall=lambda: self._timekeeper.wall,
         )
 
     def _key_now(self) -> int:

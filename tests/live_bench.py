@@ -13,6 +13,7 @@ from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Channel, Chunk, Event, Gap, Header, Stream
 from acquisition.store import StoreWriter
+from acquisition.store.wall import Wall
 
 SECOND = 1_000_000_000
 TICK = 0.05
@@ -95,16 +96,19 @@ class LiveBench:
         self.anchor = max(started.utc + int(self._ahead * SECOND), self.store.last_key + 1)
         run = self.store.begin_run(started, self.anchor, {"version": "test"})
         self.timeline = Timeline(run, started.monotonic, self.anchor)
+        self.wall = Wall().begun(self.anchor, started.utc)
         for header in self.headers:
             last = self.store.last(*header.key)
             if last is not None:
                 self._next[header.key], self._last[header.key] = last.next, last.key
                 self._gap[header.key] = "the service was not running"
-        self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers)
+        self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers, wall=lambda: self.wall)
         self.remotes = []
         recording = Recording(self.directory, lambda: self.store.stats)
         self.alarms = []
-        self.board = Board(recording.describe, self.clerk.present, lambda: self.remotes, lambda: self.alarms)
+        self.board = Board(
+            recording.describe, self.clerk.present, lambda: self.remotes, lambda: self.alarms, lambda: self.wall
+        )
         self.subscribers = [self.store.put, self.board.put]
         self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
         for header in self.headers:

@@ -19,6 +19,7 @@ from acquisition.text import clean
 COMMANDS = {
     "backup": "record:backup",
     "belt": "belt:belt",
+    "clock": "clock:clock",
     "config": "configuration:config",
     "demo": "bench:demo",
     "devices": "instruments:devices",

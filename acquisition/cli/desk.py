@@ -136,12 +136,13 @@ def moment(text: str | None) -> dict[str, Any]:
         return {}
     if found := _AGO.fullmatch(text.strip()):
         return {"ago": float(found[1]) * (60.0 if found[2] in ("m", "min") else 1.0)}
-    return {"at": key(text)}
+    return {"at": instant(text)}
 
 
-def key(text: str) -> int:
-    """A time key (ns) of an ISO 8601 time."""
+def instant(text: str) -> str:
+    """An ISO 8601 time of the wall clock, as it was said."""
     try:
-        return moments.key(text)
+        moments.key(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is no time, such as -4s or 2026-03-01T09:30:00Z") from None
+    return text

@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import click
 import numpy as np
 
 from acquisition.cli.tables import show_table
-from acquisition.model import Quality
+from acquisition.model import Nanoseconds, Quality
 from acquisition.store import Block, Overview, Store, StreamInfo, moments
 from acquisition.store.names import labels
+from acquisition.store.wall import Wall
 
 ROWS = 4096
 
@@ -61,6 +62,7 @@ def query(
     if as_json and interval is not None:
         raise click.UsageError("--json shows the streams; --csv and --every show samples")
     with Store(path) as store:
+        times = _Times(store.wall(), local)
         streams = [
             info
             for info in store.streams()
@@ -71,16 +73,17 @@ def query(
         if (device or stream or channels) and not streams:
             raise click.UsageError(f"{path}: {_nothing_of(device, stream, channels)}; it holds: {_held(store)}")
         if interval is not None:
-            _write_means(store, streams, channels, begin, end, interval, quality == "each", local)
+            _write_means(store, streams, channels, begin, end, interval, quality == "each", times)
         elif as_csv:
-            _write_csv(store, streams, channels, begin, end, quality == "each", local)
+            _write_csv(store, streams, channels, begin, end, quality == "each", times)
         else:
             if begin is not None or end is not None:
-                streams = [_between(store, info, begin, end) for info in streams]
+                streams = [_between(store, info, times.wall.spans(begin, end)) for info in streams]
             if as_json:
-                click.echo(json.dumps([_describe(info, local) for info in streams], indent=2, ensure_ascii=False))
+                described = [_describe(info, times) for info in streams]
+                click.echo(json.dumps(described, indent=2, ensure_ascii=False))
             else:
-                _print(streams, local)
+                _print(streams, times)
     return 0
 
 
@@ -113,32 +116,44 @@ def _parse(text: str | None, option: str) -> int | None:
         ) from None
 
 
-def _times(keys: np.ndarray[Any, np.dtype[np.int64]], local: bool) -> list[str]:
-    """ISO 8601 with microseconds."""
-    if local:
-        whole = (divmod(key // 1000, 1_000_000) for key in keys.tolist())
-        moments = (datetime.fromtimestamp(seconds).astimezone().replace(microsecond=rest) for seconds, rest in whole)
-        return [moment.isoformat(timespec="microseconds") for moment in moments]
-    texts: list[str] = np.datetime_as_string(keys.astype("datetime64[ns]").astype("datetime64[us]")).tolist()
-    return [text + "Z" for text in texts]
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Times as people read them: by the wall clock, in UTC or in this machine's zone."""
 
+    wall: Wall
+    local: bool
 
-def _time(key: int | None, local: bool) -> str | None:
-    return None if key is None else _times(np.array([key], dtype=np.int64), local)[0]
+    def of(self, keys: Nanoseconds) -> list[str]:
+        """Time keys as ISO 8601 with microseconds."""
+        return self.said(self.wall.of_all(keys))
+
+    def said(self, utc: Nanoseconds) -> list[str]:
+        """Wall times, ns, likewise."""
+        if self.local:
+            whole = (divmod(time // 1000, 1_000_000) for time in utc.tolist())
+            moments = (datetime.fromtimestamp(s).astimezone().replace(microsecond=rest) for s, rest in whole)
+            return [moment.isoformat(timespec="microseconds") for moment in moments]
+        texts: list[str] = np.datetime_as_string(utc.astype("datetime64[ns]").astype("datetime64[us]")).tolist()
+        return [text + "Z" for text in texts]
+
+    def one(self, key: int | None) -> str | None:
+        """The time of one key, None of none."""
+        return None if key is None else self.of(np.array([key], dtype=np.int64))[0]
 
 
 def _words(flags: int) -> str:
     return "|".join(flag.name or "" for flag in Quality if flag and flags & flag) or "GOOD"
 
 
-def _between(store: Store, info: StreamInfo, start: int | None, stop: int | None) -> StreamInfo:
-    """What the stream holds from `start` on, before `stop`."""
+def _between(store: Store, info: StreamInfo, spans: Sequence[tuple[int, int, int]]) -> StreamInfo:
+    """What the stream holds within spans of keys."""
     channel = info.header.stream.channels[0].name
     ends = [
         (len(block), int(block.time[0]), int(block.time[-1]))
+        for start, stop, _ in spans
         for block in store.blocks(info.device, info.stream, [channel], start, stop)
     ]
-    gaps = (gap for gap in info.gaps if (stop is None or gap.start < stop) and (start is None or gap.stop > start))
+    gaps = (gap for gap in info.gaps if any(gap.start < stop and gap.stop > start for start, stop, _ in spans))
     return replace(
         info,
         samples=sum(count for count, _, _ in ends),
@@ -148,17 +163,17 @@ def _between(store: Store, info: StreamInfo, start: int | None, stop: int | None
     )
 
 
-def _describe(info: StreamInfo, local: bool) -> dict[str, Any]:
+def _describe(info: StreamInfo, times: _Times) -> dict[str, Any]:
     return {
         "device": info.device,
         "stream": info.stream,
         "simulated": info.header.simulated,
         "channels": [{"name": c.name, "unit": c.unit} for c in info.header.stream.channels],
         "samples": info.samples,
-        "first": _time(info.first, local),
-        "last": _time(info.last, local),
+        "first": times.one(info.first),
+        "last": times.one(info.last),
         "gaps": [
-            {"from": _time(gap.start, local), "to": _time(gap.stop, local), "cause": gap.cause, "missing": gap.missing}
+            {"from": times.one(gap.start), "to": times.one(gap.stop), "cause": gap.cause, "missing": gap.missing}
             for gap in info.gaps
         ],
         "driver": info.header.driver,
@@ -168,7 +183,7 @@ def _describe(info: StreamInfo, local: bool) -> dict[str, Any]:
     }
 
 
-def _print(streams: Sequence[StreamInfo], local: bool) -> None:
+def _print(streams: Sequence[StreamInfo], times: _Times) -> None:
     show_table(
         ("device", "stream", "channels", "samples", "first", "last", "gaps", "marked"),
         [
@@ -177,8 +192,8 @@ def _print(streams: Sequence[StreamInfo], local: bool) -> None:
                 info.stream,
                 ", ".join(f"{c.name} ({c.unit})" for c in info.header.stream.channels),
                 str(info.samples),
-                _time(info.first, local) or "",
-                _time(info.last, local) or "",
+                times.one(info.first) or "",
+                times.one(info.last) or "",
                 str(len(info.gaps)),
                 "SIMULATED" if info.header.simulated else "",
             )
@@ -196,7 +211,7 @@ def _write_csv(
     start: int | None,
     stop: int | None,
     each: bool,
-    local: bool,
+    times: _Times,
 ) -> None:
     names = _names(streams, wanted)
     out = csv.writer(sys.stdout, lineterminator="\n")
@@ -205,7 +220,7 @@ def _write_csv(
     for info in streams:
         places = _labels(streams, info.device)
         own = {label: places[label][1] for label in names if places.get(label, ("",))[0] == info.stream}
-        rows.append(_rows(store, info, own, names, start, stop, each, local))
+        rows.append(_rows(store, info, own, names, times.wall.spans(start, stop), each, times))
     if len(rows) == 1:
         out.writerows(row for _, row in rows[0])
         return
@@ -220,9 +235,9 @@ def _write_means(
     stop: int | None,
     interval: int,
     each: bool,
-    local: bool,
+    times: _Times,
 ) -> None:
-    """A row per device and interval that has values: their means, and every flag met."""
+    """A row per device and interval of the wall clock that has values: their means, and every flag met."""
     names = _names(streams, wanted)
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(_header(names, each))
@@ -230,23 +245,36 @@ def _write_means(
     lasts = [info.last for info in streams if info.last is not None]
     if not firsts:
         return
-    begin = min(firsts) // interval * interval
-    if start is not None:
-        begin = start + max((begin - start) // interval, 0) * interval
-    end = max(lasts) + 1 if stop is None else min(stop, max(lasts) + 1)
     devices = {info.device: _names([i for i in streams if i.device == info.device], wanted) for info in streams}
-    while begin < end:
-        points = max(min(ROWS, (end - begin) // interval), 1)
-        until = min(begin + points * interval, end)
-        drawn = {name: store.overview(name, own, begin, until, points, exact=True) for name, own in devices.items()}
-        for point in range(points):
-            for name, shown in drawn.items():
-                if shown.count[point].any():
-                    out.writerow(_mean(name, shown, point, names, each, local))
-        begin = until
+    for least, most, shift in times.wall.spans(start, stop):
+        low, high = max(least, min(firsts)), min(most, max(lasts) + 1)
+        begin = (low + shift) // interval * interval - shift
+        if start is not None:
+            begin = start + max((begin + shift - start) // interval, 0) * interval - shift
+        while begin < high:
+            # A run that begins within an interval has a part of it for itself.
+            points = 1 if begin < least else max(min(ROWS, (high - begin) // interval), 1)
+            until, since = min(begin + points * interval, high), max(begin, least)
+            drawn = {name: store.overview(name, own, since, until, points, exact=True) for name, own in devices.items()}
+            for point in range(points):
+                for name, shown in drawn.items():
+                    if shown.count[point].any():
+                        at = shift + (int(shown.edges[point]) if point else begin)
+                        out.writerow([*times.said(np.array([at])), name, *_means(shown, point, names, each)])
+            begin = until
+            if not any(shown.count.any() for shown in drawn.values()):
+                # Years may be empty before a clock that was set wrong.
+                begin += max(_next(store, streams, until, high) - until, 0) // interval * interval
 
 
-def _mean(device: str, shown: Overview, point: int, names: Sequence[str], each: bool, local: bool) -> list[str]:
+def _next(store: Store, streams: Sequence[StreamInfo], start: int, stop: int) -> int:
+    """The key of the first sample from `start` on, `stop` where there is none before it."""
+    blocks = (store.blocks(i.device, i.stream, [i.header.stream.channels[0].name], start, stop) for i in streams)
+    firsts = (next(each, None) for each in blocks)
+    return min((int(block.time[0]) for block in firsts if block is not None), default=stop)
+
+
+def _means(shown: Overview, point: int, names: Sequence[str], each: bool) -> list[str]:
     own = {name: column for column, name in enumerate(shown.channels)}
     cells = [
         f"{shown.mean[point, own[name]]:.6g}" if name in own and shown.count[point, own[name]] else "" for name in names
@@ -256,7 +284,7 @@ def _mean(device: str, shown: Overview, point: int, names: Sequence[str], each: 
         words = [_words(int(flags[own[name]])) if name in own else "" for name in names]
     else:
         words = [_words(int(np.bitwise_or.reduce(flags)))]
-    return [_time(int(shown.edges[point]), local) or "", device, *cells, *words]
+    return [*cells, *words]
 
 
 def _names(streams: Sequence[StreamInfo], wanted: Sequence[str]) -> list[str]:
@@ -291,29 +319,29 @@ def _rows(
     info: StreamInfo,
     own: Mapping[str, str],
     names: Sequence[str],
-    start: int | None,
-    stop: int | None,
+    spans: Sequence[tuple[int, int, int]],
     each: bool,
-    local: bool,
+    times: _Times,
 ) -> Iterator[tuple[int, list[str]]]:
     """The samples of one stream, whose channels `own` stand in the columns that are its keys."""
-    for block in store.blocks(info.device, info.stream, list(own.values()), start, stop):
-        yield from _lines(block, info.device, list(own), names, each, local)
+    for start, stop, _ in spans:
+        for block in store.blocks(info.device, info.stream, list(own.values()), start, stop):
+            yield from _lines(block, info.device, list(own), names, each, times)
 
 
 def _lines(
-    block: Block, device: str, own: Sequence[str], names: Sequence[str], each: bool, local: bool
+    block: Block, device: str, own: Sequence[str], names: Sequence[str], each: bool, times: _Times
 ) -> Iterator[tuple[int, list[str]]]:
     words = {flags: _words(flags) for flags in np.unique(block.quality).tolist()}
     if not each:
         combined = np.bitwise_or.reduce(block.quality, axis=1)
         words |= {flags: _words(flags) for flags in np.unique(combined).tolist()}
-    times = _times(block.time, local)
+    said = times.of(block.time)
     columns = {
         name: ["" if value != value else repr(value) for value in block.values[:, own.index(name)].tolist()]
         for name in own
     }
-    blank = [""] * len(times)
+    blank = [""] * len(said)
     values = [columns.get(name, blank) for name in names]
     if each:
         flags = [
@@ -322,5 +350,5 @@ def _lines(
         ]
     else:
         flags = [[words[f] for f in combined.tolist()]]
-    for key, time, *cells in zip(block.time.tolist(), times, *values, *flags, strict=True):
+    for key, time, *cells in zip(block.time.tolist(), said, *values, *flags, strict=True):
         yield key, [time, device, *cells]

@@ -19,6 +19,7 @@ from acquisition.remotes import known
 from acquisition.remotes.known import Known
 from acquisition.store import Store
 from acquisition.store.schema import locate
+from acquisition.store.wall import Wall
 
 
 @click.command()
@@ -45,8 +46,8 @@ def remotes(
     if reason is not None:
         raise click.UsageError("--reason needs --forget")
     with Store(file) as store:
-        held = known.known(store)
-    _show(held, present, _states(directory), as_json)
+        held, wall = known.known(store), store.wall()
+    _show(held, wall, present, _states(directory), as_json)
     return 0
 
 
@@ -63,12 +64,14 @@ def _forget(
     return 0
 
 
-def _show(held: list[Known], present: Collection[str] | None, states: dict[str, Any], as_json: bool) -> None:
+def _show(
+    held: list[Known], wall: Wall, present: Collection[str] | None, states: dict[str, Any], as_json: bool
+) -> None:
     if as_json:
         rows = [
             asdict(each)
             | {
-                "waiting_since": _time(each.waiting_since),
+                "waiting_since": _time(each.waiting_since, wall),
                 "configured": None if present is None else each.name in present,
                 "state": states.get(each.name, {}).get("state"),
                 "reason": states.get(each.name, {}).get("reason"),
@@ -84,7 +87,7 @@ def _show(held: list[Known], present: Collection[str] | None, states: dict[str, 
                 each.name,
                 str(each.acknowledged),
                 str(each.behind),
-                _time(each.waiting_since) or "",
+                _time(each.waiting_since, wall) or "",
                 str(each.events),
                 str(each.events_behind),
                 "?" if present is None else "yes" if each.name in present else "NO",
@@ -117,5 +120,5 @@ def _stated(standing: Mapping[str, Any]) -> str:
     return f"{state}: {reason}" if reason else state
 
 
-def _time(key: int | None) -> str | None:
-    return None if key is None else datetime.fromtimestamp(key // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(key: int | None, wall: Wall) -> str | None:
+    return None if key is None else datetime.fromtimestamp(wall.of(key) // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

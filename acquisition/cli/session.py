@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from acquisition.cli.desk import ask, directory, key, moment, options, send, tell, tell_checks, tell_items
+from acquisition.cli.desk import ask, directory, instant, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
@@ -184,7 +184,9 @@ def correct(
 def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """List the sessions of a record, with or without a daemon."""
     del by
-    rows = [summarise(each) for each in desk.book(directory(path, data)).sessions.values()]
+    with Store(directory(path, data)) as store:
+        wall = store.wall()
+        rows = [summarise(each, wall) for each in replay(desk.events(store)).sessions.values()]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
@@ -205,7 +207,8 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
         book = replay(desk.events(store))
         found = book.chosen(which)
         # An open session is as old as the newest sample, not as its last entry.
-        answer = describe(found, found.start + round(Evidence(store, found).end * 1e9))
+        evidence = Evidence(store, found)
+        answer = describe(found, found.start + round(evidence.end * 1e9), evidence.wall)
         answer["remarks"] = cuff.remarks_of(store, book, found.id)
     tell(answer, as_json)
     if not as_json:
@@ -329,7 +332,7 @@ def _change(when: str | None, strike: bool, field: str | None, whole: bool) -> t
     if strike:
         return "struck", True
     if when is not None:
-        return "at", key(when)
+        return "at", instant(when)
     name, value = _pair(field or "", "--set")
     # A code or a remark that looks like a number is a text all the same.
     if (whole or name in ("text", "value", *TEXTS)) and not isinstance(value, str):

@@ -30,6 +30,9 @@ from acquisition.examination.requests import (
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import Book
 from acquisition.model import Alarm, Event, Header
+from acquisition.store import moments
+from acquisition.store.runs import ALARM as CLOCK
+from acquisition.store.wall import Wall
 
 SECOND = 1_000_000_000
 ENTRIES = "entries"
@@ -44,7 +47,8 @@ class Clerk:
     """Keeps the book of sessions. Every accepted request is one event, published before the answer is given.
 
     `now` gives time keys, `headers` the streams that are recorded, `bench` a snapshot of the instruments, `rules` are
-    the study's; while one of the `alarms` blocks, no session begins. Not for several threads at once.
+    the study's; while one of the `alarms` blocks, no session begins; `wall` maps time keys to the wall clock. Not for
+    several threads at once.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Clerk:
         rules: Rules | None = None,
         recording: bool = True,
         alarms: Callable[[], Sequence[Alarm]] = tuple,
+        wall: Callable[[], Wall] = Wall,
     ) -> None:
         self.book = Book()
         for event in events:
@@ -69,6 +74,7 @@ class Clerk:
         self._rules = rules or Rules()
         self._recording = recording
         self._alarms = alarms
+        self._wall = wall
 
     def resume(self) -> None:
         """Say that an open session goes on after the service was away."""
@@ -86,13 +92,14 @@ class Clerk:
     def present(self) -> dict[str, Any]:
         """The session that goes on, described; empty where none does. From any thread."""
         session = self.book.current
-        return {} if session is None else describe(session, self._now())
+        return {} if session is None else describe(session, self._now(), self._wall())
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Do what is asked and describe the session after it; Refused where it cannot be."""
         asked = parse(request)
         if isinstance(asked, List):
-            return {"sessions": [summarise(session) for session in self.book.sessions.values()]}
+            wall = self._wall()
+            return {"sessions": [summarise(session, wall) for session in self.book.sessions.values()]}
         if isinstance(asked, Show):
             return self._show(asked.session)
         if isinstance(asked, AT_THE_BEDSIDE) and not self._recording:
@@ -106,14 +113,16 @@ class Clerk:
             self._check_alarms()
         if isinstance(asked, Look):
             return self._look(asked)
-        if isinstance(asked, Visit) and (known := self._entries_of(asked)) is not None:
-            return self._show(known)
+        if isinstance(asked, Visit):
+            if (known := self._entries_of(asked)) is not None:
+                return self._show(known)
+            self._check_alarms(CLOCK)
         event = self._decide(asked)
         self._accept(event)
         return {**self._show(str(event.details["session"])), "done": event.text}
 
     def _show(self, key: str | None) -> dict[str, Any]:
-        return describe(self.book.chosen(key), self._now())
+        return describe(self.book.chosen(key), self._now(), self._wall())
 
     def _decide(self, asked: Request) -> Event:
         now = self._now()
@@ -121,7 +130,7 @@ class Clerk:
             case Start():
                 return self._start(asked, now)
             case SetMark():
-                at = asked.at if asked.at is not None else now - round(asked.ago * SECOND)
+                at = now - round(asked.ago * SECOND) if asked.at is None else self._key(asked.at, None, now)
                 return decisions.mark(self.book, now, asked.name, at, asked.value, asked.by, asked.early)
             case AddNote():
                 return decisions.note(self.book, now, asked.text, asked.by, asked.session)
@@ -132,8 +141,9 @@ class Clerk:
             case Keep():
                 return decisions.keep(self.book, now, asked.reason, asked.by, asked.session)
             case Correct():
+                value = self._key(asked.value, asked.session, now) if asked.field == "at" else asked.value
                 return decisions.correct(
-                    self.book, now, asked.entry, asked.field, asked.value, asked.reason, asked.by, asked.session,
+                    self.book, now, asked.entry, asked.field, value, asked.reason, asked.by, asked.session,
                     self._rules,
                 )  # fmt: skip
             case Visit():
@@ -144,12 +154,25 @@ class Clerk:
                 return decisions.observe(self.book, now, asked.fields, asked.by, asked.session)
         raise Refused(f"{type(asked).__name__} decides nothing")
 
+    def _key(self, at: Any, session: str | None, now: int) -> Any:
+        """The key of a time of the wall clock, which several runs may have: the one in the session; a key as it is."""
+        if not isinstance(at, str):
+            return at
+        try:
+            utc = moments.key(at)
+        except ValueError:
+            raise Refused(
+                f"{fields.shown(at)!r} is no time", "at", remedy="an ISO 8601 time, such as 2026-03-01T09:30:00Z"
+            ) from None
+        found = self.book.current if session is None else self.book.sessions.get(session)
+        return self._wall().key(utc, found.start, found.stop or now) if found else self._wall().key(utc)
+
     def _look(self, asked: Look) -> dict[str, Any]:
         protocol = load(asked.protocol, self._rules.beside)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
-        checks = preflight(protocol, bindings, asked.checks, self._bench(), self._now())
+        checks = preflight(protocol, bindings, asked.checks, self._bench(), self._wall().of(self._now()))
         return {"protocol": asked.protocol, "checks": [check.as_dict() for check in checks]}
 
     def _start(self, asked: Start, now: int) -> Event:
@@ -159,7 +182,7 @@ class Clerk:
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
-        checks = preflight(protocol, bindings, asked.checks, self._bench(), now)
+        checks = preflight(protocol, bindings, asked.checks, self._bench(), self._wall().of(now))
         must_not_start(checks)
         about = {
             **said,
@@ -176,9 +199,10 @@ class Clerk:
         said = {name: getattr(asked, name) for name in fields.ABOUT if name in asked.__struct_fields__}
         return {name: fields.about(name, value, self._rules) for name, value in said.items()}
 
-    def _check_alarms(self) -> None:
+    def _check_alarms(self, kind: str | None = None) -> None:
+        """Refuse while an alarm (of that kind) blocks."""
         for alarm in self._alarms():
-            if alarm.blocks:
+            if alarm.blocks and kind in (None, alarm.kind):
                 raise Refused(alarm.text, "session start", remedy=alarm.remedy)
 
     def _entries_of(self, asked: Visit) -> str | None:

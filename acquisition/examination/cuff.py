@@ -94,7 +94,7 @@ def _plain(evidence: Evidence, each: Parted) -> dict[str, Any]:
             "it is not open yet" if each.pressure >= OPEN else "and was never seen closed"
         )
     else:
-        time = iso(session.start + round(each.seen * SECOND))
+        time = iso(evidence.wall.of(session.start + round(each.seen * SECOND)))
         command = f'perfusion session correct {each.entry} --at {time} --reason "seen on the cuff trace"{late}'
         word = "late" if each.marked > each.seen else "early"
         off = abs(each.marked - each.seen)

@@ -13,7 +13,7 @@ from acquisition.examination.clerk import Clerk
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import KINDS, Book, replay
 from acquisition.model import Event
-from acquisition.store import Store, StoreWriter
+from acquisition.store import Store, StoreWriter, runs
 from acquisition.store.schema import locate
 
 UNKNOWN_STUDY = (
@@ -61,14 +61,17 @@ def _write(directory: Path, request: Mapping[str, Any], given: Rules | None, clo
         with Store(directory) as store:
             known = list(events(store))
             rules = given or Rules.recorded(store.runs().values())
-        started = clock.now()
-        anchor = max(started.utc, writer.last_key + 1)
+            started = clock.now()
+            doubt = store.doubt(started.utc)
+        timeline = Timeline(0, started.monotonic, runs.anchor(writer.wall, writer.last_key, started.utc))
+        wall = writer.wall.begun(timeline.anchor, started.utc)
+        alarms = () if doubt is None else (doubt.alarm(timeline.anchor),)
         made: list[Event] = []
-        clerk = Clerk(known, lambda: Timeline(0, started.monotonic, anchor).key(clock.now().monotonic), made.append,
-                      recording=False, rules=rules)  # fmt: skip
+        clerk = Clerk(known, lambda: timeline.key(clock.now().monotonic), made.append, recording=False, rules=rules,
+                      alarms=lambda: alarms, wall=lambda: wall)  # fmt: skip
         answer = {**clerk.answer(request), "warnings": []}
         if made:
-            writer.begin_run(started, anchor, {"version": __version__, "purpose": "entries without a daemon"})
+            runs.begin(writer, started, {"version": __version__, "purpose": "entries without a daemon"})
             for event in made:
                 writer.put(event)
             writer.flush()
@@ -79,5 +82,6 @@ def _write(directory: Path, request: Mapping[str, Any], given: Rules | None, clo
     finally:
         writer.close()
     names = request["do"] == "session.visit" or request.get("field") in ("subject", "visit")
+    answer["warnings"] += [f"{doubt.text}; {doubt.remedy}"] if doubt is not None and made else []
     answer["warnings"] += [UNKNOWN_STUDY] if rules is None and made and names else []
     return answer

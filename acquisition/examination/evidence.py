@@ -39,13 +39,17 @@ def _content(protocol: Protocol) -> str:
 
 
 class Evidence:
-    """One session and the record that it is in. Seconds count from the session's start."""
+    """One session and the record that it is in. Seconds count from the session's start on the record's axis.
+
+    `wall` maps time keys to the wall clock.
+    """
 
     def __init__(self, store: Store, session: Session) -> None:
         self.session = session
         self.protocol = protocol_of(session)
         self.settings: Mapping[str, Any] = self.protocol.settings
         self._store = store
+        self.wall = store.wall()
         streams = store.streams()
         self._headers = {(info.device, info.stream): info.header for info in streams}
         self._newest = max((info.last for info in streams if info.last is not None), default=session.start)

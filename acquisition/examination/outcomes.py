@@ -19,22 +19,27 @@ from acquisition.signals.eligibility import Eligibility, Provenance, Verdict, by
 from acquisition.signals.result import Result
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
+from acquisition.store.wall import Wall
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What a session came to. `eligibility` is None while the session is open: a limit shown live invites re-siting."""
+    """What a session came to. `eligibility` is None while the session is open: a limit shown live invites re-siting.
+
+    `wall` maps the time keys of its record to the wall clock.
+    """
 
     session: Session
     results: tuple[Outcome, ...]
     eligibility: Eligibility | None
+    wall: Wall
     remarks: tuple[dict[str, Any], ...] = ()
     """What does not agree with the traces, and the command that corrects it."""
 
     def as_dict(self, curves: bool = False) -> dict[str, Any]:
         """Plain values for JSON; arrays only with `curves`."""
         return {
-            **summarise(self.session),
+            **summarise(self.session, self.wall),
             "simulated": bool(self.session.about.get("simulated")),
             "provisional": self.session.open,
             "eligibility": _shown(self.eligibility),
@@ -57,7 +62,7 @@ def outcomes(store: Store, book: Book, session: Session, rule: Rule = "toe_first
     known = _known(visit, session)
     found = (*analyse(evidence, known), *heated, *said)
     limits = None if session.open else _eligible(store, visit, session)
-    return Outcomes(session, found, limits, tuple(cuff.remarks(evidence, known.systolic)))
+    return Outcomes(session, found, limits, evidence.wall, tuple(cuff.remarks(evidence, known.systolic)))
 
 
 def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def preflight(
     protocol: Protocol, bindings: Mapping[str, Sequence[str]], answers: Mapping[str, str], bench: Mapping[str, Any],
     now: int,
 ) -> list[Check]:  # fmt: skip
-    """The whole list: the bench's snapshot first, then the protocol's questions; `now` is a time key (ns)."""
+    """The whole list: the bench's snapshot first, then the protocol's questions; `now` is the wall clock's (ns)."""
     return [
         *of_the_bench(bindings, bench),
         *of_a_person(protocol, answers, datetime.fromtimestamp(now / 1e9, UTC).date()),

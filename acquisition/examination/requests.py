@@ -49,11 +49,11 @@ class Look(Ask, frozen=True, tag="session.check"):
 
 
 class SetMark(Ask, frozen=True, tag="session.mark"):
-    """Set a mark, `ago` s before now, or at a time key."""
+    """Set a mark, `ago` s before now, or at a time key or an ISO 8601 time of the wall clock."""
 
     name: Word
     ago: Ago = 0.0
-    at: Key | None = None
+    at: Key | Word | None = None
     value: Word | None = None
     early: Text = ""
     by: Name = ""
@@ -90,7 +90,10 @@ class Keep(Ask, frozen=True, tag="session.keep"):
 
 
 class Correct(Ask, frozen=True, tag="session.correct"):
-    """Change one field of an entry, or of the session without `entry`; each kind of entry says what `value` may be."""
+    """Change one field of an entry, or of the session without `entry`; each kind of entry says what `value` may be.
+
+    A mark's time is said as in `SetMark.at`.
+    """
 
     reason: Text
     field: Word

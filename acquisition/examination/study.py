@@ -59,21 +59,29 @@ def attempts(records: Iterable[tuple[str, Store, Book]], rule: Rule = "toe_first
     The first technically valid attempt of an occasion counts, whichever record it is in; every one is kept.
     """
     groups: dict[tuple[str, ...], list[tuple[str, Place, Outcomes]]] = {}
-    for record, store, book in records:
+    sources: dict[tuple[str, ...], set[int]] = {}
+    for source, (record, store, book) in enumerate(records):
         runs = [run for run in store.runs().values() if "site" in run]
         for session in book.sessions.values():
             if not session.open:
                 found = (record, _place(runs, session), outcomes(store, book, session, rule))
                 groups.setdefault(_occasion(session), []).append(found)
+                sources.setdefault(_occasion(session), set()).add(source)
     made = []
-    for group in groups.values():
-        group.sort(key=lambda each: each[2].session.start)
+    for occasion, group in groups.items():
+        if len(sources[occasion]) > 1:  # of one record they are in their order already, whatever its clocks showed
+            group.sort(key=lambda each: began(each[2]))
         chosen = next((found for _, _, found in group if _valid(found)), None)
         made += [
             Attempt(found, number, found is chosen, record, place)
             for number, (record, place, found) in enumerate(group, 1)
         ]
-    return sorted(made, key=lambda each: (each.found.session.start, each.record, each.place.site, each.place.station))
+    return sorted(made, key=lambda each: (began(each.found), each.record, each.place.site, each.place.station))
+
+
+def began(found: Outcomes) -> int:
+    """When the session began by the wall clock, ns."""
+    return found.wall.of(found.session.start)
 
 
 def rows(made: Iterable[Attempt]) -> Iterator[dict[str, Any]]:

@@ -59,7 +59,7 @@ def suggestions(evidence: Evidence) -> list[Suggestion]:
 
 def describe(evidence: Evidence, found: Suggestion) -> dict[str, Any]:
     """A suggestion as plain values, with the command that confirms it; None where nothing is to be done."""
-    time = iso(evidence.session.start + round(found.at * SECOND))
+    time = iso(evidence.wall.of(evidence.session.start + round(found.at * SECOND)))
     return {
         "mark": found.mark,
         "time": time,

@@ -15,7 +15,7 @@ from acquisition.examination.healing import AREA, healing
 from acquisition.examination.observation import INTERCURRENT, Happening, NotDone
 from acquisition.examination.outcomes import Outcomes
 from acquisition.examination.session import Session
-from acquisition.examination.study import Attempt
+from acquisition.examination.study import Attempt, began
 from acquisition.signals.comparison import SDC95, Detectable, change
 from acquisition.signals.eligibility import first_valid
 
@@ -84,12 +84,14 @@ class _Person:
         self.entries += [(attempt, outcome) for outcome in attempt.found.results if outcome.entered]
         session, visit = attempt.found.session, _visit(attempt.found)
         if session.about["protocol"] != ENTRIES:
-            self.examined[visit] = max(_day(session.start), self.examined.get(visit, date.min))
+            self.examined[visit] = max(_day(began(attempt.found)), self.examined.get(visit, date.min))
         for item in session.observations():
             match observation.stored(item.fields):
                 case Happening() as happening if happening.kind in INTERCURRENT:
                     on = happening.on
-                    self.happened.append(_Happened(on or _day(item.at), visit, on is not None, happening))
+                    self.happened.append(
+                        _Happened(on or _day(attempt.found.wall.of(item.at)), visit, on is not None, happening)
+                    )
                 case NotDone() as entry:
                     self.not_done[visit, entry.measurement.lower()] = entry.reason
 
@@ -136,7 +138,7 @@ class _Person:
         for attempt, outcome in after:
             same = [(a, o) for a, o in before if o.place == outcome.place and outcome.result.name == AREA]
             if same:
-                weeks = (attempt.found.session.start - same[0][0].found.session.start) / (7 * DAY)
+                weeks = (began(attempt.found) - began(same[0][0].found)) / (7 * DAY)
                 places = ([o for _, o in same], [o for _, o in after if o.place == outcome.place])
                 found += [(attempt, healing_of) for healing_of in healing(*places, weeks)]
         return found
@@ -146,6 +148,7 @@ class _Person:
         limb = outcome.limb if outcome.entered else str(session.about.get("limb") or "")
         counted = self._of_index_limb(limb, outcome.place)
         eligible = attempt.found.eligibility
+        ended = attempt.found.wall.of(session.stop or session.last)
         return self._blank(_visit(attempt.found)) | {
             "limb": limb,
             "index_limb": counted,
@@ -159,8 +162,8 @@ class _Person:
             "reason": result.reason,
             **self._against_baseline(attempt, outcome),
             "eligibility": "" if eligible is None else str(eligible.verdict),
-            "intercurrent": self._intercurrent(_visit(attempt.found), _day(session.stop or session.last)),
-            **self._day(session),
+            "intercurrent": self._intercurrent(_visit(attempt.found), _day(ended)),
+            **self._day(attempt.found),
             "record": attempt.record,
             "session": session.id,
             "attempt": attempt.number,
@@ -245,13 +248,13 @@ class _Person:
         side = next((word for word in ("left", "right") if word in words), limb)
         return chosen is None or side in ("", chosen)
 
-    def _day(self, session: Session) -> dict[str, Any]:
+    def _day(self, found: Outcomes) -> dict[str, Any]:
         """Days since the first session of the baseline visit, and how they stand to the visit's window."""
         first = self._first()
         if first is None:
             return {}
-        day = round((session.start - first) / DAY, 2)
-        window = self.study.windows.get(str(session.about["visit"]))
+        day = round((began(found) - first) / DAY, 2)
+        window = self.study.windows.get(_visit(found))
         if window is None:
             return {"day": day}
         return {"day": day, "window": "early" if day < window[0] else "late" if day > window[1] else "in"}
@@ -280,7 +283,7 @@ class _Person:
 
     def _first(self) -> int | None:
         made = (*self.attempts, *(attempt for attempt, _ in self.entries))
-        return min((a.found.session.start for a in made if _visit(a.found) == self.study.baseline), default=None)
+        return min((began(a.found) for a in made if _visit(a.found) == self.study.baseline), default=None)
 
     def _intercurrent(self, visit: str, until: date = date.max) -> str:
         """What had happened by a visit, and by the day on which a value of it was taken."""
@@ -310,5 +313,5 @@ def _visit(found: Outcomes) -> str:
     return str(found.session.about["visit"])
 
 
-def _day(key: int) -> date:
-    return datetime.fromtimestamp(key / 1e9, UTC).date()
+def _day(utc: int) -> date:
+    return datetime.fromtimestamp(utc / 1e9, UTC).date()

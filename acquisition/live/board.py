@@ -11,6 +11,7 @@ import numpy as np
 
 from acquisition.live import words
 from acquisition.model import Alarm, Channel, Chunk, Event, Floats, Header, Instant
+from acquisition.store.wall import Wall
 
 TRAIL = 60
 """Points of a sparkline, at least a second apart."""
@@ -55,7 +56,8 @@ class Board:
     `put` belongs to the acquisition loop; everything else may be called from any thread. Whether a value is
     stale is decided when it is read, against the clock handed in, so that no timer can fail to say so.
     `record` describes the record, given both clocks and the speed; `session` the examination that goes on;
-    `remotes` how each remote stands; `alarms` what stands against the service itself.
+    `remotes` how each remote stands; `alarms` what stands against the service itself; `wall` maps time keys to the
+    wall clock, by which all times in words are.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class Board:
         session: Callable[[], dict[str, Any]] = dict,
         remotes: Callable[[], list[dict[str, Any]]] = list,
         alarms: Callable[[], Sequence[Alarm]] = tuple,
+        wall: Callable[[], Wall] = Wall,
     ) -> None:
         self.remotes = remotes
         self.alarms = alarms
+        self.wall = wall
         self._record = record
         self._session = session
         self._devices: dict[str, DeviceView] = {}
@@ -100,16 +104,18 @@ class Board:
 
     def snapshot(self, now: Instant, key_now: int, speed: float) -> dict[str, Any]:
         """Describe everything as plain values for JSON; ages and limits in seconds on the wall."""
+        wall = self.wall()
         return {
-            "now": iso(key_now),
+            "now": iso(wall.of(key_now)),
             "now_ms": key_now / 1e6,
+            "wall_ms": wall.shift(key_now) / 1e6,
             "utc": iso(now.utc),
             "speed": speed,
-            "devices": [_device(device, now, key_now, speed) for device in self.devices],
+            "devices": [_device(device, now, key_now, speed, wall) for device in self.devices],
             "record": self.snapshot_record(now, speed),
             "session": self._session(),
             "remotes": self.remotes(),
-            "alarms": [{**asdict(alarm), "since": iso(alarm.since)} for alarm in self.alarms()],
+            "alarms": [{**asdict(alarm), "since": iso(wall.of(alarm.since))} for alarm in self.alarms()],
         }
 
     def snapshot_record(self, now: Instant, speed: float) -> dict[str, Any]:
@@ -165,10 +171,10 @@ class Board:
         return device, stream
 
 
-def iso(key: int) -> str:
-    """A time key (ns) as ISO 8601 UTC with milliseconds."""
-    moment = datetime.fromtimestamp(key // 1_000_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{key % 1_000_000_000 // 1_000_000:03d}Z"
+def iso(utc: int) -> str:
+    """A wall time (ns) as ISO 8601 UTC with milliseconds."""
+    moment = datetime.fromtimestamp(utc // 1_000_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{utc % 1_000_000_000 // 1_000_000:03d}Z"
 
 
 def stale_limit(header: Header, channel: Channel, speed: float) -> float:
@@ -177,14 +183,14 @@ def stale_limit(header: Header, channel: Channel, speed: float) -> float:
     return max(min(limit, UNHURRIED), limit / speed)
 
 
-def _device(device: DeviceView, now: Instant, key_now: int, speed: float) -> dict[str, Any]:
+def _device(device: DeviceView, now: Instant, key_now: int, speed: float, wall: Wall) -> dict[str, Any]:
     streams = tuple(device.streams.values())
     first = streams[0].header if streams else None
     return {
         "name": device.name,
         "state": device.state,
         "cause": device.cause,
-        "since": None if device.since is None else iso(device.since),
+        "since": None if device.since is None else iso(wall.of(device.since)),
         "simulated": any(stream.header.simulated for stream in streams),
         "driver": first.driver if first else "",
         "confidence": first.confidence if first else "",
@@ -194,7 +200,7 @@ def _device(device: DeviceView, now: Instant, key_now: int, speed: float) -> dic
         "lost": device.lost,
         "noise": device.noise,
         "channels": [
-            _channel(device, stream, index, now, key_now, speed)
+            _channel(device, stream, index, now, key_now, speed, wall)
             for stream in streams
             for index in range(len(stream.header.stream.channels))
         ],
@@ -202,7 +208,7 @@ def _device(device: DeviceView, now: Instant, key_now: int, speed: float) -> dic
 
 
 def _channel(
-    device: DeviceView, stream: StreamView, index: int, now: Instant, key_now: int, speed: float
+    device: DeviceView, stream: StreamView, index: int, now: Instant, key_now: int, speed: float, wall: Wall
 ) -> dict[str, Any]:
     header, newest = stream.header, stream.newest
     channel = header.stream.channels[index]
@@ -226,7 +232,7 @@ def _channel(
         "value": value,
         "quality": words.quality_names(flags),
         "word": "no data yet" if newest is None else words.state_word(device.state, value, flags, stale),
-        "time": None if key is None else iso(key),
+        "time": None if key is None else iso(wall.of(key)),
         "age_s": age,
         "lag_s": lag,
         "stale": stale,

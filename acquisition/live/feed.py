@@ -115,7 +115,7 @@ class Feed:
         events = [item for item in items if isinstance(item, Event) and item.kind != "noise"]
         for event in events:
             with self.faults.heeding("an event"):
-                self._tell_all(messages.event(event))
+                self._tell_all(messages.event(event, self._board.wall()))
         if chunks:
             with self.faults.heeding("the samples"):
                 self._tell_all(self._encode(chunks))
@@ -218,7 +218,9 @@ class Feed:
 
     def _hello(self) -> str:
         state = self._state()
-        return messages.hello(self._place, self.headers, self._board.recent, state, self._clock.speed)
+        return messages.hello(
+            self._place, self.headers, self._board.recent, state, self._clock.speed, self._board.wall()
+        )
 
     def _state(self) -> dict[str, Any]:
         """The snapshot without what the page draws by itself."""

@@ -11,6 +11,7 @@ from acquisition.live import words
 from acquisition.live.board import iso, stale_limit
 from acquisition.live.history import Past, Window
 from acquisition.model import Event, Header
+from acquisition.store.wall import Wall
 from acquisition.text import to_json
 
 SCHEMA = 1
@@ -18,7 +19,12 @@ SCHEMA = 1
 
 
 def hello(
-    place: Mapping[str, object], headers: Sequence[Header], events: Iterable[Event], state: Any, speed: float
+    place: Mapping[str, object],
+    headers: Sequence[Header],
+    events: Iterable[Event],
+    state: Any,
+    speed: float,
+    wall: Wall,
 ) -> str:
     """The first message: what there is to see, and where everything stands."""
     return encode(
@@ -28,7 +34,7 @@ def hello(
             "version": __version__,
             **place,
             "streams": _streams(headers, speed),
-            "events": [_event(event) for event in events],
+            "events": [_event(event, wall) for event in events],
             "state": state,
         }
     )
@@ -44,9 +50,9 @@ def state(snapshot: Mapping[str, Any]) -> str:
     return encode({"type": "state", **snapshot})
 
 
-def event(item: Event) -> str:
+def event(item: Event, wall: Wall) -> str:
     """Something that happened."""
-    return encode({"type": "event", **_event(item)})
+    return encode({"type": "event", **_event(item, wall)})
 
 
 def answer(said: Mapping[str, Any]) -> str:
@@ -106,10 +112,10 @@ def _describe(index: int, header: Header, speed: float, alone: bool) -> dict[str
     }
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Event, wall: Wall) -> dict[str, Any]:
     return {
         "kind": event.kind,
-        "time": iso(event.time),
+        "time": iso(wall.of(event.time)),
         "time_ms": event.time / 1e6,
         "device": event.device,
         "text": event.text,

@@ -17,7 +17,7 @@ from acquisition.errors import Refused, StoreError
 from acquisition.model import Event
 from acquisition.remotes.configured import INFLUX
 from acquisition.remotes.mqtt import NAME as MQTT
-from acquisition.store import Store, StoreWriter
+from acquisition.store import Store, StoreWriter, runs
 from acquisition.store.journal import Journal
 from acquisition.store.upkeep import Step
 
@@ -89,10 +89,8 @@ def let_go(directory: Path, name: str, reason: str, by: str, present: Collection
     writer = StoreWriter(directory, clock=clock, compact=None)
     writer.open()
     try:
-        started = clock.now()
-        anchor = max(started.utc, writer.last_key + 1)
-        writer.begin_run(started, anchor, {"version": __version__, "purpose": "a remote was let go of"})
-        return forget(directory, writer, name, anchor, reason, by, present)
+        timeline = runs.begin(writer, clock.now(), {"version": __version__, "purpose": "a remote was let go of"})
+        return forget(directory, writer, name, timeline.anchor, reason, by, present)
     finally:
         writer.close()
 

@@ -66,10 +66,13 @@ def events(tags: Mapping[str, str], recorded: Iterable[Recorded]) -> str:
     return "\n".join(lines)
 
 
-def station(tags: Mapping[str, str], pending: int | None, refused: int, time: int) -> str:
-    """One line about the bedside itself: what it has yet to deliver, and what was refused for good in this run."""
+def station(tags: Mapping[str, str], pending: int | None, refused: int, time: int, offset: int = 0) -> str:
+    """One line about the bedside itself: what it has yet to deliver, and what was refused for good in this run.
+
+    The bedside's wall clock is `offset` ns later than the time key `time`.
+    """
     waiting = "" if pending is None else f"pending={pending}i,"
-    return f"{_head('perfusion_station', tags)}{waiting}refused={refused}i {time}"
+    return f"{_head('perfusion_station', tags)}{waiting}refused={refused}i,wall_offset={offset}i {time}"
 
 
 def _alike(known: Truth, quality: Flags) -> Iterator[tuple[Rows, Truth, Flags]]:

@@ -22,6 +22,7 @@ from acquisition.remotes.reader import Reader, Shipment
 from acquisition.remotes.standing import Say, Standing
 from acquisition.remotes.worker import Worker
 from acquisition.store import Store, StoreWriter
+from acquisition.store.wall import Wall
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Shipper:
         self._look_back: Callable[[], None] = lambda: None
         self._noted: dict[int, int] = {}
         self._noted_event = 0
+        self._wall = Wall()
         self._untold: list[Refused] = []
         self._untold_since = 0.0
         self._awaited: set[Told] = set()
@@ -152,6 +154,7 @@ class Shipper:
         fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
         if store.record != self._record:  # the first one, or one in the place of another
             self._record, self._noted, self._noted_event = store.record, {}, 0
+            self._wall = store.wall()
             self._witnessed, _ = store.head()
             self._awaited.clear()
 
@@ -177,7 +180,7 @@ class Shipper:
             self._tell_refused(at_once=stopping)
             self._await_told(store, self._witnessed)
             self._advance(outbox.acknowledged(ends), event)
-            self._tell_of_itself()
+            self._tell_of_itself(store)
             if stopping and (self._finished() or not (busy or self._awaited)):
                 self._deadline = 0.0
                 return
@@ -268,17 +271,18 @@ class Shipper:
             self._noted.update(moved)
             self._noted_event = event
 
-    def _tell_of_itself(self) -> None:
+    def _tell_of_itself(self, store: Store) -> None:
         """Send a sign of life where the remote is well; whatever becomes of it."""
         now = time.monotonic()
         if self.standing.word == "delivering" and now - self._beat >= HEARTBEAT:
-            self._beat = now
+            self._beat, self._wall = now, store.wall()
             answer = self._remote.send(self._describe())
             if answer.verdict is not Verdict.ACCEPTED:
                 log.debug("%s: a sign of life was not taken: %s", self.name, answer.reason)
 
     def _describe(self) -> str:
-        return lines.station(self._shipment.tags, self.pending, self.refused, self._key_now())
+        now = self._key_now()
+        return lines.station(self._shipment.tags, self.pending, self.refused, now, self._wall.shift(now))
 
 
 def _told(details: Mapping[str, Any]) -> Told:

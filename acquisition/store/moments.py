@@ -1,4 +1,4 @@
-"""A moment as people and programs name it, as the record's time key."""
+"""A moment as people and programs name it, in nanoseconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import SupportsIndex
 import numpy as np
 
 When = SupportsIndex | date | np.datetime64 | str
-"""Nanoseconds since 1970 in UTC, a time of Python's or numpy's, or ISO 8601 text; UTC where it names no zone.
+"""A time key (ns); or a time of the wall clock: Python's, numpy's, or ISO 8601 text, UTC where it names no zone.
 
 A date is its midnight.
 """
@@ -20,7 +20,10 @@ SECOND = 1_000_000_000
 
 
 def key(when: When) -> int:
-    """The time key, ns, held between FIRST and LAST; ValueError for what is no time, TypeError for another kind."""
+    """Nanoseconds of the clock that is meant, held between FIRST and LAST.
+
+    ValueError for what is no time, TypeError for another kind.
+    """
     if isinstance(when, str):
         try:
             when = datetime.fromisoformat(when.upper())
@@ -60,3 +63,8 @@ def _of_float(when: float) -> int:
 
 def _held(when: int) -> int:
     return min(max(when, FIRST), LAST)
+
+
+def named(when: When | None) -> bool:
+    """Whether it is a time of the wall clock and no time key."""
+    return isinstance(when, str | date | np.datetime64)

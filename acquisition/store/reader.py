@@ -14,15 +14,21 @@ import numpy as np
 
 from acquisition.errors import StoreError
 from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds, Quality
-from acquisition.store import names, overview, rows, schema, tiers
+from acquisition.store import names, overview, rows, schema, tiers, wall
+from acquisition.store import runs as run_history
 from acquisition.store.arguments import chosen, optional, text, whole
 from acquisition.store.journal import EVENTS, cursor_checksum
-from acquisition.store.moments import When, key
+from acquisition.store.moments import FIRST, LAST, When, key, named
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
+from acquisition.store.runs import Doubt, Run
+from acquisition.store.wall import Wall
 
 MOST = 1 << 24
 """Samples that memory is made ready for at first, however many a damaged file says there are."""
+
+Spans = Sequence[tuple[int | None, int | None]]
+"""From which key to before which, each; None for an open end."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -251,18 +257,17 @@ class Store:
     ) -> Block:
         """Samples of one device with start <= time < stop, exactly as they were accepted.
 
-        Times are keys in ns, Python's or numpy's times, or ISO 8601 text: UTC where they name no zone.
+        Whole numbers are time keys in ns. Python's or numpy's times and ISO 8601 text (UTC where they name no zone) are
+        of the wall clock, each run by its own (`wall`); the block's `time` are keys in any case.
         Channels of one stream come as that stream's rows. Channels of several streams are merged by time:
         each stream's sample has a row of its own where the others have none there, NaN and INVALID. Where
         streams share a channel's name, it is `stream.channel`; the name alone is then an error.
         """
         name, part = text(device, "device"), optional(stream, "stream")
-        return self._read(name, chosen(channels), *_span(start, stop), part)
+        return self._read(name, chosen(channels), self._spans(start, stop), part)
 
     @_told
-    def _read(
-        self, device: str, channels: Sequence[str] | str | None, start: int | None, stop: int | None, stream: str | None
-    ) -> Block:
+    def _read(self, device: str, channels: Sequence[str] | str | None, spans: Spans, stream: str | None) -> Block:
         own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
         held = {info.stream: [c.name for c in info.header.stream.channels] for info in own}
         where = f"{self.path}, device {device!r}"
@@ -277,15 +282,28 @@ class Store:
         for info in own:
             chosen = {name: place[1] for name, place in found.items() if place is not None and place[0] == info.stream}
             if chosen:
-                blocks = self.blocks(device, info.stream, list(chosen.values()), start, stop)
-                parts.append(_join(list(chosen), blocks, self._expected(info.number, start, stop)))
+                blocks = self._blocks(device, info.stream, list(chosen.values()), spans)
+                parts.append(_join(list(chosen), blocks, self._expected(info.number, spans)))
         return _merge(parts, wanted)
 
-    def _expected(self, number: int, start: int | None, stop: int | None) -> int:
+    def _expected(self, number: int, spans: Spans) -> int:
         """About how many samples of a stream lie there."""
-        before = 0 if start is None else tiers.row_before(self._connection, number, start)
-        behind = tiers.row_behind(self._connection, number, tiers.MANY if stop is None else stop)
-        return min(max(behind - before, 0), MOST)
+        total = 0
+        for low, high in spans:
+            before = 0 if low is None else tiers.row_before(self._connection, number, low)
+            behind = tiers.row_behind(self._connection, number, tiers.MANY if high is None else high)
+            total += max(behind - before, 0)
+        return min(total, MOST)
+
+    def _spans(self, start: When | None, stop: When | None) -> Spans:
+        """The spans of keys from `start` to `stop`: one, unless times of the wall clock fall into several runs."""
+        low, high = _ends(start, stop)
+        if not named(start) and not named(stop):
+            return [(low, high)]
+        found = self.wall().spans(low if named(start) else None, high if named(stop) else None)
+        least, most = FIRST if named(start) or low is None else low, LAST if named(stop) or high is None else high
+        held = [(max(begin, least), min(end, most)) for begin, end, _ in found]
+        return _touching((begin, end) for begin, end in held if begin < end)
 
     def blocks(
         self,
@@ -296,15 +314,19 @@ class Store:
         stop: When | None = None,
     ) -> Iterator[Block]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
-        low, high = _span(start, stop)
-        named = chosen(channels) or ()
-        wanted = [named] if isinstance(named, str) else named
-        return self._blocks(text(device, "device"), text(stream, "stream"), wanted, low, high)
+        spans = self._spans(start, stop)
+        asked = chosen(channels) or ()
+        wanted = [asked] if isinstance(asked, str) else asked
+        return self._blocks(text(device, "device"), text(stream, "stream"), wanted, spans)
 
-    def _blocks(
+    def _blocks(self, device: str, stream: str, channels: Sequence[str], spans: Spans) -> Iterator[Block]:
+        self._check_open()
+        for low, high in spans:
+            yield from self._within(device, stream, channels, low, high)
+
+    def _within(
         self, device: str, stream: str, channels: Sequence[str], low: int | None, high: int | None
     ) -> Iterator[Block]:
-        self._check_open()
         pieces = self._samples(device, stream, channels, low, high)
         while True:
             with schema.telling(self.path):
@@ -340,20 +362,27 @@ class Store:
 
         With `exact` no bin reaches over its edges, which costs a look at the samples around each edge.
         Channels and times are named as in `read`, and what is not said is all there is; a channel that the
-        record does not hold is empty.
+        record does not hold is empty. Where a time of the wall clock is named, the bins and their `edges` are of it,
+        and each holds whatever any run recorded then.
         """
         text(device, "device"), optional(stream, "stream")
-        wanted, (begin, end) = chosen(channels), _span(start, stop)
+        wanted, ends = chosen(channels), _ends(start, stop)
         if whole(points, "points") < 1:
             raise ValueError(f"an overview of {points} points: at least one is needed")
+        shown = self.wall() if named(start) or named(stop) else None
+        begin, end = ends
         if wanted is None or begin is None or end is None:
             wanted, begin, end = self._whole(device, stream, wanted, begin, end)
+        if shown is not None:
+            begin, end = (at if named(when) else shown.of(at) for at, when in ((begin, start), (end, stop)))
         if end <= begin:
             raise ValueError("an overview needs a start and a later stop")
+        spans = [(begin, end, 0)] if shown is None else shown.spans(begin, end)
+        edges = begin + np.linspace(0, end - begin, points + 1).astype(np.int64)
         self._check_open()
         with schema.telling(self.path):
             every = [wanted] if isinstance(wanted, str) else wanted
-            return self._draw(device, every, begin, end, points, stream, exact)
+            return self._draw(device, every, edges, spans, stream, exact or len(spans) > 1)
 
     def _whole(
         self,
@@ -379,14 +408,12 @@ class Store:
         self,
         device: str,
         channels: Sequence[str],
-        begin: int,
-        end: int,
-        points: int,
+        edges: Nanoseconds,
+        spans: Sequence[tuple[int, int, int]],
         stream: str | None,
         exact: bool,
     ) -> Overview:
-        edges = begin + np.linspace(0, end - begin, points + 1).astype(np.int64)
-        shape = (points, len(channels))
+        shape = (len(edges) - 1, len(channels))
         count, quality = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
         low, high, mean = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
         numbers = {
@@ -406,11 +433,17 @@ class Store:
                 continue
             picks = {run: [_index(each, channel) for channel in own.values()] for run, each in held[name].items()}
             headers = self.headers(number)
-            drawn = overview.draw(self._connection, number, picks, tiers.widths(headers), edges, exact)
-            if drawn is not None:
-                bins = np.ix_(np.searchsorted(edges, drawn.start, side="right") - 1, np.array(list(own)))
-                count[bins], low[bins], high[bins] = drawn.count, drawn.low, drawn.high
-                mean[bins], quality[bins] = drawn.mean, drawn.quality
+            for start, stop, shift in spans:
+                # The bins that the span has a part in, as keys.
+                inner = edges[(edges > start + shift) & (edges < stop + shift)] - shift
+                parts = np.concatenate([[start], inner, [stop]])
+                drawn = overview.draw(self._connection, number, picks, tiers.widths(headers), parts, exact)
+                if drawn is None:
+                    continue
+                bins = np.ix_(np.searchsorted(edges, drawn.start + shift, side="right") - 1, np.array(list(own)))
+                low[bins], high[bins] = np.fmin(low[bins], drawn.low), np.fmax(high[bins], drawn.high)
+                mean[bins] = _mean_of_both(mean[bins], count[bins], drawn.mean, drawn.count)
+                count[bins], quality[bins] = count[bins] + drawn.count, quality[bins] | drawn.quality
         return Overview(tuple(channels), edges, count, low, high, mean, quality)
 
     def gaps(self, device: str | None = None, stream: str | None = None) -> list[Gap]:
@@ -447,6 +480,26 @@ class Store:
         return [Recorded(i, t, k, d, s, json.loads(body), digest.hex()) for i, t, k, d, s, body, digest in found]
 
     @_told
+    def wall(self) -> Wall:
+        """The map from time keys to the wall clock and back, as far as the record has got."""
+        return wall.read(self._connection)
+
+    @_told
+    def history(self) -> list[Run]:
+        """Every run in order, with its ends on both clocks."""
+        return run_history.read(self._connection)
+
+    @_told
+    def accepted(self) -> int:
+        """The last run whose clock a person has accepted, 0 where none was."""
+        return run_history.accepted(self._connection)
+
+    @_told
+    def doubt(self, utc: int) -> Doubt | None:
+        """What speaks against a clock that shows `utc` (ns), of all runs that ended."""
+        return run_history.doubt(self.history(), self.accepted(), utc)
+
+    @_told
     def runs(self) -> dict[int, dict[str, Any]]:
         """Every run: its start on both clocks, its anchor, and what it said about itself."""
         return {
@@ -476,8 +529,27 @@ class Store:
             first = max(first, row.samples.following)
 
 
-def _span(start: When | None, stop: When | None) -> tuple[int | None, int | None]:
+def _ends(start: When | None, stop: When | None) -> tuple[int | None, int | None]:
     return None if start is None else key(start), None if stop is None else key(stop)
+
+
+def _mean_of_both(mean: Floats, count: Nanoseconds, more: Floats, added: Nanoseconds) -> Floats:
+    """The mean of `count` values and those `added`; of a part that is empty nothing is taken."""
+    with np.errstate(invalid="ignore"):
+        joined = mean + (more - mean) * (added / np.maximum(count + added, 1))
+    found: Floats = np.where(count == 0, more, np.where(added == 0, mean, joined))
+    return found
+
+
+def _touching(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
+    found: list[tuple[int, int]] = []
+    for begin, end in spans:
+        if found and found[-1][1] == begin:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((begin, end))
+    return found
 
 
 def _index(held: Sequence[str], channel: str) -> int:

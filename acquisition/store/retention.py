@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from acquisition.model import Event
-from acquisition.store import schema, tiers
+from acquisition.store import runs, schema, tiers
 from acquisition.store.journal import EVENTS, Journal, cursor_checksum
 from acquisition.store.upkeep import Step
 
@@ -28,8 +28,9 @@ PATIENCE = 30.0
 class Retention:
     """What may go: samples `age` ns older than the newest, and the oldest while the file holds more than `size` bytes.
 
-    Age is counted from the record's own newest time, so that a wall clock set wrong removes nothing. With
-    `sessions` the samples of every examination stay.
+    Age is counted by the wall clock from the record's own newest time. A pause between two runs counts for nothing
+    where the clock went back, and for half the age or `runs.PAUSE` at most: a clock set wrong then neither keeps
+    samples for ever nor removes those of today. With `sessions` the samples of every examination stay.
     """
 
     age: int | None = None
@@ -52,12 +53,31 @@ def parse(text: str) -> Retention:
 @dataclass(frozen=True, slots=True)
 class _Block:
     id: int
+    run: int
     stream: int
     first: int
     following: int
     start: int
     stop: int
     size: int
+
+
+class Elapsed:
+    """Tells whether an age (ns) has passed since an instant, as far as that is sure."""
+
+    def __init__(self, connection: apsw.Connection, age: int, newest: int) -> None:
+        known = runs.read(connection)
+        self._added = runs.elapsed(known, min(age // 2, runs.PAUSE))
+        self._ends = {run.number: run.end for run in known[:-1]}
+        self._oldest = newest + (self._added[known[-1].number] if known else 0) - age
+
+    def passed(self, run: int, key: int) -> bool:
+        """Whether a time key of a run is older than the age."""
+        return key + self._added.get(run, 0) < self._oldest
+
+    def over(self, run: int) -> bool | None:
+        """Whether the whole of an earlier run is older than the age; None for the present run."""
+        return self.passed(run, self._ends[run]) if run in self._ends else None
 
 
 class Expiry:
@@ -92,7 +112,7 @@ class Expiry:
         return gone
 
     def _due(self, connection: apsw.Connection, newest: int) -> Iterable[_Block]:
-        oldest = None if self._retention.age is None else newest - self._retention.age
+        oldest = None if self._retention.age is None else Elapsed(connection, self._retention.age, newest)
         excess = 0
         if self._retention.size is not None:
             pages = connection.pragma("page_count") - connection.pragma("freelist_count")
@@ -102,9 +122,9 @@ class Expiry:
         acknowledged, kept = _acknowledged(connection), _kept(connection)
         if self._retention.sessions:
             kept += _sessions(connection)
-        query = "SELECT id, stream, first, first + n, start, stop, length(body) FROM block ORDER BY stop"
+        query = "SELECT id, run, stream, first, first + n, start, stop, length(body) FROM block ORDER BY stop"
         for block in (_Block(*row) for row in connection.execute(query)):
-            if excess <= 0 and (oldest is None or block.stop >= oldest):
+            if excess <= 0 and (oldest is None or not oldest.passed(block.run, block.stop)):
                 return
             held = any(block.following > each.get(block.stream, 0) for each in acknowledged)
             if held or any(block.stop >= start and block.start <= stop for start, stop in kept):

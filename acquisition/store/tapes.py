@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -11,9 +12,9 @@ from pathlib import Path
 import apsw
 
 from acquisition.model import Event
-from acquisition.store import tiers
+from acquisition.store import schema, tiers
 from acquisition.store.journal import Journal
-from acquisition.store.retention import PATIENCE, Retention
+from acquisition.store.retention import PATIENCE, Elapsed, Retention
 from acquisition.store.upkeep import Step
 
 FOLDER = "tapes"
@@ -28,12 +29,19 @@ class _File:
     written: float
     size: int
 
+    @property
+    def run(self) -> int:
+        """Whose run it is by its name, -1 where that does not say."""
+        found = self.path.stem.rsplit("-", 3)[1:2]
+        return int(found[0]) if found and found[0].isdigit() else -1
+
 
 class TapeExpiry:
     """Removes files of tapes that a retention lets go, oldest first, and leaves an event `tape` that names them.
 
-    Age is counted from the newest write to the record or a tape. Tapes go before samples do: as long as the record
-    and its tapes together hold more than the size. What is still written to stays.
+    A tape of an earlier run is as old as that run's end, by the times of the record; one of the present run as its last
+    write is before the newest one to the record. Tapes go before samples do: as long as the record and its tapes
+    together hold more than the size. What is still written to stays.
     """
 
     def __init__(self, record: Path, retention: Retention, submit: Callable[[Step], None]) -> None:
@@ -52,21 +60,31 @@ class TapeExpiry:
         return len(gone)
 
     def _due(self) -> list[_File]:
-        files = sorted((_file(path) for path in self._folder.glob("*.tape")), key=lambda each: each.written)
+        files = sorted((_file(path) for path in self._folder.glob("*.tape")), key=lambda each: (each.run, each.written))
         if not files:
             return []
         record = _file(self._record)
-        newest = max([record.written, *(each.written for each in files)])
+        beside = self._record.with_name(self._record.name + "-wal")
+        newest = max(each.stat().st_mtime for each in (self._record, beside) if each.exists())
         age, size = self._retention.age, self._retention.size
+        over = self._over({each.run for each in files}, tiers.MANY if age is None else age)
         excess = 0 if size is None else record.size + sum(each.size for each in files) - size
         due = []
         for each in files:
-            old = age is not None and newest - each.written > age / 1e9
-            if newest - each.written < RESTING or not (old or excess > 0):
+            before = over.get(each.run)
+            old = age is not None and (newest - each.written > age / 1e9 if before is None else before)
+            written_to = before is None and newest - each.written < RESTING
+            if written_to or not (old or excess > 0):
                 continue
             excess -= each.size
             due.append(each)
         return due
+
+    def _over(self, numbers: set[int], age: int) -> dict[int, bool | None]:
+        """Whether each of these runs, unless it is the present one, ended longer ago than the age (ns)."""
+        with contextlib.closing(schema.open_reader(self._record)) as connection:
+            elapsed = Elapsed(connection, age, tiers.last_key(connection))
+        return {number: elapsed.over(number) for number in numbers}
 
     def _remove(self, path: Path) -> bool:
         try:

@@ -16,7 +16,7 @@ import apsw
 from acquisition.clock import Clock
 from acquisition.errors import PerfusionError, StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
-from acquisition.store import schema, tiers, wal
+from acquisition.store import schema, tiers, wal, wall
 from acquisition.store.compaction import Compactor
 from acquisition.store.housekeeper import EVERY, Housekeeper
 from acquisition.store.journal import Advance, Begun, Journal, Stored
@@ -28,6 +28,7 @@ from acquisition.store.succession import Succession
 from acquisition.store.tapes import TapeExpiry
 from acquisition.store.trouble import Trouble
 from acquisition.store.upkeep import Step
+from acquisition.store.wall import Wall
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ class StoreWriter:
     the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, that samples begin to be
     dropped, and None when it is over; it may be called on any thread. Every `compact` seconds old rows are
     compressed, and what `retention` lets go is removed. `failed` is why the writer died, or could not commit at the
-    end what still waited: then something is lost that was never accepted.
+    end what still waited: then something is lost that was never accepted. `last_key` and `wall` are the last time key,
+    and the map to the wall clock, of the runs before this one.
 
     What was committed counts only while the record is at its path: after each COMMIT, and every second, file, log and
     lock are looked up. Where the file is gone, a new record is begun there with the last seconds and the examination
@@ -100,6 +102,7 @@ class StoreWriter:
     ) -> None:
         self.failed: BaseException | None = None
         self.last_key = 0
+        self.wall = Wall()
         self._directory = directory
         self._file = directory / schema.FILE
         self._clock = clock
@@ -173,7 +176,7 @@ class StoreWriter:
         try:
             with schema.telling(self._file):
                 connection = self._connect(create=True)
-                self.last_key = tiers.last_key(connection)
+                self.last_key, self.wall = tiers.last_key(connection), wall.read(connection)
                 self._succession.opened(connection)
         except BaseException:
             self._end()

@@ -177,6 +177,23 @@ def test_another_record_behind_the_same_address_is_shown_as_itself(tmp_path, vis
         assert page.locator("#recording b").inner_text() == "RECORDING"
 
 
+def test_the_clock_events_and_stages_show_the_wall_clock_where_the_axis_is_ahead(tmp_path, visit):
+    with LiveBench(tmp_path / "ahead", ahead=3600.0 * 5 + 90.0, past=5.0) as bench:
+        page = ready(visit(bench.url))
+        bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline",
+                            "checks": {"contraindications": "none"}})  # fmt: skip
+        page.wait_for_selector("#stages time")
+        off = page.evaluate(
+            """() => ["#clock", "#events time", "#stages time"].map((where) => {
+                const now = new Date(), [h, m, s] = document.querySelector(where).textContent.split(":").map(Number);
+                const shown = (h * 60 + m) * 60 + s;
+                const here = (now.getHours() * 60 + now.getMinutes()) * 60 + now.getSeconds();
+                return Math.abs((shown - here + 43200 + 86400) % 86400 - 43200);
+            })"""
+        )
+    assert max(off) < 60, "no part of the page shows the axis"
+
+
 def test_the_past_is_drawn_from_the_record(bench, visit):
     page = ready(visit(bench.url))
     for channel in CHANNELS:

@@ -180,8 +180,8 @@ def test_a_wrong_folder_does_not_become_a_record(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fields"),
     [(None, {}), ("-4s", {"ago": 4.0}), ("-4", {"ago": 4.0}), ("-1.5m", {"ago": 90.0}),
-     ("2026-03-01T09:30:00.250Z", {"at": 1772357400250000000}),
-     ("2026-03-01T10:30:00+01:00", {"at": 1772357400 * 10**9})],
+     ("2026-03-01T09:30:00.250Z", {"at": "2026-03-01T09:30:00.250Z"}),
+     ("2026-03-01T10:30:00+01:00", {"at": "2026-03-01T10:30:00+01:00"})],
 )  # fmt: skip
 def test_moments(text, fields):
     assert moment(text) == fields

@@ -94,3 +94,8 @@ def test_what_a_person_entered_stays_at_the_bedside():
         r'perfusion_event,device=ldf,kind=state,n=1,station=bed1 id=1i,hash="aa",text="LOST: \"gone\"" 5'
     )
     assert found[1] == 'perfusion_event,kind=session,n=2,station=bed1 id=2i,hash="bb" 5'
+
+
+def test_the_sign_of_life_says_by_how_much_the_wall_clock_differs():
+    line = lines.station({"station": "bed1"}, 3, 0, 5, -3000)
+    assert line == "perfusion_station,station=bed1 pending=3i,refused=0i,wall_offset=-3000i 5"

@@ -6,7 +6,7 @@
 import { openDesk, pressed, takeAnswer } from "./desk.js";
 import { takeSession, tickSession } from "./session.js";
 import { Strip } from "./strip.js";
-import { $, GRID, bytesText, clockText, digitsOf, make, say, view } from "./view.js";
+import { $, GRID, bytesText, clockText, digitsOf, lines, make, say, view } from "./view.js";
 
 const SILENT = 2000, LOOK = 200, FRAME = 30, MOST_COLUMNS = 4000, EVENTS = 100;
 const SESSION = new Set(["session", "mark", "note", "observation", "correction"]);
@@ -157,6 +157,11 @@ function takeText(message) {
 
 function takeState(state) {
   time.set(state.now_ms, state.speed);
+  if (view.wall !== state.wall_ms) {
+    view.wall = state.wall_ms;
+    axisHead = null;
+    for (const strip of strips()) strip.rescale = true;
+  }
   for (const each of state.devices) {
     const { parts, node } = device(each.name), found = devices.get(each.name);
     found.state = each.state;
@@ -228,7 +233,7 @@ function disown() {
 }
 
 function takeEvent(event) {
-  const list = $("events").querySelector("ol"), item = make("li"), at = make("time", "", clockText(event.time_ms));
+  const list = $("events").querySelector("ol"), item = make("li"), at = make("time", "", clockText(Date.parse(event.time)));
   at.dateTime = event.time;
   item.append(at, make("b", "", event.device || (SESSION.has(event.kind) ? "session" : "service")), make("span", "", event.text));
   list.prepend(item);
@@ -348,9 +353,9 @@ function axis() {
   ctx.fillStyle = view.colours.muted; ctx.textAlign = "center"; ctx.textBaseline = "middle";
   const every = GRID[view.window], oldest = view.head - view.points + 1, scale = canvas.width / view.points;
   const row = 23 * ratio, top = canvas.height - row, place = (ms) => Math.round((Math.floor(ms / view.width) - oldest) * scale);
-  for (let t = Math.ceil(oldest * view.width / every) * every; t / view.width <= view.head; t += every) {
+  for (const t of lines(every, oldest, view.head + 1)) {
     const x = place(t);
-    if (x > 24 * ratio && x < canvas.width - 30 * ratio) ctx.fillText(clockText(t, every < 60e3), x, top + row / 2);
+    if (x > 24 * ratio && x < canvas.width - 30 * ratio) ctx.fillText(clockText(t + view.wall, every < 60e3), x, top + row / 2);
   }
   ctx.textAlign = "left";
   view.stages.forEach(({ ms, name }, k) => {
@@ -406,7 +411,7 @@ function look() {
     });
   }
   tickSession(now);
-  if (now !== null) { say($("clock"), clockText(now)); advance(); }
+  if (now !== null) { say($("clock"), clockText(now + view.wall)); advance(); }
 }
 
 /* ---- drawing */

@@ -17,9 +17,9 @@ export function takeSession(session) {
   const drawn = JSON.stringify(open ? [session.session, session.stages, session.items, session.marks] : {});
   if (drawn === known) return false;
   known = drawn;
-  view.stages = (session.stages || []).map((stage) => ({ ms: stage.start_key / 1e6, name: plain(stage.phase) }));
+  view.stages = (session.stages || []).map((stage) => ({ ms: stage.start_key / 1e6, said: Date.parse(stage.start), name: plain(stage.phase) }));
   view.marks = (session.items || []).filter((item) => item.kind === "mark" && !item.struck)
-    .map((item) => ({ ms: item.at_key / 1e6, name: plain(item.name) }));
+    .map((item) => ({ ms: item.at_key / 1e6, said: Date.parse(item.time), name: plain(item.name) }));
   if (open) build(session);
   return true;
 }
@@ -29,14 +29,14 @@ function build(session) {
   say($("session").querySelector("h2"), session.title);
   $("stages").replaceChildren(...view.stages.map((stage, i) => {
     const item = make("li", i === view.stages.length - 1 ? "present" : "");
-    item.append(make("time", "", clockText(stage.ms)), make("b", "", stage.name));
+    item.append(make("time", "", clockText(stage.said)), make("b", "", stage.name));
     return item;
   }));
   say($("do"), session.say);
   say($("next"), session.next_phase ? "then: " + plain(session.next_phase) : "");
   $("marks").replaceChildren(...view.marks.slice().reverse().map((mark) => {
     const item = make("li");
-    item.append(make("time", "", clockText(mark.ms)), make("b", "", mark.name));
+    item.append(make("time", "", clockText(mark.said)), make("b", "", mark.name));
     return item;
   }));
   $("marks").hidden = !view.marks.length;

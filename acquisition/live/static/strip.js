@@ -1,6 +1,6 @@
 /* One channel's trace on a canvas: least and greatest value per pixel column, in a ring; only new columns are drawn. */
 
-import { GRID, make, view } from "./view.js";
+import { GRID, lines, make, view } from "./view.js";
 
 /** Where the scale begins and ends, as a part of the height. */
 const EDGE = 0.12, LINES = [EDGE, 0.5, 1 - EDGE];
@@ -168,8 +168,7 @@ export class Strip {
     }
     ctx.fillStyle = colours.grid;
     for (const part of LINES) ctx.fillRect(from - oldest, Math.round(h * part), to - from + 1, 1);
-    const tick = Math.ceil(from * view.width / every) * every;
-    for (let t = tick; t / view.width < to + 1; t += every) ctx.fillRect(Math.floor(t / view.width) - oldest, 0, 1, h);
+    for (const t of lines(every, from, to + 1)) ctx.fillRect(Math.floor(t / view.width) - oldest, 0, 1, h);
     ctx.fillStyle = colours.mark;
     const within = (each) => place(each) >= from && place(each) <= to;
     for (const stage of view.stages.filter(within)) ctx.fillRect(place(stage) - oldest, 0, 1, h);

@@ -1,10 +1,19 @@
 /* What every part of the page shares: what is shown, in which colours, and how text is put there. */
 
-/** `points` columns of `width` ms, up to column number `head`: column k holds k * width <= time < (k + 1) * width. */
-export const view = { window: 600, points: 900, width: 600e3 / 900, head: null, colours: {}, session: {}, stages: [], marks: [] };
+/** `points` columns of `width` ms, up to column number `head`: column k holds k * width <= time < (k + 1) * width.
+    `wall` ms later than the times of the record is what the clock on the wall showed. */
+export const view = { window: 600, points: 900, width: 600e3 / 900, head: null, wall: 0, colours: {}, session: {}, stages: [], marks: [] };
 
 /** Lines of time, every so many ms, by the shown seconds. */
 export const GRID = { 60: 10e3, 120: 30e3, 600: 60e3, 3600: 600e3 };
+
+/** The lines of time from column `from` to column `to`, ms of the record: whole `every` ms of the wall clock. */
+export const lines = (every, from, to) => {
+  const found = [];
+  let at = Math.ceil((from * view.width + view.wall) / every) * every - view.wall;
+  for (; at / view.width < to; at += every) found.push(at);
+  return found;
+};
 
 export const $ = (id) => document.getElementById(id);
 export const make = (tag, name, text) => {

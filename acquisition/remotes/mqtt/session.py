@@ -108,9 +108,11 @@ class Session:
             while True:
                 store.check_place()
                 number, digest = store.head()
+                now = self._key_now()
                 state = {
                     "state": "ONLINE",
-                    "time": self._key_now(),
+                    "time": now,
+                    "wall_offset": store.wall().shift(now),
                     "version": __version__,
                     "devices": list(self._station.devices),
                     "durable": self._station.durable,
