@@ -24,6 +24,7 @@ from acquisition.examination import rules
 from acquisition.examination.clerk import Clerk
 from acquisition.examination.desk import events
 from acquisition.examination.requests import REQUESTS
+from acquisition.examination.session import Book
 from acquisition.live import Board, Page
 from acquisition.live.recording import Recording
 from acquisition.model import Event
@@ -380,13 +381,17 @@ def _committed(clerk: Clerk, store: StoreWriter, record: Path) -> Answer:
         committed = await asyncio.to_thread(store.flush, COMMIT)
         if "done" not in said:
             return {**said, "committed": committed}
-        # It loads filters for a second, for which the start of the service should not wait.
-        from acquisition.examination.cuff import warnings
-
-        found = await asyncio.to_thread(warnings, record, clerk.book, request, said["session"])
+        found = await asyncio.to_thread(_warnings, record, clerk.book, request, said["session"])
         return {**said, "committed": committed, "warnings": found}
 
     return answer
+
+
+def _warnings(record: Path, book: Book, request: dict[str, Any], session: str) -> list[str]:
+    # It loads filters for seconds: neither the start of the service nor its loop should wait for them.
+    from acquisition.examination.cuff import warnings
+
+    return warnings(record, book, request, session)
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, answer: Answer) -> Answer:

@@ -1,6 +1,8 @@
 """Marks of a cuff against its pressure: said where they part, in the answer, the session and the outcomes."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,36 @@ def test_a_correction_to_a_wrong_time_says_so_in_its_answer(tmp_path, capsys):
                   "--data", folder)  # fmt: skip
     assert f"warning: the mark release (entry {entry}) is 70 s too late" in answer.err
     assert f"perfusion session correct {entry} --at 2026-01-01T00:0" in answer.err
+
+
+LOADS = """
+import asyncio, sys, threading
+from pathlib import Path
+from acquisition import service
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("acquisition.examination.cuff", "scipy.signal"):
+            print(name, threading.current_thread() is threading.main_thread())
+
+class Clerk:
+    book = None
+    def answer(self, request):
+        return {"done": True, "session": "s1"}
+
+class Writer:
+    def flush(self, seconds):
+        return True
+
+sys.meta_path.insert(0, Watch())
+answer = service._committed(Clerk(), Writer(), Path("."))
+print(asyncio.run(answer({"do": "session.note"})))
+"""
+
+
+def test_an_answer_loads_no_filters_on_the_loop_that_acquires():
+    done = subprocess.run([sys.executable, "-c", LOADS], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    *loaded, answer = done.stdout.splitlines()
+    assert answer.startswith("{'done': True")
+    assert loaded == ["acquisition.examination.cuff False", "scipy.signal False"]
