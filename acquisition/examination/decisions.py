@@ -135,7 +135,7 @@ def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
         why += [f"{short:.0f} s of {session.phase}"] if short > 0 else []
         raise Refused(
             f"the protocol is not complete: it lacks {' and '.join(why)}", f"session {session.id}",
-            remedy="say why: perfusion session stop --reason …",
+            remedy="say why, in three letters or more: perfusion session stop --reason …",
         )  # fmt: skip
     complete = not (lacking or left or short > 0)
     details = {
