@@ -185,7 +185,9 @@ def test_a_drift_needs_readings_and_hours_that_can_be():
 
 
 def test_a_limit_of_heat_is_a_number_of_minutes():
-    assert ThermalDose("foot", NAN).result().reason.endswith("limit_not_configured")
+    dose = ThermalDose("foot", NAN)
+    dose.feed(Trace.of(np.arange(60.0), np.full(60, 44.0)))
+    assert dose.result().reason.endswith("limit_not_configured")
     for limit in (-1.0, INF):
         with pytest.raises(ValueError, match="no number of minutes"):
             ThermalDose("foot", limit)
