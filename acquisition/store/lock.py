@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from acquisition.errors import Refused, StoreError
@@ -60,7 +61,7 @@ class Lock:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise StoreError(
@@ -74,12 +75,16 @@ class Lock:
                 "the folder belongs to another account, or its disk is read-only",
                 "choose a folder that this account can write",
             ) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StoreError("the lock is no file", str(self.path), "somebody put it there", "remove it")
+        return fd
 
 
 def held(directory: Path) -> bool:
     """Whether another process holds the lock of a record now; nothing is created or taken."""
     try:
-        fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

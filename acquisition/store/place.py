@@ -19,7 +19,7 @@ class Kind(Enum):
     """What is wrong, and so what mends it."""
 
     GONE = auto()
-    """The file was removed, moved or replaced: a new record has to begin."""
+    """The file was removed, moved, replaced or spoilt: a new record has to begin."""
     LOG = auto()
     """Only its log was: what that holds can still be carried into the file."""
     LOCK = auto()
@@ -42,11 +42,32 @@ class Fault:
         return f"{self.what} {self.fate}"
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How the files are: bytes of the record's and of its log, and when the record's was written last, ns."""
+
+    size: int = 0
+    log: int = 0
+    time: int = 0
+
+    @classmethod
+    def of(cls, file: Path) -> _State:
+        try:
+            found = file.stat()
+        except OSError:
+            return cls()
+        try:
+            log_size = wal.path(file).stat().st_size
+        except OSError:
+            log_size = 0
+        return cls(found.st_size, log_size, found.st_mtime_ns)
+
+
 class Place:
     """Where the record `file` is expected. `note` remembers which files stand there, `fault` compares.
 
     Neither opens the record's file: to close it again would undo SQLite's locks on it. `links` is how many names it
-    has.
+    has. `written` remembers how the writer left them, `touched` compares; `spoil` lets them count no more.
     """
 
     def __init__(self, file: Path) -> None:
@@ -55,10 +76,31 @@ class Place:
         self._lock = Lock(file.parent)
         self._known: schema.Identity | None = None
         self._known_log: schema.Identity | None = None
+        self._left = _State()
+        self._spoilt = False
 
     def note(self) -> None:
         """Take what stands at the path now for what is open."""
         self._known, self._known_log = schema.identity(self.file), schema.identity(wal.path(self.file))
+        self.written()
+
+    def written(self) -> None:
+        """Take the files as they are now for what the writer left."""
+        self._left = _State.of(self.file)
+
+    def touched(self) -> str | None:
+        """What another program did to the files since the writer left them, in words; None where it did nothing."""
+        now, left = _State.of(self.file), self._left
+        if now.size < left.size:
+            return f"{self.file} was cut from {left.size} to {now.size} bytes by another program"
+        if now.log < left.log:
+            return f"{wal.path(self.file)} was cut from {left.log} to {now.log} bytes by another program"
+        return f"{self.file} was written into by another program" if now.time != left.time else None
+
+    def spoil(self) -> Fault:
+        """Let what stands at the path count no more: another program has spoilt it."""
+        self._spoilt = True
+        return Fault(Kind.GONE, self.file, "was overwritten by another program while it was written")
 
     def fault(self) -> Fault | None:
         """What of the place is not as it was noted; None where all is."""
@@ -69,6 +111,8 @@ class Place:
                 return Fault(Kind.GONE, self.file, "was removed or moved away while it was written")
             if found != self._known:
                 return Fault(Kind.GONE, self.file, "was replaced by another file while it was written")
+            if self._spoilt:
+                return self.spoil()
             if self._known_log is not None and schema.identity(log_file) != self._known_log:
                 return Fault(Kind.LOG, log_file, "was removed or replaced while it was written")
             if not self._lock.stands():
@@ -111,13 +155,19 @@ class Place:
         """
         self.take()
         if os.path.lexists(self.file):
+            what, cause = (
+                ("what another program spoilt", "it wrote into the record's files")
+                if self._spoilt
+                else ("another file", "somebody put it there")
+            )
             raise Refused(
-                "another file stands where the record was", str(self.file), "somebody put it there",
+                f"{what} stands where the record was", str(self.file), cause,
                 "move it away: a new record is then begun at once",
             )  # fmt: skip
         self._put_aside()
         modes.make_file(self.file)
-        self._known, self._known_log = schema.identity(self.file), None
+        self._known, self._known_log, self._spoilt = schema.identity(self.file), None, False
+        self.written()
 
     def _put_aside(self) -> None:
         for end in ("-wal", "-shm", "-journal"):

@@ -24,6 +24,7 @@ from acquisition.store.parcel import Item, account
 from acquisition.store.place import Fault, Kind, Place
 from acquisition.store.retention import Expiry, Retention
 from acquisition.store.ring import Ring
+from acquisition.store.soundness import is_whole
 from acquisition.store.succession import Succession
 from acquisition.store.tapes import TapeExpiry
 from acquisition.store.trouble import Trouble
@@ -355,8 +356,11 @@ class StoreWriter:
             return False
         self._began = self._clock.now().monotonic
         try:
+            if not self._is_as_left():
+                return False
             stored = self._journal.write(batch, advances)
             self._succession.head = self._journal.head
+            self._place.written()
             if not self._is_in_place():
                 return False
         except apsw.ConstraintError:
@@ -407,13 +411,14 @@ class StoreWriter:
         step = self._upkeep.popleft()
         if step.cancelled:
             return
-        if step.record and step.record != self._succession.record:
+        if (step.record and step.record != self._succession.record) or not self._is_as_left():
             step.finish(False)
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             step.run(self._connection, self._journal)
             self._connection.execute("COMMIT")
+            self._place.written()
         except apsw.Error as error:
             log.warning("upkeep of the record failed (%s)", error)
             self._doubtful = True
@@ -457,7 +462,7 @@ class StoreWriter:
             return True
         self._began = self._clock.now().monotonic
         try:
-            return self._is_in_place()
+            return self._is_in_place() and self._is_as_left()
         finally:
             self._began = None
 
@@ -466,6 +471,21 @@ class StoreWriter:
         self._looked = self._seconds()
         if self._fault is None and (fault := self._place.fault()) is not None:
             self._displace(fault)
+        return self._fault is None
+
+    def _is_as_left(self) -> bool:
+        """Look whether another program wrote into the record; where it did, whether all of it can still be read."""
+        touched = None if self._fault is not None else self._place.touched()
+        if touched is None:
+            return self._fault is None
+        if self._place.fault() is not None:
+            return self._is_in_place()
+        log.critical("%s", touched)
+        head = self._succession.head if self._journal is None else self._journal.head
+        if is_whole(self._file, self._succession.record, head, vfs=self._vfs):
+            self._place.written()
+        else:
+            self._displace(self._place.spoil())
         return self._fault is None
 
     def _displace(self, fault: Fault) -> None:

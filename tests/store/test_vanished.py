@@ -3,12 +3,15 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
-from acquisition.errors import Damaged
+from acquisition.errors import Damaged, StoreError
 from acquisition.store import Store, check, schema
 from acquisition.store.kept import Kept
+from acquisition.store.lock import Lock, held
 from acquisition.store.upkeep import Step
 from tests.store.records import T0, Recording, Source, event, header
 
@@ -387,3 +390,71 @@ def test_an_examination_is_kept_whole_until_its_end_is_old():
     assert len(kept.session) == 3
     kept.take([], 216.0)
     assert kept.session == ()
+
+
+def cut(path):
+    os.truncate(path, 0)
+
+
+def scribbled(path):
+    with path.open("r+b") as file:
+        file.write(os.urandom(os.path.getsize(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "strike"), [("record.db", cut), ("record.db-wal", cut), ("record.db", scribbled)], ids=str
+)
+def test_a_record_that_is_overwritten_in_place_counts_no_more(tmp_path, name, strike):
+    folder = tmp_path / "rec"
+    with Ward(folder) as ward:
+        ward.samples().committed()
+        accepted = len(ward.witnessed)
+        strike(folder / name)
+        ward.samples()
+        assert not ward.writer.flush(0.3)
+        assert len(ward.witnessed) == accepted
+        assert "what another program spoilt stands where the record was" in ward.writer.stats.trouble
+        (folder / "record.db").rename(tmp_path / "spoilt.db")
+        ward.samples().committed()
+        ward.samples().committed()
+        assert ward.writer.stats.trouble is None
+    report = check(folder)
+    assert report.ok, report.problems
+    assert [stream.samples for stream in report.streams] == [48, 48]
+
+
+def touched(folder):
+    os.utime(folder / "record.db")
+
+
+def copied_over_itself(folder):
+    shutil.copy(folder / "record.db", folder.parent / "copy.db")
+    subprocess.run(["cp", folder.parent / "copy.db", folder / "record.db"], check=True)
+
+
+def log_emptied_into_the_file(folder):
+    # In a process of its own: to close the file here undoes the locks of this one.
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()"
+    subprocess.run([sys.executable, "-c", code, folder / "record.db"], check=True)
+    assert (folder / "record.db-wal").stat().st_size == 0
+
+
+@pytest.mark.parametrize("handle", [touched, copied_over_itself, log_emptied_into_the_file])
+def test_a_record_that_another_program_handled_without_harm_goes_on(tmp_path, handle):
+    folder = tmp_path / "rec"
+    with Ward(folder) as ward:
+        ward.samples().committed()
+        handle(folder)
+        ward.samples().committed()
+        assert ward.told == []
+        assert ward.renewed == []
+    report = check(folder)
+    assert report.ok, report.problems
+    assert [(stream.samples, stream.gaps) for stream in report.streams] == [(24, 0), (24, 0)]
+
+
+def test_a_lock_that_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "lock")
+    with pytest.raises(StoreError, match="the lock is no file"):
+        Lock(tmp_path).take()
+    assert not held(tmp_path)
