@@ -6,7 +6,8 @@ import pytest
 
 from acquisition.store import Retention, Store
 from acquisition.store.tapes import RESTING, TapeExpiry
-from tests.store.records import Recording, Source
+from tests.store.clocks import AHEAD, DAY, accident
+from tests.store.records import T0, Recording, Source
 
 HOUR = 3600 * 10**9
 
@@ -64,3 +65,24 @@ def test_a_tape_that_is_being_written_stays(writer, tmp_path):
 def test_a_record_without_tapes_is_left_alone(tmp_path):
     with Recording(tmp_path, compact=None) as writer:
         assert expire(writer, age=1, size=1) == 0
+
+
+def test_tapes_of_a_clock_that_was_ahead_take_none_of_today_with_them(tmp_path):
+    """Their files were last written in years to come."""
+    host = accident(tmp_path)
+    (tmp_path / "tapes").mkdir()
+    for run, written in enumerate((T0, T0 + DAY + AHEAD, T0 + 2 * DAY), 1):
+        tape(tmp_path, f"box-{run}-1-0000", written / 1e9)
+    with host.run(T0 + 2 * DAY + 3600 * 10**9) as run:
+        now = run.writer._file.stat().st_mtime
+        tape(tmp_path, "box-4-1-0000", now - 900)
+        assert expire(run.writer, age=2 * DAY) == 0
+        assert expire(run.writer, age=HOUR // 2) == 1
+        assert names(tmp_path) == [2, 3, 4], "a quarter of an hour is sure of the pauses before runs 2 and 4"
+        for _ in range(2):
+            expire(run.writer, size=1)
+        assert names(tmp_path) == [], "where there is no room the oldest go, those of the future too"
+
+
+def names(folder):
+    return sorted(int(path.stem.split("-")[1]) for path in (folder / "tapes").iterdir())
