@@ -18,6 +18,7 @@ from acquisition.examination.rules import Rules
 from acquisition.examination.session import replay
 from acquisition.model import Event
 from acquisition.store.chain import canonical
+from acquisition.store.wall import Wall
 from acquisition.text import is_clean
 from tests.examination.rooms import SECOND, T0, porh
 from tests.examination.test_clerk import START, Office
@@ -60,7 +61,7 @@ def typed(made):
         assert all(is_clean(text) for text in texts(kept))
     book = replay(made.events)
     for session in book.sessions.values():
-        json.dumps(describe(session, made.now), allow_nan=False).encode()
+        json.dumps(describe(session, made.now, Wall()), allow_nan=False).encode()
         about = session.about
         assert all(type(about[name]) is str for name in ("subject", "visit", "limb"))
         assert fields.about("subject", about["subject"], Rules()) == about["subject"]
@@ -143,7 +144,7 @@ def test_whatever_is_entered_nothing_untyped_is_written(what, said):
         (None, "limb", "leg", "limb cannot be 'leg'"),
         (None, "site", 3.5, "site cannot be 3.5; next: it is text"),
         (None, "operator", "x", "operator of a session cannot be corrected; next: one of: subject, visit, limb, site"),
-        (1, "at", "abc", "at cannot be 'abc'; next: it is a whole number"),
+        (1, "at", "abc", "'abc' is no time; next: an ISO 8601 time"),
         (1, "at", True, "at cannot be true"),
         (1, "at", 1.5e18, "at cannot be 1.5e.18"),
         (1, "at", math.inf, "a number of the request is infinite"),
@@ -255,7 +256,7 @@ def old(tmp_path):
 
 def test_a_record_that_holds_untyped_values_opens_and_says_so(old, capsys):
     session = desk.book(old).sessions["s1"]
-    assert summarise(session)["subject"] == '(no text: ["x"])'
+    assert summarise(session, Wall())["subject"] == '(no text: ["x"])'
     assert [item.at for item in session.marks()] == [T0 + 300 * SECOND, T0 + 480 * SECOND]
     for command in (
         ["session", "list"], ["session", "show"], ["outcomes"], ["outcomes", "--study", str(old)],
