@@ -28,6 +28,12 @@ Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
 INTERCURRENT = ("amputation", "revascularisation", "infection", "vasoactive", "death")
 """Happenings that change an outcome whatever the treatment does."""
 OF_A_LIMB = ("amputation", "revascularisation")
+LEAST_OF_AN_ARM = 40.0
+"""mmHg: a systolic pressure of an arm below it is another unit, or none that anybody is examined with."""
+LEAST_MEAN = 25.0
+"""mmHg, as `LEAST_OF_AN_ARM`, of a mean arterial pressure: 25 kPa would be 188 mmHg."""
+KILOPASCAL = 7.50062
+"""mmHg."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="what", omit_defaults=False):
@@ -39,6 +45,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
             value = getattr(self, name)
             if isinstance(value, str):
                 check_text(value, name)
+
+    def check_unit(self) -> None:
+        """Refuse pressures that only another unit explains (ValueError); a record from before may hold them."""
 
 
 class Vas(Entry, frozen=True, tag="vas"):
@@ -128,6 +137,11 @@ class Abi(Entry, frozen=True, tag="abi"):
         if ankle and not self.brachial_left and not self.brachial_right:
             raise ValueError("no pressure of an arm: brachial_left or brachial_right")
 
+    def check_unit(self) -> None:
+        """Refuse an arm in kPa, and with it the leg; a leg alone can be so low."""
+        _in_mmhg("brachial_left", self.brachial_left, LEAST_OF_AN_ARM)
+        _in_mmhg("brachial_right", self.brachial_right, LEAST_OF_AN_ARM)
+
 
 class ArmPressure(Entry, frozen=True, tag="pressure"):
     """Blood pressure of an arm, mmHg: vascular conductance needs it."""
@@ -146,6 +160,10 @@ class ArmPressure(Entry, frozen=True, tag="pressure"):
         if self.mean is not None and not self.diastolic <= self.mean <= self.systolic:
             raise ValueError("the mean lies between diastolic and systolic")
 
+    def check_unit(self) -> None:
+        """Refuse a systolic pressure in kPa, and with it the others."""
+        _in_mmhg("systolic", self.systolic, LEAST_OF_AN_ARM)
+
 
 class MeanPressure(Entry, frozen=True, tag="map"):
     """Mean arterial pressure as a monitor shows it, mmHg."""
@@ -153,6 +171,10 @@ class MeanPressure(Entry, frozen=True, tag="map"):
     mean: Annotated[float, Meta(gt=0, le=350)]
     arm: Side = "left"
     position: Posture = "supine"
+
+    def check_unit(self) -> None:
+        """Refuse a mean in kPa."""
+        _in_mmhg("mean", self.mean, LEAST_MEAN)
 
 
 class Recheck(Entry, frozen=True, tag="recheck"):
@@ -248,6 +270,20 @@ TEXTS = frozenset(
 
 def parse(fields: Any) -> Observation:
     """Return the checked entry of plain values, `what` among them; ValueError says what does not fit, in words."""
+    found = _parse(fields)
+    found.check_unit()
+    return found
+
+
+def _in_mmhg(name: str, value: float | None, least: float) -> None:
+    if value and value < least:
+        raise ValueError(
+            f"{name} of {value:g} mmHg is below {least:g}: if it is in kPa, it is {value * KILOPASCAL:.0f} mmHg; "
+            "pressures are entered in mmHg"
+        )
+
+
+def _parse(fields: Any) -> Observation:
     what = fields.get("what") if isinstance(fields, Mapping) else None
     kind = KINDS.get(what) if isinstance(what, str) else None
     if kind is None:
@@ -269,6 +305,6 @@ def parse(fields: Any) -> Observation:
 def stored(fields: Any) -> Observation | None:
     """The entry that a record holds, None where its values are none that may be entered: an older version took them."""
     try:
-        return parse(fields)
+        return _parse(fields)
     except (ValueError, Refused):
         return None

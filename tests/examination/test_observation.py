@@ -5,7 +5,7 @@ import math
 import pytest
 
 from acquisition.errors import Refused
-from acquisition.examination.observation import KINDS, parse
+from acquisition.examination.observation import KINDS, parse, stored
 
 
 def test_there_is_an_entry_for_each_thing_that_people_measure():
@@ -47,6 +47,10 @@ def test_an_entry_is_taken_with_its_defaults(what):
         ("abi", {"dorsalis_pedis": 400}, "cannot be 400; it is a number at least 0 at most 350"),
         ("pressure", {"diastolic": 140}, "not below"),
         ("pressure", {"mean": 70}, "between"),
+        ("pressure", {"systolic": 17.3, "diastolic": 10.6}, "systolic of 17.3 mmHg is below 40: .* it is 130 mmHg"),
+        ("abi", {"dorsalis_pedis": 10.6, "brachial_left": 16}, "brachial_left of 16 mmHg .* it is 120 mmHg"),
+        ("abi", {"dorsalis_pedis": 10.6, "brachial_right": 16.2}, "brachial_right of 16.2 mmHg"),
+        ("map", {"mean": 12.4}, "mean of 12.4 mmHg is below 25: .* it is 93 mmHg"),
         ("map", {"mean": 0}, "mean cannot be 0; it is a number more than 0"),
         ("wifi", {"wound": 4}, "wound cannot be 4; it is a whole number at least 0 at most 3"),
         ("wifi", {"wound": None, "infection": None}, "no grade"),
@@ -65,6 +69,14 @@ def test_an_entry_is_taken_with_its_defaults(what):
 def test_what_cannot_be_is_refused(what, change, message):
     with pytest.raises(ValueError, match=message):
         parse({"what": what, **GOOD[what], **change})
+
+
+def test_a_leg_may_have_so_low_a_pressure():
+    assert parse({"what": "abi", **GOOD["abi"], "dorsalis_pedis": 0, "toe": 12}).toe == 12
+
+
+def test_a_record_from_before_keeps_what_was_entered():
+    assert stored({"what": "pressure", "systolic": 17.3, "diastolic": 10.6}).systolic == 17.3
 
 
 def test_an_entry_of_no_kind_is_refused():
