@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from acquisition import assets, strict
+from acquisition import assets, strict, ucum
 from acquisition.errors import ConfigurationError
+from acquisition.model import Floats
 from drivers.ascii.profile import AsciiChannel, AsciiProfile, Grammar
 from simulators.instrument import Example, Instrument, Plan
 from simulators.physiology import UNITS
@@ -114,12 +115,18 @@ class Ascii(Instrument):
         signal = self._options.signals.get(channel.name, channel.name)
         if signal not in UNITS:
             return shown, float(shown) * channel.scale + channel.offset
-        value = float(self.plan.bench.values(signal, np.array([at]))[0])
+        value = _in_unit(channel, signal, self.plan.bench.values(signal, np.array([at])))
         field = (value - channel.offset) / channel.scale
         decimals = len(shown.strip().partition(b".")[2])
         text = b"%.*f" % (decimals, field)
         text = text.rjust(len(shown)) if shown[:1] == b" " else text.zfill(len(shown))
         return text, float(text) * channel.scale + channel.offset
+
+
+def _in_unit(channel: AsciiChannel, signal: str, values: Floats) -> float:
+    """The bench's value in the unit of the channel; as it is where that measures another quantity."""
+    into = ucum.conversion(UNITS[signal], channel.unit)
+    return float((values if into is None else into(values))[0])
 
 
 def _load(options: Options) -> AsciiProfile:

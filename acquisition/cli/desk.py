@@ -70,7 +70,7 @@ def ask(path: Path | None, data: Path | None, by: str | None, as_json: bool, do:
     answer = send(path, data, {"do": do, **fields, "by": operator(by)})
     tell(answer, as_json)
     if do == "session.start" and not as_json:
-        tell_checks(answer["checks"])
+        tell_checks(answer["checks"], started=True)
     return 0
 
 
@@ -106,11 +106,12 @@ def tell_warnings(answer: Mapping[str, Any]) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-def tell_checks(checks: Iterable[Mapping[str, Any]]) -> None:
-    """Show a pre-flight list: what is in order, what is to be looked at, and what nobody has answered."""
+def tell_checks(checks: Iterable[Mapping[str, Any]], started: bool = False) -> None:
+    """Show a pre-flight list: what is in order, to be looked at, or unanswered, which a start makes final."""
     for each in checks:
         must = ", without which nothing starts" if each.get("stops") else ""
-        silent = f"answer with --check {each['name']}=…{must}" if each["state"] == "unanswered" else ""
+        how = "nobody has answered" if started else f"answer with --check {each['name']}=…{must}"
+        silent = how if each["state"] == "unanswered" else ""
         found = each["found"] or silent
         asked = f" (wanted: {each['wanted']})" if each["state"] != "ok" and each["wanted"] else ""
         click.echo(f"  {each['state']:<10} {each['say']}: {found}{asked}")
@@ -127,7 +128,15 @@ def tell_items(answer: dict[str, Any]) -> None:
         shown = " ".join(f"{key}={value}" for key, value in fields.items())
         click.echo(f"{item['time']}  {item['entry']:>3} {item['kind']} {item['name']} {shown}".rstrip() + struck)
         for each in item["corrections"]:
-            click.echo(f"      {each['field']}: {each['old']} -> {each['new']} ({each['reason']}, {each['by']})")
+            click.echo(f"      {_correction(each)}")
+    for each in answer["corrections"]:
+        click.echo(f"{each['time']}  session {_correction(each)}")
+
+
+def _correction(each: Mapping[str, Any]) -> str:
+    old, new = (each["shown"][name] or "nothing" for name in ("old", "new"))
+    what = "struck" if each["field"] == "struck" else f"{each['field']}: {old} -> {new}"
+    return f"{what} ({each['reason']}, {each['by']})"
 
 
 def moment(text: str | None) -> dict[str, Any]:
@@ -139,10 +148,11 @@ def moment(text: str | None) -> dict[str, Any]:
     return {"at": instant(text)}
 
 
-def instant(text: str) -> str:
-    """An ISO 8601 time of the wall clock, as it was said."""
+def instant(text: str, ago: bool = True) -> str:
+    """An ISO 8601 time of the wall clock, as it was said; `ago` says whether -4s would have done too."""
     try:
         moments.key(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time, such as -4s or 2026-03-01T09:30:00Z") from None
+        such = "-4s or 2026-03-01T09:30:00Z" if ago else "2026-03-01T09:30:00Z (UTC unless it says otherwise)"
+        raise click.BadParameter(f"{text!r} is no time, such as {such}", param_hint="--at") from None
     return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 
 from acquisition.cli.desk import ask, directory, instant, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
+from acquisition.errors import Refused
 from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.evidence import CONDITIONS, Evidence
@@ -58,10 +59,12 @@ def start(
     """Start a session on the running daemon, after the pre-flight list; at a terminal it asks what is unanswered."""
     checks = _answers(answers)
     if not (yes or as_json) and sys.stdin.isatty():
-        listed = send(
-            path, data, {"do": "session.check", "protocol": protocol, "bind": _bindings(bound), "checks": checks}
+        # What the start would refuse is refused before anybody answers a question.
+        look = {"do": "session.check", "protocol": protocol, "bind": _bindings(bound)}
+        about = {"subject": subject, "visit": visit, "site": site}
+        checks = _asked(
+            lambda said, **more: send(path, data, {**look, **more, "checks": said})["checks"], checks, about
         )
-        checks = {**checks, **_asked(listed["checks"])}
     return ask(
         path, data, by, as_json, "session.start",
         protocol=protocol, subject=subject, visit=visit, limb="" if limb == "none" else limb, site=site,
@@ -212,7 +215,7 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
         answer["remarks"] = cuff.remarks_of(store, book, found.id)
     tell(answer, as_json)
     if not as_json:
-        tell_checks(answer["checks"])
+        tell_checks(answer["checks"], started=True)
         tell_items(answer)
         for remark in answer["remarks"]:
             click.echo(f"remark: {cuff.told(remark)}")
@@ -306,16 +309,26 @@ def _answers(pairs: Sequence[str]) -> dict[str, str]:
     return {name: answer for name, _, answer in (pair.partition("=") for pair in pairs)}
 
 
-def _asked(checks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Ask at the terminal what nobody has answered; an empty answer leaves it so, which may forbid the start."""
-    found = {}
-    for each in checks:
-        if each["state"] == "unanswered":
+def _asked(look: Callable[..., list[dict[str, Any]]], known: dict[str, str], about: dict[str, str]) -> dict[str, str]:
+    """Ask at the terminal what nobody has answered; an empty answer leaves it so, which may forbid the start.
+
+    An answer that can be none is asked for again.
+    """
+    said = dict(known)
+    for each in look(said, **about):
+        while each["state"] == "unanswered":
             wanted = f"{each['name']}: {each['wanted']}{', must be answered' if each['stops'] else ''}"
-            answer = click.prompt(f"{each['say']} ({wanted})", default="", show_default=False)
-            if answer.strip():
-                found[each["name"]] = answer.strip()
-    return found
+            answer = click.prompt(f"{each['say']} ({wanted})", default="", show_default=False).strip()
+            if not answer:
+                break
+            try:
+                look({**said, each["name"]: answer})
+            except Refused as refused:
+                click.echo(f"perfusion: {refused}", err=True)
+                continue
+            said[each["name"]] = answer
+            break
+    return said
 
 
 def _bindings(pairs: Sequence[str]) -> dict[str, list[str]]:
@@ -332,7 +345,7 @@ def _change(when: str | None, strike: bool, field: str | None, whole: bool) -> t
     if strike:
         return "struck", True
     if when is not None:
-        return "at", instant(when)
+        return "at", instant(when, ago=False)
     name, value = _pair(field or "", "--set")
     # A code or a remark that looks like a number is a text all the same.
     if (whole or name in ("text", "value", *TEXTS)) and not isinstance(value, str):

@@ -169,6 +169,9 @@ class Clerk:
 
     def _look(self, asked: Look) -> dict[str, Any]:
         protocol = load(asked.protocol, self._rules.beside)
+        if asked.subject is not None or asked.visit is not None:
+            decisions.must_be_free(self.book)
+            self._about(asked)
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
@@ -194,10 +197,10 @@ class Clerk:
         }
         return decisions.start(self.book, now, asked.protocol, protocol, about, self._rules.pattern)
 
-    def _about(self, asked: Start | Visit) -> dict[str, str]:
+    def _about(self, asked: Start | Look | Visit) -> dict[str, str]:
         """What the request says of `fields.ABOUT`, by the validators that correct it too."""
         said = {name: getattr(asked, name) for name in fields.ABOUT if name in asked.__struct_fields__}
-        return {name: fields.about(name, value, self._rules) for name, value in said.items()}
+        return {name: fields.about(name, value, self._rules) for name, value in said.items() if value is not None}
 
     def _check_alarms(self, kind: str | None = None) -> None:
         """Refuse while an alarm (of that kind) blocks."""

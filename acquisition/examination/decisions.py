@@ -17,16 +17,22 @@ from acquisition.examination.session import Book, Item, Session
 from acquisition.model import Event
 
 SECOND = 1_000_000_000
+NO_VALUE = "leave the value out; perfusion session note … takes words"
+
+
+def must_be_free(book: Book) -> None:
+    """Refuse a start while a session goes on."""
+    if book.current is not None:
+        raise Refused(
+            f"the session {book.current.id} goes on", "session start", remedy="perfusion session stop, then start"
+        )
 
 
 def start(
     book: Book, now: int, name: str, protocol: Protocol, about: Mapping[str, Any], pattern: str = participant.DEFAULT
 ) -> Event:
     """Begin a session; refused while another goes on."""
-    if book.current is not None:
-        raise Refused(
-            f"the session {book.current.id} goes on", "session start", remedy="perfusion session stop, then start"
-        )
+    must_be_free(book)
     participant.check(str(about["subject"]), pattern)
     key = book.next_id
     details = {
@@ -64,13 +70,8 @@ def mark(
         said = "needs a value" if value is None else f"cannot be {value!r}"
         raise Refused(f"the mark {name} {said}", "mark", remedy=f"one of: {', '.join(rule.values)}")
     if not rule.values and value is not None:
-        raise Refused(f"the mark {name} takes no value", "mark")
-    if session.marks(name) and not rule.again:
-        number = session.marks(name)[0].number
-        raise Refused(
-            f"{name} is already marked", f"session {session.id}, entry {number}",
-            remedy=f"perfusion session correct {number} --at …, or --strike",
-        )  # fmt: skip
+        raise Refused(f"the mark {name} takes no value", "mark", remedy=NO_VALUE)
+    _only_once(session, rule)
     if rule.opens:
         _check_length(session, protocol, moment, early)
     fields = {"name": name, "at": moment, **({"value": value} if value is not None else {})}
@@ -190,9 +191,11 @@ def correct(
         new = _amendment(found, item, field, new, now)
         old = False if field == "struck" else item.fields.get(field)
     if old == new:
-        raise Refused(f"{field} is {new!r} already", "correct")
+        said = "at is that time" if field == "at" else f"{field} is {new!r}"
+        raise Refused(f"{said} already", "correct", remedy="nothing is to be corrected")
     details = {"session": found.id, "n": number, "field": field, "old": old, "new": new, "reason": reason, "by": by}
-    text = f"{field} of {'the session' if number is None else f'entry {number}'} corrected: {reason}"
+    entry = "the session" if number is None else f"entry {number}"
+    text = f"{entry} struck: {reason}" if field == "struck" else f"{field} of {entry} corrected: {reason}"
     return Event("correction", now, "", text, {k: v for k, v in details.items() if k != "n" or v is not None})
 
 
@@ -205,7 +208,9 @@ def _amendment(session: Session, item: Item, field: str, new: Any, now: int) -> 
     """The new value of a field of an entry as it may be written, by what checks it when it is entered."""
     where = f"correct {item.number}"
     if item.struck:
-        raise Refused(f"entry {item.number} is struck", f"session {session.id}")
+        raise Refused(
+            f"entry {item.number} is struck", f"session {session.id}", remedy="a struck entry stays so: enter it anew"
+        )
     if field == "struck":
         if new is not True:
             raise Refused("an entry is only struck for good", where, remedy="struck is true; enter it anew instead")
@@ -244,9 +249,11 @@ def _note(text: str) -> str:
 def _mark_field(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
     rule = next(rule for rule in protocol_of(session).mark if rule.name == item.name)
     if field == "value":
+        if not rule.values:
+            raise Refused(f"the mark {item.name} takes no value", "correct", remedy=NO_VALUE)
         if not isinstance(new, str) or new not in rule.values:
             said = repr(validators.shown(new)) if isinstance(new, str) else "this"
-            raise Refused(f"{said} is no value of {item.name}", "correct", remedy=", ".join(rule.values) or "none")
+            raise Refused(f"{said} is no value of {item.name}", "correct", remedy=f"one of: {', '.join(rule.values)}")
         return new
     if field != "at":
         what = f"{validators.shown(field)} of a mark cannot be corrected"
@@ -257,7 +264,11 @@ def _mark_field(session: Session, item: Item, field: str, new: Any, now: int) ->
         before = session.stages[opened - 1].start if opened else session.start
         later = session.stages[opened + 1].start if opened + 1 < len(session.stages) else (session.stop or now)
         if not before <= moment <= later:
-            raise Refused("the phases would be out of order", f"session {session.id}, entry {item.number}")
+            raise Refused(
+                "the phases would be out of order", f"session {session.id}, entry {item.number}",
+                "the mark before, the one after, or the session's end lies on the other side of that time",
+                "perfusion session show has every time (UTC); correct the neighbour first where it is wrong",
+            )  # fmt: skip
     return moment
 
 
@@ -271,9 +282,18 @@ def _current(book: Book, where: str) -> tuple[Session, Protocol]:
 def _named(book: Book, key: str | None, where: str) -> Session:
     if key is None:
         if book.current is None:
-            raise Refused("no session goes on", where, remedy="name one: --session s1 (perfusion session list)")
+            raise Refused("no session goes on", where, remedy=_which(book))
         return book.current
     return book.chosen(key)
+
+
+def _which(book: Book) -> str:
+    """How to name a session that is over: the latest as the example, with whose it is."""
+    if not book.sessions:
+        return "perfusion session start …, or with --subject and --visit an observation apart from any session"
+    latest = list(book.sessions.values())[-1]
+    about = " ".join(str(latest.about[name]) for name in ("protocol", "subject", "visit"))
+    return f"name the one that is meant (perfusion session list); the latest, {about}, is --session {latest.id}"
 
 
 def _item(session: Session, number: int) -> Item:
@@ -288,27 +308,53 @@ def _rule(session: Session, protocol: Protocol, name: str) -> MarkRule:
     for rule in allowed:
         if rule.name == name:
             return rule
-    known = any(rule.name == name for rule in protocol.mark)
-    raise Refused(
-        f"{name} cannot be marked in the phase {session.phase}" if known else f"the protocol has no mark {name}",
-        f"session {session.id}",
-        remedy=f"now: {', '.join(rule.name for rule in allowed) or 'none'}",
-    )
+    known = next((rule for rule in protocol.mark if rule.name == name), None)
+    now = f"now: {', '.join(rule.name for rule in allowed) or 'none'}"
+    where = f"session {session.id}"
+    if known is None:
+        raise Refused(f"the protocol has no mark {name}", where, remedy=now)
+    _only_once(session, known)
+    following = protocol.after(session.phase)
+    if following is not None and following.name in known.phases:
+        opener = next((rule.name for rule in protocol.mark if rule.opens == following.name), None)
+        how = "perfusion session next" if opener is None else f"perfusion session mark {opener}"
+        now += f"; {name} belongs to the phase {following.name}, which begins with: {how}"
+    raise Refused(f"{name} cannot be marked in the phase {session.phase}", where, remedy=now)
+
+
+def _only_once(session: Session, rule: MarkRule) -> None:
+    if session.marks(rule.name) and not rule.again:
+        number = session.marks(rule.name)[0].number
+        raise Refused(
+            f"{rule.name} is already marked", f"session {session.id}, entry {number}",
+            remedy=f"perfusion session correct {number} --at …, or --strike",
+        )  # fmt: skip
 
 
 def _moment(session: Session, now: int, at: int | None) -> int:
     moment = now if at is None else at
     if moment > now:
-        raise Refused("that moment has not come yet", f"session {session.id}")
+        raise Refused(
+            "that moment has not come yet", f"session {session.id}",
+            "a typing error, or a time of this zone: times are UTC unless they say otherwise",
+            "such as -4s, 2026-03-01T09:30:00Z or 2026-03-01T10:30:00+01:00",
+        )  # fmt: skip
     if moment < session.start:
-        raise Refused("that was before the session began", f"session {session.id}")
+        raise Refused(
+            "that was before the session began", f"session {session.id}",
+            "a typing error, or a time of this zone: times are UTC unless they say otherwise",
+            "perfusion session show has the session's times (UTC)",
+        )  # fmt: skip
     return moment
 
 
 def _check_length(session: Session, protocol: Protocol, moment: int, early: str) -> None:
     left = _remaining(session, protocol, moment)
     if moment < session.stages[-1].start:
-        raise Refused(f"that was before the phase {session.phase} began", f"session {session.id}")
+        raise Refused(
+            f"that was before the phase {session.phase} began", f"session {session.id}",
+            remedy="perfusion session show has the times (UTC); correct the phase's mark, or say a later time",
+        )  # fmt: skip
     if left > 0 and len(early.strip()) < 3:
         raise Refused(
             f"the phase {session.phase} has {left:.0f} s to go", f"session {session.id}",

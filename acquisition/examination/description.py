@@ -95,7 +95,10 @@ def _item(item: Item, wall: Wall) -> dict[str, Any]:
 
 
 def _correction(each: Correction, wall: Wall) -> dict[str, Any]:
+    timed = each.field == "at"
+    old, new = (iso(wall.of(it)) if timed and isinstance(it, int) else it for it in (each.old, each.new))
     return {
+        "shown": {"old": old, "new": new},
         "field": each.field,
         "old": each.old,
         "new": each.new,

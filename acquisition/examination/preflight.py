@@ -69,7 +69,8 @@ def must_not_start(checks: Sequence[Check]) -> None:
         if check.state is State.STOP:
             raise Refused(
                 f"{check.say}: {check.found}", "session start", f"{check.name} must be {check.wanted}",
-                "do not examine, and say so: perfusion observe not-done … --reason … --subject … --visit …",
+                f"where it is so, answer --check {check.name}={_example(check)}; where not, do not examine, "
+                "and say so: perfusion observe not-done … --reason … --subject … --visit …",
             )  # fmt: skip
     silent = [check for check in checks if check.stops and check.state is State.UNANSWERED]
     if silent:

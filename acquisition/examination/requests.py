@@ -40,9 +40,15 @@ class Start(Ask, frozen=True, tag="session.start"):
 
 
 class Look(Ask, frozen=True, tag="session.check"):
-    """Answer the list of what to look at before a session of this protocol, and start nothing."""
+    """Answer the list of what to look at before a session of this protocol, and start nothing.
+
+    With a subject or a visit, which a start would refuse, it is refused as well, and so while a session goes on.
+    """
 
     protocol: Word
+    subject: Word | None = None
+    visit: Word | None = None
+    site: Text = ""
     bind: dict[str, list[str]] = {}
     checks: Checked = {}
     by: Name = ""

@@ -26,6 +26,8 @@ UNITS = {
     "decay_offset": FLUX,
     "decay_r_squared": "1",
 }
+PARAMETERS = tuple(UNITS)[:4]
+"""Those of `level`, in its order."""
 
 
 def level(parameters: ArrayLike, t: ArrayLike) -> Floats:
@@ -39,8 +41,8 @@ def level(parameters: ArrayLike, t: ArrayLike) -> Floats:
 def fit_decay(flux: Trace, start: float, stop: float) -> dict[str, Result]:
     """Fit the flux on [start, stop), start at the peak; return amplitude, time constant, shape, offset and r_squared.
 
-    Bounded least squares from four starting points, the best kept. A parameter that ends on its bound is
-    low quality; fewer than 8 s or 8 samples of data give none.
+    Bounded least squares from four starting points, the best kept. Where one parameter ends on its bound all are
+    low quality, since each is what the others leave; fewer than 8 s or 8 samples of data give none.
     """
     part = in_range(flux, PERFUSION).between(start, stop)
     use = part.valid
@@ -67,9 +69,9 @@ def fit_decay(flux: Trace, start: float, stop: float) -> dict[str, Result]:
         for (name, unit), value in zip(UNITS.items(), values, strict=True)
     }
     on_bound = (np.abs(best.x - low) < 1e-6 * (high - low)) | (np.abs(best.x - high) < 1e-6 * (high - low))
-    for name, at_bound in zip(UNITS, on_bound, strict=False):
-        if at_bound:
-            found[name] = found[name].flagged("on_its_bound")
+    if on_bound.any():
+        for name, at_bound in zip(PARAMETERS, on_bound, strict=True):
+            found[name] = found[name].flagged("on_its_bound" if at_bound else "fit_on_a_bound")
     return found
 
 
@@ -80,8 +82,7 @@ def without_decay(flux: Trace, start: float, stop: float) -> tuple[Trace, dict[s
     """
     fit = fit_decay(flux, start, stop)
     part = flux.between(start, stop)
-    names = ("decay_amplitude", "decay_time_constant", "decay_shape", "decay_offset")
-    numbers = [fit[name].value for name in names]
+    numbers = [fit[name].value for name in PARAMETERS]
     if any(number is None for number in numbers) or not (offset := float(numbers[3] or 0.0)) > 0:
         return Trace(part.time, np.full(len(part), np.nan), part.quality), fit
     fitted = level([float(number or 0.0) for number in numbers], part.time - start)

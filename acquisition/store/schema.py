@@ -139,7 +139,8 @@ def locate(path: Path) -> Path:
     except PermissionError:
         raise _closed(path) from None
     if not found:
-        raise NoRecord("there is no record", str(path), "a wrong folder", "name the folder that holds record.db")
+        raise NoRecord("there is no record", str(path), "a wrong folder, or no daemon has run on it yet",
+                       "name the folder that holds record.db, or start the daemon: perfusion run -c FILE")  # fmt: skip
     if not os.access(file, os.R_OK):
         raise _closed(file)
     return file

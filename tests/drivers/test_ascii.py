@@ -36,6 +36,19 @@ missing = ["----"]
 channels = [{ name = "flux", unit = "[arb'U]", scale = 10.0, offset = 1.0, valid_min = 0, valid_max = 1000 }]
 examples = [{ line = "F 12.5 PU", values = { flux = 126 } }, { line = "F ---- PU" }]
 """
+KILOPASCAL = """
+name = "flow"
+instrument = "none"
+source = "unconfirmed"
+citation = "made up"
+baud = 9600
+interval_s = 0.5
+terminator = "0D 0A"
+longest = 20
+pattern = 'C (?P<tcpo2_chest>[^ ]+)'
+channels = [{ name = "tcpo2_chest", unit = "kPa", valid_min = 0, valid_max = 107 }]
+examples = [{ line = "C 08.13", values = { tcpo2_chest = 8.13 } }]
+"""
 BENCH = """
 [[device]]
 name = "monitor"
@@ -258,6 +271,14 @@ def test_the_simulator_fills_any_profile_with_the_participants_values(tmp_path):
     assert len(values) == len(sent) - 1
     assert np.array_equal(values, sent[1:])
     assert np.ptp(values) > 5
+
+
+def test_the_simulator_sends_the_participants_values_in_the_unit_of_the_profile(tmp_path):
+    profile(tmp_path, KILOPASCAL)
+    plan = Plan("ascii", Participant("healthy", "rest", 1), Habits("flow", str(tmp_path)))
+    heard = converse(driver(tmp_path, KILOPASCAL), Instrument(plan), 30.0).values("line").ravel()
+    truth = plan.bench.values("tcpo2_chest", np.array([30.0]))[0] * 0.133322387415
+    assert heard[-1] == pytest.approx(truth, rel=0.05)
 
 
 def test_a_detached_electrode_is_invalid_and_no_value_is_made_up():

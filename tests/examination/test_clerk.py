@@ -158,3 +158,14 @@ def test_a_study_may_have_a_pattern_of_codes():
     with pytest.raises(Refused, match="pattern"):
         office.clerk.answer(START)
     assert office.clerk.answer({**START, "subject": "X1"})["subject"] == "X1"
+
+
+def test_the_list_refuses_what_the_start_would_refuse_before_anybody_answers_it(office):
+    look = {"do": "session.check", "protocol": "porh"}
+    with pytest.raises(Refused, match="s1 goes on"):
+        office.clerk.answer({**look, "subject": "03-117", "visit": "baseline"})
+    assert office.clerk.answer(look)["checks"], "asked without a participant it may be seen meanwhile"
+    office("stop", 600, reason="over")
+    with pytest.raises(Refused, match="reads as a name"):
+        office.clerk.answer({**look, "subject": "Ivanova", "visit": "baseline"})
+    assert office.clerk.answer({**look, "subject": "03-117", "visit": "baseline"})["checks"]

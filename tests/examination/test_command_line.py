@@ -2,11 +2,13 @@
 
 import json
 
+import click
 import pytest
 
 from acquisition import assets
 from acquisition.cli import perfusion
 from acquisition.cli.desk import moment
+from acquisition.cli.session import _asked
 from acquisition.config import load
 from acquisition.errors import Refused, StoreError
 from acquisition.examination import desk
@@ -193,3 +195,40 @@ def test_an_open_session_is_as_old_as_its_newest_sample(tmp_path, capsys):
     made.write(tmp_path)
     perfusion.main(["session", "show", "--json", "--data", str(tmp_path)], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["elapsed_s"] == pytest.approx(222.0, abs=1.1)
+
+
+def test_what_was_corrected_is_shown_in_words_and_times_that_a_person_reads(call):
+    call("session", "correct", 1, "--at", "2026-01-01T00:05:01Z", "--reason", "seen on the trace", "--session", "s1")
+    call("session", "correct", "--set", "site=hallux", "--reason", "forgotten", "--session", "s1")
+    call("session", "note", "a remark", "--session", "s1")
+    struck = call("session", "correct", 3, "--strike", "--reason", "not of this one", "--session", "s1")
+    assert "entry 3 struck: not of this one" in struck
+    shown = call("session", "show", "s1")
+    assert "at: 2026-01-01T00:05:00.000Z -> 2026-01-01T00:05:01.000Z (seen on the trace" in shown
+    assert "session site: nothing -> hallux (forgotten" in shown
+    assert "struck (not of this one" in shown
+
+
+def test_a_correction_says_which_times_it_takes(call):
+    with pytest.raises(click.BadParameter, match="such as 2026-03-01T09:30:00Z"):
+        call("session", "correct", 1, "--at", "-10s", "--reason", "seen on the trace", "--session", "s1")
+    with pytest.raises(click.BadParameter, match="such as -4s or"):
+        call("session", "mark", "moved", "--at", "+5s")
+
+
+def test_an_answer_that_is_none_is_asked_for_again_and_no_other_one(monkeypatch, capsys):
+    typed = iter(["23", "yesterday", "2025-12-20", "", "no"])
+    monkeypatch.setattr(click, "prompt", lambda *_args, **_more: next(typed))
+    asked = []
+
+    def look(said, **about):
+        asked.append(about)
+        if said.get("calibration") == "yesterday":
+            raise Refused("'yesterday' is no date", "--check", remedy="such as 2026-02-27")
+        names = ("room", "calibration", "zero", "contraindications")
+        return [{"name": n, "say": n, "state": "unanswered", "wanted": "", "stops": False} for n in names]
+
+    answers = _asked(look, {"position": "yes"}, {"subject": "03-117"})
+    assert answers == {"position": "yes", "room": "23", "calibration": "2025-12-20", "contraindications": "no"}
+    assert asked[0] == {"subject": "03-117"}
+    assert "'yesterday' is no date; next: such as 2026-02-27" in capsys.readouterr().err

@@ -151,7 +151,7 @@ def test_whatever_is_entered_nothing_untyped_is_written(what, said):
         (1, "at", 10**30, "a number of the request is too large"),
         (1, "struck", False, "only struck for good"),
         (1, "struck", "yes", "only struck for good"),
-        (1, "value", ["x"], "this is no value of inflate"),
+        (1, "value", ["x"], "the mark inflate takes no value"),
         (2, "text", {"a": 1}, "text cannot be a table"),
         (2, "text", "\x1b[2J", "the note is empty"),
         (2, "mark", 3, "a note has only its text"),

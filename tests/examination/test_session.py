@@ -261,3 +261,22 @@ def test_whatever_is_tried_the_replayed_book_is_the_same_and_its_order_holds(ste
     assert starts == sorted(starts)
     assert [item.number for item in room.session.items] == list(range(1, len(room.session.items) + 1))
     assert len([e for e in room.events if e.kind != "correction"]) >= len(room.session.items)
+
+
+def test_a_refusal_says_the_way_to_what_was_meant():
+    room = porh(stop=False)
+    with pytest.raises(Refused, match=r"release is already marked.*perfusion session correct 2 --at"):
+        room.do("mark", "release")
+    room.do("stop")
+    with pytest.raises(Refused, match=r"the latest, porh 03-117 baseline, is --session s1"):
+        room.do("note", "warm hands")
+    electrodes = Room("tcpo2-rest")
+    electrodes.do("mark", "applied")
+    electrodes.wait(1000)
+    with pytest.raises(Refused, match=r"belongs to the phase reading, which begins with: perfusion session next"):
+        electrodes.do("mark", "removed")
+    for at, words in ((T0 - 1, "perfusion session show"), (electrodes.now + SECOND, "UTC unless they say otherwise")):
+        with pytest.raises(Refused, match=words):
+            electrodes.do("mark", "moved", at=at)
+    with pytest.raises(Refused, match=r"out of order.*next: perfusion session show"):
+        room.do("correct", 1, "at", room.now - SECOND, "digits swapped", session="s1")

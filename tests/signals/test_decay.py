@@ -41,6 +41,17 @@ def test_a_straight_line_ends_on_a_bound():
     assert Status.LOW_QUALITY in {r.status for r in found.values()}
 
 
+def test_what_the_other_parameters_leave_is_no_better_than_the_one_on_its_bound():
+    """A flux that has hardly begun to fall: the shape ends on its bound, and no other parameter is a measurement."""
+    t = np.arange(0, 140, 0.05)
+    wave = 3.0 * np.sin(2 * np.pi * t / 45.0) + 1.5 * np.sin(2 * np.pi * 1.1 * t)
+    found = fit_decay(Trace.of(t, 22.0 + wave - 6.0 * (t > 115)), 0, 140)
+    assert "on_its_bound" in {result.reason for result in found.values()}
+    for name in TRUE:
+        assert found[name].status is Status.LOW_QUALITY, name
+        assert found[name].reason in ("on_its_bound", "fit_on_a_bound")
+
+
 def test_too_few_data_fit_nothing():
     assert {r.reason for r in fit_decay(trace(), 500, 504).values()} == {"too_few_data"}
     rest, _ = without_decay(trace(), 500, 504)
