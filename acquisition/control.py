@@ -130,12 +130,17 @@ def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> 
     Refused or its kin where the daemon will not. The answer is clean text, whatever version gave it.
     """
     where = str(directory / NAME)
+    line = json.dumps(request).encode() + b"\n"
+    if len(line) > LINE:  # the daemon would end the connection while it is still being sent
+        raise Refused(
+            f"a request has at most {LINE} bytes, this one {len(line)}", where, remedy="say it in fewer words"
+        )
     until = time.monotonic() + timeout
     try:
         with _short(directory) as folder, socket.socket(socket.AF_UNIX) as link:
             link.settimeout(timeout)
             _connect(link, folder / NAME, directory)
-            link.sendall(json.dumps(request).encode() + b"\n")
+            link.sendall(line)
             line = _receive(link, until)
         answer = json.loads(line)
     except OSError as error:

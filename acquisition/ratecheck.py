@@ -131,7 +131,7 @@ class RateCheck:
         latest = min(islice(lows, first, None), key=_delay)
         earlier = min(islice(lows, first), key=_delay)
         late = latest.delay - earlier.delay
-        return late if late >= self._slow * (latest.at - earlier.at) else 0.0
+        return late if late >= self._ease * self._slow * (latest.at - earlier.at) else 0.0
 
     def _early(self, steadily: bool) -> float:
         """By how many seconds samples gain on the clock over the window, by its first and last third."""
@@ -148,7 +148,12 @@ class RateCheck:
         gained = one.delay - three.delay
         if steadily and min(one.delay - two.delay, two.delay - three.delay) < STEADY * gained:
             return 0.0
-        return 1.5 * gained if gained >= self._fast * (three.at - one.at) else 0.0
+        return 1.5 * gained if gained >= self._ease * self._fast * (three.at - one.at) else 0.0
+
+    @property
+    def _ease(self) -> float:
+        """By how much less a rate that is wrong already must be off to stay so: it would change at every look."""
+        return STILL if self.wrong else 1.0
 
 
 def _delay(low: Low) -> float:

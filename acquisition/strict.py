@@ -14,7 +14,10 @@ from msgspec import inspect
 from acquisition.errors import ConfigurationError
 
 T = TypeVar("T")
-_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
+_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
+EACH = "[...]"
+"""Ends the key of a value of a table of any names, as the converter says it, and `IN_KEY` that of such a name."""
+IN_KEY = "[name]"
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"]+)\s*\]\]?")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\-\"]+)\s*=")
 
@@ -72,6 +75,7 @@ def misfit(error: msgspec.ValidationError, raw: Any, kind: Any) -> Misfit:
     """Tell what an error of `msgspec.convert(raw, kind)` is about."""
     told, _, at = str(error).partition(" - at `")
     steps = _steps(at.rstrip("`"))
+    in_key = at.startswith("key` in `")
     info = inspect.type_info(kind)
     why: Literal["unknown", "missing", "value"] = "value"
     if unknown := re.match(r"Object contains unknown field `(.*)`", told, re.DOTALL):
@@ -81,9 +85,10 @@ def misfit(error: msgspec.ValidationError, raw: Any, kind: Any) -> Misfit:
         steps.append(missing[1])
         why, allowed = "missing", _allowed(info, steps)
     else:
-        allowed = _allowed(info, steps)
-    name = next((step for step in reversed(steps) if isinstance(step, str)), "")
-    return Misfit(why, _dotted(steps), name, told, allowed, _value(raw, steps))
+        allowed = _allowed_names(info, steps) if in_key else _allowed(info, steps)
+    name = next((step for step in reversed(steps) if isinstance(step, str) and step != "..."), "")
+    value = NOTHING if in_key else _value(raw, steps)
+    return Misfit(why, _dotted(steps) + (IN_KEY if in_key else ""), name, told, allowed, value)
 
 
 NOTHING = object()
@@ -148,11 +153,11 @@ def holds(raw: Any, key: str) -> bool:
 
 
 def _steps(path: str) -> list[str | int]:
-    return [int(index) if index else name for name, index in _STEP.findall(path)]
+    return [int(index) if index.isdecimal() else index or name for name, index in _STEP.findall(path)]
 
 
 def _dotted(steps: list[str | int]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(f"[{step}]" if isinstance(step, int) or step == "..." else f".{step}" for step in steps)
 
 
 def _value(raw: Any, steps: list[str | int]) -> Any:
@@ -188,6 +193,11 @@ def _fields(info: inspect.Type, steps: list[str | int]) -> str:
 
 def _allowed(info: inspect.Type, steps: list[str | int]) -> str:
     return " or ".join(dict.fromkeys(_describe(kind) for kind in _resolve(info, steps)))
+
+
+def _allowed_names(info: inspect.Type, steps: list[str | int]) -> str:
+    names = [kind.key_type for kind in _resolve(info, steps) if isinstance(kind, inspect.DictType)]
+    return " or ".join(dict.fromkeys(_describe(kind) for kind in names))
 
 
 def _describe(kind: inspect.Type) -> str:

@@ -191,6 +191,6 @@ def _write(directory: Path, asked: Request, clock: Clock) -> dict[str, Any]:
 def _parsed(request: dict[str, Any]) -> Request:
     try:
         asked: Request = msgspec.convert(request, Request)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise Refused(str(error), str(request.get("do", "request"))) from None
     return asked

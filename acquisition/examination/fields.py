@@ -94,6 +94,13 @@ def convert(raw: Any, kind: type[T] | Any, field: str = "", where: str = "") -> 
     except msgspec.ValidationError as error:
         what, allowed = explain(strict.misfit(error, raw, kind), field)
         raise Refused(what, where or field or "request", remedy=allowed) from None
+    except UnicodeError:  # the converter looks up a word that cannot be encoded
+        raise Refused(
+            f"{field or 'a word of the request'} holds characters that cannot be written",
+            where or field or "request",
+            "bytes that are no UTF-8",
+            "type it anew",
+        ) from None
     return fitted
 
 
@@ -101,6 +108,9 @@ def explain(found: strict.Misfit, field: str = "") -> tuple[str, str]:
     """What is wrong and what is allowed, in words; `field` is what the whole is called."""
     allowed = found.allowed.replace("text in quotes", "text").replace("''", "nothing")
     name = shown(found.key.removeprefix(".")) or field or "the request"
+    for end, what in ((strict.EACH, "a value of"), (strict.IN_KEY, "a name in")):
+        if name.endswith(end):
+            name = f"{what} {name.removesuffix(end)}"
     if found.why == "unknown":
         return f"there is no field {shown(found.name)!r}", f"the fields are: {allowed}"
     if found.why == "missing":

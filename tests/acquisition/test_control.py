@@ -122,6 +122,11 @@ def test_an_endless_line_is_cut_off(tmp_path):
     assert serve(tmp_path, request) == (True, SNAPSHOT)
 
 
+def test_a_request_that_is_too_long_is_refused_before_it_is_sent(tmp_path):
+    with pytest.raises(Refused, match="a request has at most 65536 bytes, this one 2000"):
+        ask(tmp_path, {"do": "snapshot", "text": "x" * 200_000})
+
+
 async def _add(request):
     if "n" not in request:
         raise Refused("no n", "add", "it was forgotten", "say n")

@@ -219,6 +219,14 @@ def test_a_stream_that_is_stamped_as_it_arrives_may_be_wrong_by_a_factor_of_two(
     assert all(at < within(rate * min(factor, 1.0)) for at, _ in found)
 
 
+@pytest.mark.parametrize("factor", [0.4, 2.5])
+@pytest.mark.parametrize("way", [usb, prompt, polled, loaded])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_rate_on_the_border_of_what_is_wrong_is_told_once(way, factor, seed):
+    found = told(read(taken(50.0 * factor, 600.0), way(seed, 50.0)), 50.0, coarse=True)
+    assert [wrong for _, wrong in found] in ([], [True])
+
+
 def test_the_text_names_both_rates_and_the_factor():
     check = RateCheck(10.0)
     for k in range(60):
