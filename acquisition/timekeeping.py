@@ -16,6 +16,7 @@ from acquisition.alarms import Alarms
 from acquisition.clock import Clock
 from acquisition.control import Answer, NoDaemon, ask
 from acquisition.errors import Refused, StoreError
+from acquisition.examination import fields
 from acquisition.model import Event, Instant
 from acquisition.store import Store, StoreWriter, runs, wall
 from acquisition.store.runs import Doubt, Run, said
@@ -189,8 +190,7 @@ def _write(directory: Path, asked: Request, clock: Clock) -> dict[str, Any]:
 
 
 def _parsed(request: dict[str, Any]) -> Request:
-    try:
-        asked: Request = msgspec.convert(request, Request)
-    except (msgspec.ValidationError, UnicodeError) as error:
-        raise Refused(str(error), str(request.get("do", "request"))) from None
+    do = str(request.get("do", "request"))
+    fields.plain(request)
+    asked: Request = fields.convert(request, Mend if do == REQUESTS[1] else Accept, where=do)
     return asked

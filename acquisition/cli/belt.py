@@ -13,11 +13,12 @@ from acquisition.cli.desk import directory, operator
 from acquisition.cli.numbers import Finite
 from acquisition.conductor import RED_BUTTON, STOPS
 from acquisition.config.tables import Record
-from acquisition.control import NoDaemon, ask
+from acquisition.control import NoDaemon, Unanswered, ask
 from acquisition.errors import ConfigurationError, PerfusionError
 
 ORDERS = ("prepare", "confirm", "speed", "grade", "measured", "stop", "emergency", "release")
 VALUED = ("speed", "grade", "measured")
+UNKNOWN = "it is not known that anything reached the treadmill"
 
 
 @click.command()
@@ -73,8 +74,8 @@ def _stop(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> A
     try:
         return ask(_record(path, data), dict(request))
     except PerfusionError as error:
-        unknown = ["it is not known that anything reached the treadmill"] if isinstance(error, NoDaemon) else []
-        cause = "; ".join(filter(None, (error.cause, *unknown)))
+        told = not isinstance(error, NoDaemon | Unanswered)
+        cause = "; ".join(filter(None, (error.cause, "" if told else UNKNOWN)))
         remedy = error.remedy if RED_BUTTON in error.remedy else "; ".join(filter(None, (RED_BUTTON, error.remedy)))
         raise type(error)(error.what, error.where, cause, remedy) from error
 

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from acquisition import control
+from acquisition import control, timekeeping
+from acquisition.cli import perfusion
 from acquisition.control import ControlSocket, NoDaemon, Unanswered, ask
 from acquisition.errors import PerfusionError, Refused
 from acquisition.examination import desk
@@ -281,3 +282,22 @@ def test_what_a_daemon_answers_is_clean(tmp_path):
     said = json.dumps({"ok": {"note": "caf\udce9 \x1b[31mfell"}}).encode() + b"\n"
     with Daemon(tmp_path, answers(said)):
         assert ask(tmp_path, {"do": "snapshot"}) == {"note": "caf\ufffd fell"}
+
+
+def test_a_stop_of_the_belt_that_nobody_answers_says_what_is_not_known(tmp_path):
+    with Daemon(tmp_path, answers()), pytest.raises(Unanswered, match="not known that anything reached the treadmill"):
+        perfusion.main(["belt", "stop", "--data", str(tmp_path)], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"do": "clock.mend", "run": "one", "reason": "a slip"}, "run cannot be 'one'; next: it is a whole number"),
+        ({"do": "clock.mend", "reason": "a slip"}, "the field 'run' is missing"),
+        ({"do": "clock.accept", "reason": "x"}, "reason cannot be 'x'; next: it is text of at least 3"),
+        ({"do": "clock.accept", "reason": "fine", "who": 1}, "no field 'who'; next: the fields are: reason, by"),
+    ],
+)
+def test_a_request_about_the_clock_is_refused_in_words(tmp_path, request_, said):
+    with pytest.raises(Refused, match=said):
+        timekeeping.send(tmp_path, request_)

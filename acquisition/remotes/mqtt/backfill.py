@@ -16,6 +16,7 @@ from acquisition.remotes.mqtt.link import WINDOW
 from acquisition.remotes.mqtt.outgoing import Outgoing
 from acquisition.remotes.mqtt.topics import Topics
 from acquisition.store import rows
+from acquisition.text import KEY, clean
 
 LIMIT = 100_000
 """Samples, or events, that one request is answered with; the answer then says where to go on."""
@@ -55,8 +56,8 @@ class Backfill:
             return _refusal(to, f"a request has at most {SIZE} bytes")
         try:
             request = msgspec.json.decode(payload, type=Request)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _refusal(to, f"no request: {error}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _refusal(to, f"no request: {clean(str(error), KEY)}")
         if not request.device:
             self._answers.append(self._events(to, request))
             return None
