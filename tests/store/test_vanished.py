@@ -401,9 +401,7 @@ def scribbled(path):
         file.write(os.urandom(os.path.getsize(path)))
 
 
-@pytest.mark.parametrize(
-    ("name", "strike"), [("record.db", cut), ("record.db-wal", cut), ("record.db", scribbled)], ids=str
-)
+@pytest.mark.parametrize(("name", "strike"), [("record.db", cut), ("record.db-wal", cut), ("record.db", scribbled)])
 def test_a_record_that_is_overwritten_in_place_counts_no_more(tmp_path, name, strike):
     folder = tmp_path / "rec"
     with Ward(folder) as ward:
