@@ -84,7 +84,7 @@ def _books(
     patience = driver.silence * driver.setup.patience
 
     def book(stream: Stream) -> StreamBook:
-        header = _header(device, driver, stream)
+        header = header_of(device, driver, stream)
         expect(header)
         last = store.last(name, stream.name)
         return StreamBook(header, timeline, clocks, patience, Last(last.next, last.key) if last is not None else None)
@@ -98,7 +98,7 @@ def _books(
     return Books({stream.name: book(stream) for stream in driver.streams}, tuple(derivations))
 
 
-def _header(device: DeviceConfig, driver: Driver, stream: Stream) -> Header:
+def header_of(device: DeviceConfig, driver: Driver, stream: Stream) -> Header:
     """What a reader must know of a stream; an analog input has its own profile, any other stream has all documents."""
     table = device.table
     entry = {each.name: each for each in device.inputs}.get(stream.name)

@@ -9,9 +9,10 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,79 +29,65 @@ from benchmarks.rows import Row, against_truth, alone, rounded
 from simulators.flowmotion import BANDS
 from simulators.phenotypes import PHENOTYPES
 from simulators.physiology import Participant
+from simulators.sessions import Course, answers, course
 from tests.service.bench import ENTRIES, WITH_CUFF, Bench, streaming
 
 SECOND = 1_000_000_000
 LEADS = (5.0, 15.0, 30.0, 60.0)
 """Seconds on the wall for everything to be up before the scenario begins: the next one for another try."""
 NOTHING: Mapping[str, Any] = {"devices": ()}
-ENTRY = {**ENTRIES, "daq970a": WITH_CUFF}
-ABI = {"healthy": 1.1, "diabetic": 1.0, "claudicant": 0.65, "cli": 0.4}
-"""Of the left leg, entered as pressures; it decides how long a peak is searched."""
+HEATER = """
+        [[device.channel]]
+        input = 104
+        signal = "heater_temperature"
+        profile = "heater-10mv-per-degree"
+        """
+ENTRY = {**ENTRIES, "daq970a": WITH_CUFF + HEATER}
+LIMB = "left"
 TIME_CONSTANT = 0.2
 """s, of the simulated laser Doppler monitor."""
 AT_ONCE = 4
 """Participants whose instruments and daemon run at the same time, on two processors."""
-Mark = tuple[str, float] | tuple[str, float, str]
 Ran = tuple[dict[str, Any], dict[tuple[str, str], Result]]
 """The truth of a participant, and what was found, by place and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How one scenario is examined: instruments, protocol, marks (name, s) and seconds, and how fast it is run."""
+    """How one scenario is examined over the wire: instruments, protocol, and how fast it is run."""
 
     instruments: tuple[str, ...]
     protocol: str
-    marks: tuple[Mark, ...]
-    seconds: float
     speed: float
 
 
-def way(scenario: str, truth: Mapping[str, Any]) -> Way:
-    """The examination that fits a scenario; the marks are when things happen."""
-    match scenario:
-        case "porh":
-            porh = truth["porh"]
-            return Way(("daq970a",), "porh", (("inflate", porh["t_on"]), ("release", porh["t_off"])), 800.0, 60.0)
-        case "heating":
-            heat = truth["heating"]
-            marks = (("heat", heat["t_42"]), ("maximum", heat["t_44"]), ("off", heat["t_off"]))
-            return Way(("daq970a",), "local-heating", marks, 3320.0, 80.0)
-        case "flowmotion":
-            return Way(("daq970a",), "flowmotion", (("next", 1.0),), 2401.0, 80.0)
-        case "rest":
-            marks = (("applied", 1.0), ("next", 902.0), ("removed", 2160.0))
-            return Way(("intellivue",), "tcpo2-rest", marks, 2170.0, 120.0)
-        case "walk-constant":
-            return _walk(truth["walk"])
-    raise KeyError(scenario)
-
-
-def _walk(walk: Mapping[str, Any]) -> Way:
-    pain = walk["stopped_by"] == "claudication"
-    marks: list[Mark] = [("standing", 1.0), ("start", walk["start"])]
-    if walk["t_ICD"] is not None:
-        marks.append(("onset", walk["t_ICD"]))
-    marks.append(("stop", walk["stop"], "claudication" if pain else "protocol_end"))
-    return Way(("intellivue", "trackmaster"), "walking-constant", tuple(marks), walk["stop"] + 420.0, 25.0)
+WAYS = {
+    "porh": Way(("daq970a",), "porh", 60.0),
+    "heating": Way(("daq970a",), "local-heating", 80.0),
+    "flowmotion": Way(("daq970a",), "flowmotion", 80.0),
+    "rest": Way(("intellivue",), "tcpo2-rest", 120.0),
+    "oxygen": Way(("intellivue",), "tcpo2-oxygen", 120.0),
+    "walk-constant": Way(("intellivue", "trackmaster"), "walking-constant", 25.0),
+    "walk-gs": Way(("intellivue", "trackmaster"), "walking-gardner-skinner", 25.0),
+}
 
 
 def results(kind: str, scenario: str, seed: int) -> Ran:
     """Run one participant through the service; answers the truth, and the results by place and name."""
     told = "rest" if scenario == "flowmotion" else scenario
     truth = Participant(kind, told, seed).truth()
-    plan = way(scenario, truth)
+    way = WAYS[scenario]
+    planned = course(load(way.protocol), kind, LIMB, truth)
     for lead in LEADS:
         with tempfile.TemporaryDirectory() as folder, Bench(Path(folder)) as bench:
-            t0 = record(bench, kind, told, seed, plan, lead)
+            t0 = record(bench, kind, seed, way, planned, lead)
             if t0 is None:
                 continue
             with Store(bench.store) as store:
                 # On a busy machine a link may break at such a speed; that is told, and it is not what is measured here.
                 if any(True for _ in store.events("gap")) and lead != LEADS[-1]:
                     continue
-            examine(bench.store, t0, plan, ABI[kind])
+            examine(bench.store, t0, way.protocol, planned)
             with Store(bench.store) as store:
                 known = book(bench.store)
                 found = outcomes(store, known, known.sessions["s1"])
@@ -108,29 +95,29 @@ def results(kind: str, scenario: str, seed: int) -> Ran:
     raise RuntimeError(f"no instrument streamed within {LEADS[-1]:g} s")
 
 
-def record(bench: Bench, kind: str, scenario: str, seed: int, plan: Way, lead: float) -> int | None:
-    """Let the daemon record the scenario until the plan's last second; answers when it began (ns, UTC).
+def record(bench: Bench, kind: str, seed: int, way: Way, planned: Course, lead: float) -> int | None:
+    """Let the daemon record the scenario until the course's last second; answers when it began (ns, UTC).
 
     None where not every instrument streamed by then.
     """
     t0 = round(time.time() + lead, 6)
-    common = ("--speed", plan.speed, "--t0", f"{t0:.6f}")
-    for name in plan.instruments:
-        bench.simulate(name, "--scenario", scenario, "--class", kind, "--seed", seed, *common)
-    bench.write({name: ENTRY[name] for name in plan.instruments})
+    common = ("--speed", way.speed, "--t0", f"{t0:.6f}")
+    for name in way.instruments:
+        bench.simulate(name, "--scenario", planned.scenario, "--class", kind, "--seed", seed, *common)
+    bench.write({name: ENTRY[name] for name in way.instruments})
     daemon = bench.run(*common)
     while not streaming(daemon.snapshot(bench.store) or NOTHING):
         if time.time() > t0:
             return None
         time.sleep(0.1)
-    time.sleep(t0 - time.time() + (plan.seconds + 10.0) / plan.speed)
+    time.sleep(t0 - time.time() + (planned.seconds + 10.0) / way.speed)
     code = daemon.stop(30)
     if code:
         raise RuntimeError(f"the daemon ended with {code}:\n{daemon.log.read_text()[-2000:]}")
     return round(t0 * SECOND)
 
 
-def examine(directory: Path, t0: int, plan: Way, abi: float) -> None:
+def examine(directory: Path, t0: int, protocol: str, planned: Course) -> None:
     """Write the session into the record as if each request had come at its second."""
     clock = Clock()
     writer = StoreWriter(directory, clock=clock)
@@ -141,7 +128,7 @@ def examine(directory: Path, t0: int, plan: Way, abi: float) -> None:
         writer.begin_run(started := clock.now(), max(started.utc, writer.last_key + 1), {"purpose": "a session"})
         now = [t0]
         clerk = Clerk(known, lambda: now[0], writer.put, headers=lambda: headers)
-        for at, request in _requests(plan, abi):
+        for at, request in _requests(protocol, planned):
             now[0] = t0 + round(at * SECOND)
             clerk.answer(request)
         writer.flush()
@@ -149,24 +136,12 @@ def examine(directory: Path, t0: int, plan: Way, abi: float) -> None:
         writer.close()
 
 
-def _requests(plan: Way, abi: float) -> Sequence[tuple[float, dict[str, Any]]]:
-    pressures = {"dorsalis_pedis": 120.0 * abi, "brachial_left": 120.0}
-    made: list[tuple[float, dict[str, Any]]] = [
-        (0.0, {"do": "session.start", "protocol": plan.protocol, "subject": "03-117", "visit": "baseline",
-               "limb": "left", "checks": _cleared(plan.protocol)}),
-        (0.5, {"do": "session.observe", "fields": {"what": "abi", "side": "left", **pressures}}),
-    ]  # fmt: skip
-    for name, at, *value in plan.marks:
-        if name == "next":
-            made.append((at, {"do": "session.next", "early": "simulated"}))
-        else:
-            made.append((at, {"do": "session.mark", "name": name, "early": "simulated",
-                              **({"value": value[0]} if value else {})}))  # fmt: skip
-    return [*made, (plan.seconds, {"do": "session.stop", "reason": "simulated"})]
-
-
-def _cleared(protocol: str) -> dict[str, str]:
-    return {rule.name: rule.wants for rule in load(protocol).check if rule.stops}
+def _requests(protocol: str, planned: Course) -> Iterator[tuple[float, Mapping[str, Any]]]:
+    day = datetime.now(UTC).date()
+    yield 0.0, {"do": "session.start", "protocol": protocol, "subject": "03-117", "visit": "baseline", "limb": LIMB,
+                "checks": answers(load(protocol), day)}  # fmt: skip
+    yield from ((step.at, step.request) for step in planned.steps)
+    yield planned.seconds, {"do": "session.stop", "reason": "simulated"}
 
 
 INDICES = {

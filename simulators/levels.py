@@ -104,7 +104,10 @@ class Levels:
             known["heating"] = self._lth(self.scenario.heating)
         if self.scenario.oxygen is not None:
             share = self.scenario.oxygen.share(np.array([self.scenario.oxygen.off]))[0]
-            known["oxygen"] = {"chest": chest.oxygen * share, "calf": calf.oxygen * share, "unit": "mm[Hg]"}
+            known["oxygen"] = {
+                "t_on": self.scenario.oxygen.on, "t_off": self.scenario.oxygen.off,
+                "chest": chest.oxygen * share, "calf": calf.oxygen * share, "unit": "mm[Hg]",
+            }  # fmt: skip
         if self.scenario.walk is not None:
             known["walk"] = self._walk(self.scenario.walk)
         return known

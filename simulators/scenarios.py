@@ -146,6 +146,11 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             walk=Walk(180.0, 1200.0, 2 * MPH, 0.0, step=2.0),
         ),
         "o2-challenge": Scenario("breathes pure oxygen from 5 to 15 min", oxygen=Oxygen(300.0, 900.0)),
+        "oxygen": Scenario(
+            "lies still, the electrodes are put on at the beginning; breathes pure oxygen from 35 to 45 min",
+            oxygen=Oxygen(2100.0, 2700.0),
+            electrodes=0.0,
+        ),
         "tour": Scenario(
             "every 5 min a walk of 80 s, then an occlusion of one minute and its hyperaemia",
             Occlusion(150.0, 210.0),

@@ -32,6 +32,7 @@ COMMANDS = {
     "run": "daemon:run",
     "session": "session:session",
     "simulate": "bench:simulate",
+    "simulate-session": "bench:simulate_session",
     "verify": "record:verify",
     "watch": "watching:watch",
 }

@@ -23,7 +23,7 @@ from acquisition.cli.numbers import SECONDS, Finite
 from acquisition.errors import PerfusionError, StoreError
 
 END = 5.0
-SCENARIOS = ("rest", "porh", "heating", "walk-constant", "walk-gs", "o2-challenge", "tour")
+SCENARIOS = ("rest", "porh", "heating", "walk-constant", "walk-gs", "o2-challenge", "oxygen", "tour")
 CLASSES = ("healthy", "diabetic", "claudicant", "cli")
 """What `perfusion simulate` knows too; here it is refused before anything is started."""
 
@@ -37,6 +37,13 @@ def simulate(arguments: tuple[str, ...]) -> None:
     """Simulate an instrument on a pseudo-terminal, TCP or HiSLIP; `perfusion simulate --help` lists the options."""
     # The process becomes the simulator: whoever ends it leaves no other behind.
     os.execv(sys.executable, [*SIMULATORS, *arguments])
+
+
+@click.command("simulate-session", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate_session(arguments: tuple[str, ...]) -> None:
+    """Write whole examinations of simulated participants into a record, without a daemon; --help lists the options."""
+    os.execv(sys.executable, [*SIMULATORS[:-1], "simulators.sessions", *arguments])
 
 
 @click.command()
