@@ -118,7 +118,7 @@ def play(tape: Tape) -> Played:
         raise PerfusionError(
             "the tape has lost its beginning", str(tape.files[0]), "retention removed it", "play a later connection's"
         )
-    return _Player(_driver(tape.label)).run(tape.pieces())
+    return _Player(driver_of(tape.label)).run(tape.pieces())
 
 
 def compare(played: Rows, kept: Rows, ended: bool = True, doubted: bool = False) -> Verdict:
@@ -254,7 +254,8 @@ def _order(each: Label) -> tuple[str, int, int, int]:
     return each.device, each.run, each.connection, each.part
 
 
-def _driver(tape: Label) -> Driver:
+def driver_of(tape: Label) -> Driver:
+    """Build the driver of today as the label says; PerfusionError where there is none of that name."""
     kind = drivers().get(tape.driver)
     if kind is None:
         raise PerfusionError(f"the tape needs the driver {tape.driver!r}, which is not installed", tape.file)
