@@ -29,7 +29,7 @@ from benchmarks.rows import Row, against_truth, alone, rounded
 from simulators.flowmotion import BANDS
 from simulators.phenotypes import PHENOTYPES
 from simulators.physiology import Participant
-from simulators.sessions import Course, answers, course
+from simulators.sessions.course import Course, answers, course
 from tests.service.bench import ENTRIES, WITH_CUFF, Bench, streaming
 
 SECOND = 1_000_000_000

@@ -23,7 +23,8 @@ from acquisition.examination import desk
 from acquisition.model import Chunk, Header, Instant
 from acquisition.replay import driver_of, play, tapes
 from acquisition.store import StoreWriter, compaction, schema
-from simulators.sessions import Plan, write
+from simulators.sessions.plan import Plan
+from simulators.sessions.recorder import write
 from tests.earlier.reading import HERE, PACKED, expect
 
 SECOND = 1_000_000_000

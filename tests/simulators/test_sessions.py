@@ -17,7 +17,8 @@ from acquisition.examination.outcomes import outcomes
 from acquisition.store import Store
 from acquisition.store.check import check
 from benchmarks.whole_way import results
-from simulators.sessions import Plan, write
+from simulators.sessions.plan import Plan
+from simulators.sessions.recorder import write
 
 DAY = 86_400 * 1_000_000_000
 T0 = 1_772_442_000 * 1_000_000_000  # 2026-03-02T09:00:00Z
