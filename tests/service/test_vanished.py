@@ -83,6 +83,7 @@ def test_a_record_moved_away_in_an_examination_goes_on_in_a_new_one(bench, tmp_p
     ]  # fmt: skip
 
 
+@pytest.mark.proof
 def test_nothing_is_started_or_overwritten_while_another_file_stands_at_the_path(bench, tmp_path):
     daemon = bench.run()
     daemon.until(bench.store, lambda seen: streaming(seen) and seen["record"]["samples"] > 20)
@@ -112,6 +113,7 @@ def test_nothing_is_started_or_overwritten_while_another_file_stands_at_the_path
     assert {stream.gaps for stream in report.streams} <= {0, 1}
 
 
+@pytest.mark.proof
 def test_a_removed_folder_is_made_again_for_this_account_alone(bench):
     before = os.umask(0o022)
     try:
