@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import socket
 import threading
 import time
@@ -155,6 +156,9 @@ class _Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > connections_allowed():
+            transport.abort()
+            return
         self._arm(REQUEST)
 
     def data_received(self, data: bytes) -> None:
@@ -186,9 +190,19 @@ class _Http(H11Protocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that is cut off when its viewer does not read."""
+    """A WebSocket that is cut off when it does not open in time, or its viewer does not read."""
 
     _stalled: asyncio.TimerHandle | None = None
+    _opening: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a connection that asked for an upgrade; its head may be one that is never answered."""
+        super().connection_made(transport)
+        self._opening = self.loop.call_later(REQUEST, self._expect_open)
+
+    def _expect_open(self) -> None:
+        if not self.handshake_complete:
+            self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
         """Hand over a message; text that is no UTF-8 ends its connection (RFC 6455, 8.1) and fills no log."""
@@ -213,12 +227,19 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._opening is not None:
+            self._opening.cancel()
         super().connection_lost(exc)
 
     def _disarm(self) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+
+def connections_allowed() -> int:
+    """How many connections the page may have: half of the process's descriptors, for instruments need theirs."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 def _listen(port: int) -> socket.socket:

@@ -66,6 +66,38 @@ def test_a_half_open_request_is_closed_by_the_deadline(tmp_path, monkeypatch, se
         assert closed_after(link) < SOON
 
 
+def test_an_upgrade_that_is_never_answered_is_closed_by_the_deadline(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST", 0.3)
+    with (
+        LiveBench(tmp_path, which=("treadmill",)) as bench,
+        socket.create_connection(("127.0.0.1", bench.port)) as link,
+    ):
+        link.sendall(
+            f"GET /ws?x={'y' * 9000} HTTP/1.1\r\nHost: 127.0.0.1:{bench.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        assert closed_after(link) < SOON
+
+
+def test_connections_leave_descriptors_to_the_instruments(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "connections_allowed", lambda: 3)
+    with LiveBench(tmp_path, which=("treadmill",)) as bench, ExitStack() as stack:
+        links = [stack.enter_context(socket.create_connection(("127.0.0.1", bench.port))) for _ in range(3)]
+        with socket.create_connection(("127.0.0.1", bench.port)) as another:
+            assert closed_after(another) < SOON
+        links.pop().close()
+        wait_for(lambda: answered(bench.port))
+
+
+def answered(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/icon.svg") as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def test_a_request_that_trickles_is_closed_by_the_deadline_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "REQUEST", 0.4)
     with (
