@@ -170,13 +170,18 @@ class Feed:
         except WebSocketDisconnect:
             pass
         except (msgspec.DecodeError, UnicodeError, RecursionError, KeyError):
+            await self._leave(viewer, sender)  # nothing may be sent once the close is
             with contextlib.suppress(RuntimeError):
                 await socket.close(1003)
         finally:
-            self.viewers.discard(viewer)
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+            await self._leave(viewer, sender)
+
+    async def _leave(self, viewer: Viewer, sender: asyncio.Task[None]) -> None:
+        """Send nothing more to a viewer."""
+        self.viewers.discard(viewer)
+        sender.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sender
 
     async def _send(self, socket: WebSocket, viewer: Viewer) -> None:
         """Send to one viewer until it is gone: hello, the latest samples, the past, then what comes."""

@@ -76,15 +76,17 @@ def test_a_page_of_samples_may_be_longer_than_other_answers():
 
 
 def test_the_clock_of_an_exchange_counts_from_its_begin():
-    now = [0.0]
+    made: list[Exchange] = []
+    exchange = Exchange(5.0, monotonic=lambda: 31.0 if made and made[0]._meter.size else 0.0)
+    made.append(exchange)
 
     def answer(_):
         yield b"HTTP/1.1 200 OK\r\n"
-        now[0] = 31.0
+        time.sleep(0.2)
         yield b"\r\n"
 
     with HostileServer(answer) as server, pytest.raises(OverBudget, match="had not ended after 30 s"):
-        Exchange(5.0, monotonic=lambda: now[0]).request("POST", server.url, body=b"x")
+        exchange.request("POST", server.url, body=b"x")
 
 
 def test_a_server_that_takes_a_request_byte_by_byte_is_slow():

@@ -95,7 +95,7 @@ def test_a_broker_that_is_none_costs_little_is_told_and_tried_again(name, tmp_pa
                 until(lambda: broker.asked >= 3, "the third try")
                 until(lambda: running.standing.word in ("unreachable", "held"), "its being told")
                 assert running.standing.reason
-                assert running.pending == 10
+                until(lambda: running.pending == 10, "its count of what waits")
                 assert running._worker.deaths == 0
                 _, peak = tracemalloc.get_traced_memory()
         finally:
