@@ -90,7 +90,7 @@ class RateCheck:
     @property
     def text(self) -> str:
         """What is wrong and why that may be, or that it is right again."""
-        nominal = f"{self.rate:.3g} Hz"
+        nominal = f"{_short(self.rate)} Hz"
         if not self.wrong:
             return f"comes at the configured {nominal} again"
         why = (
@@ -99,7 +99,7 @@ class RateCheck:
             else "the instrument is set to a faster rate, or samples come twice"
         )
         return (
-            f"comes at {self.measured:.3g} Hz, {nominal} was configured (a factor of {self.measured / self.rate:.2g}): "
+            f"comes at {_short(self.measured)} Hz, {nominal} was configured (a factor of {self.measured / self.rate:.2g}): "
             f"{why}; its samples are questionable until both agree"
         )
 
@@ -154,6 +154,10 @@ class RateCheck:
     def _ease(self) -> float:
         """By how much less a rate that is wrong already must be off to stay so: it would change at every look."""
         return STILL if self.wrong else 1.0
+
+
+def _short(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 1000 else f"{rate:.0f}"
 
 
 def _delay(low: Low) -> float:

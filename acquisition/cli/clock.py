@@ -124,8 +124,8 @@ def _row(run: Run, accepted: int) -> dict[str, Any]:
 
 def _span(ns: int) -> str:
     """A length of time in words, empty for nothing."""
-    days, rest = divmod(abs(ns) / 1e9, 86400)
-    text = f"{days:.0f} d " * (days > 0) + f"{rest / 3600:.2f} h"
+    days, hours = divmod(round(abs(ns) / 36e9) / 100, 24)
+    text = f"{days:.0f} d " * (days > 0) + f"{hours:.2f} h"
     return "" if not ns else ("-" if ns < 0 else "") + text
 
 
