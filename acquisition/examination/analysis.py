@@ -113,7 +113,7 @@ def _heating(evidence: Evidence, known: Known) -> list[Outcome]:
         ),
     ]
     outcomes = _all(evidence, "flux", posture.judged(evidence, results), FLUX)
-    return outcomes + ([_dose(evidence, "heater", heater)] if heater is not None else [])
+    return [*outcomes, _dose(evidence, "heater", heater)]
 
 
 def _flowmotion(evidence: Evidence, known: Known) -> list[Outcome]:
@@ -168,9 +168,7 @@ def _resting(evidence: Evidence, until: float | None) -> list[Outcome]:
     for address in (*chests, *limbs):
         posed = posture.of_oxygen(evidence, evidence.trace(address))
         outcomes += [_outcome(evidence, address, result, TCPO2) for result in posed]
-        temperature = evidence.beside(address, TEMPERATURE)
-        if temperature is not None:
-            outcomes.append(_dose(evidence, str(address), temperature))
+        outcomes.append(_dose(evidence, str(address), evidence.beside(address, TEMPERATURE)))
     return outcomes
 
 
@@ -261,10 +259,11 @@ def _entries(evidence: Evidence, known: Known) -> list[Outcome]:
     return []
 
 
-def _dose(evidence: Evidence, place: str, temperature: Trace) -> Outcome:
+def _dose(evidence: Evidence, place: str, temperature: Trace | None) -> Outcome:
     limit = evidence.settings.get("thermal_limit_minutes")
     dose = ThermalDose(place, None if limit is None else float(limit))
-    dose.feed(temperature)
+    if temperature is not None:
+        dose.feed(temperature)
     return Outcome(place, dose.result())
 
 

@@ -9,17 +9,23 @@ from acquisition.examination.binding import Address
 from acquisition.examination.entries import Outcome
 from acquisition.examination.evidence import TEMPERATURE, Evidence
 from acquisition.examination.session import Book, Session
+from acquisition.signals.result import Trace
 from acquisition.signals.thermal_dose import Heated, doses
 from acquisition.store import Store
 
+NOT_SEEN = Trace.of([], [])
+"""The temperature of a heater that nobody recorded."""
+
 
 def stays(evidence: Evidence) -> Iterator[Heated]:
-    """Every heated probe of a session with its temperature (Cel)."""
+    """Every heated probe of a session with its temperature (Cel), empty where none was recorded."""
     for role in ("chest", "limb", "heater"):
         for address in evidence.addresses(role):
             trace = evidence.trace(address) if role == "heater" else evidence.beside(address, TEMPERATURE)
-            if trace is not None:
-                yield Heated(skin(evidence, role, address), trace)
+            yield Heated(skin(evidence, role, address), NOT_SEEN if trace is None else trace)
+    if evidence.session.about["content"]["measures"] == "heating" and not evidence.addresses("heater"):
+        for address in evidence.addresses("flux")[:1]:
+            yield Heated(skin(evidence, "heater", address), NOT_SEEN)
 
 
 def skin(evidence: Evidence, role: str, address: Address) -> str:

@@ -18,7 +18,7 @@ HOT = 43.0
 
 @dataclass(frozen=True, slots=True)
 class Heated:
-    """One stay of a heated probe on one site of skin; temperature in Cel."""
+    """One stay of a heated probe on one site of skin; temperature in Cel, empty where nobody recorded it."""
 
     site: str
     temperature: Trace
@@ -47,13 +47,14 @@ class ThermalDose:
         self.minutes = before
         # Of this stay, and of all: samples, and how many of them are temperatures.
         self._stay, self._all = np.zeros(2, np.int64), np.zeros(2, np.int64)
-        self._unseen_stay = False
+        self._began = self._unseen_stay = False
         self._newest = -math.inf
         self._last: float | None = None
         self._was_hot = False
 
     def feed(self, temperature: Trace) -> float:
-        """Take the samples that follow, Cel; answer the minutes so far."""
+        """Take the samples that follow, Cel; answer the minutes so far. Where none ever comes the stay was not seen."""
+        self._began = True
         use = in_range(temperature, HEATER).valid
         time, hot = temperature.time[use], temperature.values[use] >= self.hot
         self._stay += (len(temperature), len(time))
@@ -70,8 +71,8 @@ class ThermalDose:
 
     def lift(self) -> None:
         """The probe leaves the skin: what follows belongs to another stay."""
-        self._unseen_stay |= self._stay[0] > 0 and self._stay[1] == 0
-        self._stay[:] = 0
+        self._unseen_stay |= self._began and self._stay[1] == 0
+        self._began, self._stay[:] = False, 0
         self._last, self._was_hot, self._newest = None, False, -math.inf
 
     @property
@@ -100,7 +101,7 @@ class ThermalDose:
         found = [f"heater_temperature_missing ({missing:.0f} %)"] if missing > POOR else []
         if self._was_hot and self._last is not None and self._newest > self._last:
             found.append(f"unseen_while_hot ({(self._newest - self._last) / 60.0:.1f} min)")
-        unseen = self._unseen_stay or (self._stay[0] > 0 and self._stay[1] == 0)
+        unseen = self._unseen_stay or (self._began and self._stay[1] == 0)
         return [*found, "a_stay_without_a_temperature"] if unseen else found
 
 

@@ -10,7 +10,7 @@ from acquisition.examination import desk, study
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import replay
 from acquisition.store import Store
-from tests.examination.patients import ABI, REST, Study
+from tests.examination.patients import ABI, BENCH, REST, Study
 from tests.examination.test_clerk import START, Office
 from tests.examination.test_outcomes import by_name, compute
 
@@ -80,3 +80,18 @@ def test_heat_of_one_site_is_summed_over_the_sessions_of_a_visit_and_of_another_
     assert (summed["s1"].status, summed["s3"].reason) == ("ok", "limit_reached")
     place = next(o.place for o in compute(tmp_path, "s3").results if o.result.name == "thermal_dose_of_the_visit")
     assert place == "left hallux"
+
+
+def test_a_site_that_was_heated_while_nobody_recorded_it_has_no_dose_that_is_ok(tmp_path, monkeypatch):
+    made = Study()
+    common = {"devices": ("ldf",), "settings": {"thermal_limit_minutes": 25.0}, "site": "hallux"}
+    made.examine("diabetic", "heating", "local-heating", HEATING, 3400.0, **common)
+    blind = {key: channels for key, channels in BENCH.items() if key[1] != "heater_temperature"}
+    monkeypatch.setattr("tests.examination.patients.BENCH", blind)
+    made.examine("diabetic", "heating", "local-heating", HEATING, 3400.0, **common)
+    made.write(tmp_path)
+    found = by_name(compute(tmp_path, "s2"))
+    alone, summed = found["thermal_dose"], found["thermal_dose_of_the_visit"]
+    assert (alone.value, alone.reason) == (None, "heater_temperature_not_recorded")
+    assert summed.value == pytest.approx(15.0, abs=0.5)
+    assert (summed.status, summed.reason) == ("low_quality", "a_stay_without_a_temperature")

@@ -241,7 +241,8 @@ def test_what_was_not_seen_of_the_heat_speaks_against_a_dose():
     assert dies.status is Status.LOW_QUALITY
     assert dies.reason == "heater_temperature_missing (87 %); unseen_while_hot (20.0 min)"
     two = [Heated("foot", temperature([44.0] * 30)), Heated("foot", temperature([np.nan] * 30, 1e4))]
-    for stays in (two, two[::-1]):
+    never = [Heated("foot", temperature([44.0] * 30)), Heated("foot", Trace.of([], []))]
+    for stays in (two, two[::-1], never, never[::-1]):
         dose = doses(stays, 60.0)["foot"]
         assert dose.value == 29.0
         assert "a_stay_without_a_temperature" in dose.reason
