@@ -98,8 +98,9 @@ class RateCheck:
             if self.measured < self.rate
             else "the instrument is set to a faster rate, or samples come twice"
         )
+        factor = f"a factor of {self.measured / self.rate:.2g}"
         return (
-            f"comes at {_short(self.measured)} Hz, {nominal} was configured (a factor of {self.measured / self.rate:.2g}): "
+            f"comes at {_short(self.measured)} Hz, {nominal} was configured ({factor}): "
             f"{why}; its samples are questionable until both agree"
         )
 
