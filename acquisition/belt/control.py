@@ -34,6 +34,15 @@ class Phase(StrEnum):
     """After an emergency stop: nothing starts until a person has released it."""
 
 
+_WAYS = {
+    Phase.IDLE: "perfusion belt walk PROTOCOL prepares one",
+    Phase.READY: "perfusion belt confirm starts the belt, perfusion belt stop ends the walk",
+    Phase.WALKING: "perfusion belt stop ends the walk",
+    Phase.LATCHED: "perfusion belt release lets it start again, once somebody has looked at the belt",
+}
+"""What leads out of a phase, for whoever ordered what the phase does not allow."""
+
+
 class Do(StrEnum):
     """What a command does."""
 
@@ -286,7 +295,8 @@ class Control:
         if self.phase not in phases:
             cause = f"the walk is {self.phase}" + (f" after: {self._cause}" if self._cause else "")
             wanted = " or ".join(phases)
-            raise _refused(order, cause, f"it is possible while the walk is {wanted}")
+            way = _WAYS.get(self.phase, "")
+            raise _refused(order, cause, f"it is possible while the walk is {wanted}{way and f'; {way}'}")
 
     def _stop(self, order: Order, by: str, at: float) -> None:
         """Send a stop, whatever the phase; Refused only while silence is what stops the belt."""

@@ -201,9 +201,9 @@ def test_a_belt_that_stands_is_not_moved_on_a_new_link(dialect):
 @pytest.mark.parametrize(
     ("script", "order", "remedy"),
     [
-        ([], Order("confirm"), "possible while the walk is ready"),
-        ([], Order("speed", 3.0), "ready or walking"),
-        (WALK, Order("prepare"), "possible while the walk is idle"),
+        ([], Order("confirm"), "possible while the walk is ready; perfusion belt walk PROTOCOL prepares one"),
+        ([], Order("speed", 3.0), "ready or walking; perfusion belt walk"),
+        (WALK, Order("prepare"), "possible while the walk is idle; perfusion belt stop ends the walk"),
         (WALK, Order("speed", 5.1), "0.4 to 5 km/h"),
         (WALK, Order("speed", 0.0), "0.4 to 5 km/h"),
         (WALK, Order("grade", 20.5), "0 to 20 %"),
