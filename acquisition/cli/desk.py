@@ -40,7 +40,7 @@ def options(command: F) -> F:
 def directory(path: Path | None, data: Path | None) -> Path:
     """The folder of the record that the options name."""
     if path is not None:
-        return load(path).store
+        return load(path, bench=False).store
     if data is None:
         raise click.UsageError("name the record by -c FILE or by --data DIR (or in PERFUSION_DATA)")
     return data
@@ -50,7 +50,7 @@ def send(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> di
     """Have a request done for the record that the options name, by the rules of the study where a file gives them."""
     if path is None:
         return desk.send(directory(path, data), request)
-    config = load(path)
+    config = load(path, bench=False)
     return desk.send(config.store, request, Rules.of(config))
 
 

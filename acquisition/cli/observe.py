@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,7 @@ def _enter(what: str, which: str | None, fields: dict[str, Any]) -> int:
     path, data, by, as_json = (fields.pop(key) for key in ("path", "data", "by", "as_json"))
     subject, visit = fields.pop("subject"), fields.pop("visit")
     entry = {"what": what, **{key: value for key, value in fields.items() if value is not None and value != ()}}
-    decisions.checked(entry)  # before a place is made for it, which would stay empty
+    decisions.checked(entry, datetime.now(UTC).date())  # before a place is made for it, which would stay empty
     which = _place(path, data, which, subject, visit)
     return ask(path, data, by, as_json, "session.observe", fields=entry, session=which)
 

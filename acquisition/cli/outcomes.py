@@ -25,6 +25,8 @@ from acquisition.examination.session import replay
 from acquisition.live.words import display_unit
 from acquisition.store import Store
 
+NO_PLAN = "without -c FILE the study has no visits, windows or limbs of its own, and the endpoints are the default ones"
+
 
 @click.command("outcomes")
 @click.argument("which", metavar="[SESSION]...", nargs=-1)
@@ -53,8 +55,10 @@ def show_outcomes(
     """
     if as_json and as_csv:
         raise click.UsageError("either --json or --csv")
-    plan = load(path).tables.study if path else Study()
+    plan = load(path, bench=False).tables.study if path else Study()
     if whole or attempts:
+        if whole and path is None:
+            click.echo(NO_PLAN, err=True)
         made = _attempts([Path(each) for each in which] or [directory(path, data)], plan)
         if attempts:
             _table(study.rows(made), study.ROWS, as_json, as_csv)

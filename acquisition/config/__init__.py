@@ -79,8 +79,11 @@ class Config:
         return replace(retention.parse(table.retention), sessions=table.keep == "sessions")
 
 
-def load(path: Path) -> Config:
-    """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed."""
+def load(path: Path, bench: bool = True) -> Config:
+    """Read and check a configuration file; ConfigurationError names the key, its value and what is allowed.
+
+    Without `bench` it may be that of a study, for entries and outcomes where no instrument is: no device in it.
+    """
     path = path.absolute()
     raw = strict.read(path)
     _refuse_unsafe(path, "$", raw)
@@ -101,7 +104,7 @@ def load(path: Path) -> Config:
         if remote is not None and (found := remote.fault()) is not None:
             key, what, allowed = found
             raise strict.fault(path, f"$.{name}.{key}", what, allowed)
-    if not tables.device:
+    if bench and not tables.device:
         raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     _check_apart(path, tables.device)
     devices = tuple(_device(path, f"$.device[{i}]", table) for i, table in enumerate(tables.device))

@@ -289,7 +289,7 @@ class Study(Table, frozen=True):
 class Tables(Table, frozen=True):
     """The whole file."""
 
-    device: tuple[DeviceTable, ...]
+    device: tuple[DeviceTable, ...] = ()
     site: Site = Site()
     study: Study = Study()
     store: Record = Record()

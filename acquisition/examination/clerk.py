@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 from acquisition.errors import Refused
@@ -144,15 +145,18 @@ class Clerk:
                 value = self._key(asked.value, asked.session, now) if asked.field == "at" else asked.value
                 return decisions.correct(
                     self.book, now, asked.entry, asked.field, value, asked.reason, asked.by, asked.session,
-                    self._rules,
+                    self._rules, self._today(now),
                 )  # fmt: skip
             case Visit():
                 about = {**self._about(asked), "limb": "", "by": asked.by}
                 protocol = load(ENTRIES, self._rules.beside)
                 return decisions.visit(self.book, now, ENTRIES, protocol, about, self._rules.pattern)
             case Observe():
-                return decisions.observe(self.book, now, asked.fields, asked.by, asked.session)
+                return decisions.observe(self.book, now, asked.fields, asked.by, asked.session, self._today(now))
         raise Refused(f"{type(asked).__name__} decides nothing")
+
+    def _today(self, now: int) -> date:
+        return datetime.fromtimestamp(self._wall().of(now) / 1e9, UTC).date()
 
     def _key(self, at: Any, session: str | None, now: int) -> Any:
         """The key of a time of the wall clock, which several runs may have: the one in the session; a key as it is."""

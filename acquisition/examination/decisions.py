@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -86,15 +87,20 @@ def note(book: Book, now: int, text: str, by: str = "", session: str | None = No
     return _entry(found, now, "note", said, {"text": said}, by)
 
 
-def observe(book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None) -> Event:
-    """Enter what a person measured or saw; it may follow the session's end."""
+def observe(
+    book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None, today: date | None = None
+) -> Event:
+    """Enter what a person measured or saw; it may follow the session's end, and no day of it the day after `today`."""
     found = _named(book, session, "observe")
-    plain = checked(fields)
+    plain = checked(fields, today)
     return _entry(found, now, "observation", f"{plain['what']} entered", plain, by)
 
 
-def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values of an observation with their defaults; Refused says what does not fit."""
+def checked(fields: Mapping[str, Any], today: date | None = None) -> dict[str, Any]:
+    """The plain values of an observation with their defaults; Refused says what does not fit.
+
+    A day beyond the one after `today` (UTC), which is today somewhere, has not come yet.
+    """
     validators.plain(fields)
     try:
         plain: dict[str, Any] = msgspec.to_builtins(observation.parse(fields))
@@ -103,6 +109,12 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, str):
             validators.text(value, name)
+    on = plain.get("on")
+    if today is not None and on is not None and date.fromisoformat(on) > today + timedelta(days=1):
+        raise Refused(
+            f"on: {on} has not come yet", "observe", f"a typing error: this computer's clock shows {today}",
+            "the day on which it happened, such as 2026-02-27",
+        )  # fmt: skip
     return plain
 
 
@@ -172,7 +184,7 @@ def resume(book: Book, now: int) -> Event | None:
 
 def correct(
     book: Book, now: int, number: int | None, field: str, new: Any, reason: str, by: str = "",
-    session: str | None = None, rules: Rules | None = None,
+    session: str | None = None, rules: Rules | None = None, today: date | None = None,
 ) -> Event:  # fmt: skip
     """Change one field of an item, or of the session where `number` is None; the first value stays in the record.
 
@@ -188,7 +200,7 @@ def correct(
         old = found.about.get(field)
     else:
         item = _item(found, number)
-        new = _amendment(found, item, field, new, now)
+        new = _amendment(found, item, field, new, now, today)
         old = False if field == "struck" else item.fields.get(field)
     if old == new:
         said = "at is that time" if field == "at" else f"{field} is {new!r}"
@@ -204,7 +216,7 @@ def protocol_of(session: Session) -> Protocol:
     return msgspec.convert(session.about["content"], Protocol)
 
 
-def _amendment(session: Session, item: Item, field: str, new: Any, now: int) -> Any:
+def _amendment(session: Session, item: Item, field: str, new: Any, now: int, today: date | None) -> Any:
     """The new value of a field of an entry as it may be written, by what checks it when it is entered."""
     where = f"correct {item.number}"
     if item.struck:
@@ -224,17 +236,17 @@ def _amendment(session: Session, item: Item, field: str, new: Any, now: int) -> 
     if item.kind == "mark":
         return _mark_field(session, item, field, new, now)
     if item.kind == "observation":
-        return _observation_field(item, field, new, where)
+        return _observation_field(item, field, new, where, today)
     if field != "text":
         raise Refused("a note has only its text", where, remedy="--set text=…, or --strike")
     return _note(validators.convert(new, Text, field, where))
 
 
-def _observation_field(item: Item, field: str, new: Any, where: str) -> Any:
+def _observation_field(item: Item, field: str, new: Any, where: str, today: date | None) -> Any:
     if field == "what":
         raise Refused("an entry of another kind is another entry", where, remedy="--strike")
     try:
-        return checked({**item.fields, field: new})[field]
+        return checked({**item.fields, field: new}, today)[field]
     except Refused as error:
         raise Refused(error.what, where, error.cause, error.remedy) from None
 

@@ -1,6 +1,7 @@
 """`perfusion session` and `perfusion observe` on a record without a daemon, and what they say."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
@@ -10,7 +11,7 @@ from acquisition.cli import perfusion
 from acquisition.cli.desk import moment
 from acquisition.cli.session import _asked
 from acquisition.config import load
-from acquisition.errors import Refused, StoreError
+from acquisition.errors import ConfigurationError, Refused, StoreError
 from acquisition.examination import desk
 from acquisition.examination.protocol import KIND
 from acquisition.examination.rules import Rules
@@ -102,6 +103,16 @@ def test_what_changes_an_outcome_by_itself_has_its_word_its_limb_and_its_day(cal
         call("observe", "event", "revascularisation", "--session", "s1")
 
 
+def test_a_day_that_has_not_come_yet_is_refused_at_entry_and_at_correction(call, directory):
+    ahead = (datetime.now(UTC) + timedelta(days=2)).date()
+    with pytest.raises(Refused, match=f"{ahead} has not come yet"):
+        call("observe", "event", "amputation", "--limb", "left", "--on", ahead, "--session", "s1")
+    call("observe", "event", "amputation", "--limb", "left", "--on", datetime.now(UTC).date(), "--session", "s1")
+    number = desk.book(directory).sessions["s1"].observations("event")[0].number
+    with pytest.raises(Refused, match=f"{ahead} has not come yet"):
+        call("session", "correct", str(number), "--set", f"on={ahead}", "--reason", "a slip", "--session", "s1")
+
+
 def test_a_session_that_is_kept_outlives_the_retention(call, directory):
     assert "the samples of session s1 are kept" in call("session", "keep", "--reason", "for the adverse event board")
     session = desk.book(directory).sessions["s1"]
@@ -149,6 +160,28 @@ def test_a_record_knows_the_study_of_its_latest_run(call, bench, directory, subj
     with pytest.raises(Refused, match=said):
         call("observe", "vas", 40, "--visit", visit, "--subject", subject)
     call("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101")
+
+
+def test_a_study_without_a_bench_takes_entries_and_gives_outcomes_and_records_nothing(directory, capsys):
+    path = directory / "study.toml"
+    path.write_text(f'{STUDY}[store]\npath = "."\n')
+    entered("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101", "-c", path)
+    with pytest.raises(Refused, match="no visit 'basline'"):
+        entered("observe", "vas", 40, "--visit", "basline", "--subject", "03-101", "-c", path)
+    capsys.readouterr()
+    entered("outcomes", "--study", "-c", path)
+    said = capsys.readouterr()
+    assert "03-101" in said.out
+    assert said.err == ""
+    with pytest.raises(ConfigurationError, match="no device is configured"):
+        load(path)
+
+
+def test_a_table_without_a_study_file_says_what_it_does_not_know(directory, capsys):
+    entered("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101", "--data", directory)
+    capsys.readouterr()
+    entered("outcomes", "--study", "--data", directory)
+    assert "without -c FILE the study has no visits, windows or limbs of its own" in capsys.readouterr().err
 
 
 def test_a_record_that_knows_no_study_says_so(directory, capsys):
