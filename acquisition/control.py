@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from acquisition.errors import ConfigurationError, LinkLost, PerfusionError, Refused
 from acquisition.store.lock import held
-from acquisition.text import clean_details, to_json
+from acquisition.text import clean, clean_details, to_json
 
 log = logging.getLogger(__name__)
 
@@ -150,14 +150,38 @@ def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> 
             "the daemon's answer is broken", where, "another program, or another version of this one, has the socket",
             "use the version that records (perfusion --version)",
         ) from error  # fmt: skip
-    if not isinstance(answer, dict) or ("error" not in answer and "ok" not in answer):
-        raise Unanswered(
-            "the daemon's answer is none of this program", where, "another version of it records", "use that version"
-        )
+    if not isinstance(answer, dict) or ("error" not in answer and not isinstance(answer.get("ok"), dict)):
+        raise _foreign(where, "")
     told = clean_details(answer, LINE)
     if "error" in told:
         raise _refusal(told, where)
-    return told["ok"]
+    return _Told.of(told["ok"], where)
+
+
+class _Told(dict[str, Any]):
+    """What a daemon told, with what is in it; to look for a field that is not there is Unanswered."""
+
+    where = ""
+
+    @classmethod
+    def of(cls, value: Any, where: str) -> Any:
+        if isinstance(value, list):
+            return [cls.of(each, where) for each in value]
+        if not isinstance(value, dict):
+            return value
+        told = cls((key, cls.of(each, where)) for key, each in value.items())
+        told.where = where
+        return told
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise _foreign(self.where, f" (it has no {clean(key)!r})")
+
+
+def _foreign(where: str, lacks: str) -> Unanswered:
+    return Unanswered(
+        f"the daemon's answer is none of this program{lacks}", where,
+        "another version of it records, or another program has the socket", "use the version that records",
+    )  # fmt: skip
 
 
 def _connect(link: socket.socket, path: Path, directory: Path) -> None:

@@ -19,6 +19,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import TimeoutError as NoAnswer
 
+from acquisition.text import clean
+
 KB = 1024
 PIECE = 16 * KB
 """Bytes that are sent under one time-out: a peer that takes a byte a second is given up all the same."""
@@ -81,6 +83,7 @@ class Exchange:
         self._meter.begin(budget or self._budget)
         try:
             response = self._pools.request(method, url, **more)
+            _check_length(response)
             data = _whole(response)
             packed = response.headers.get("Content-Encoding", "")
             return Reply(response.status, response.reason or "", self._unpack(data, packed), response.headers)
@@ -105,6 +108,14 @@ class Exchange:
         if len(plain) > self._meter.budget.size:
             raise self._meter.too_long()
         return plain
+
+
+def _check_length(response: urllib3.BaseHTTPResponse) -> None:
+    """Refuse an answer that announces a length which is none: where it ends nobody knows."""
+    length = response.headers.get("Content-Length")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        response.close()
+        raise ProtocolError(f"an answer of the length {clean(length, 40)!r}")
 
 
 def _whole(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -17,6 +17,7 @@ from acquisition.cli import perfusion
 from acquisition.control import ControlSocket, NoDaemon, Unanswered, ask
 from acquisition.errors import PerfusionError, Refused
 from acquisition.examination import desk
+from tests.store.records import Recording
 
 SNAPSHOT = {"devices": [{"name": "ldf", "state": "STREAMING"}]}
 
@@ -131,7 +132,7 @@ def test_a_request_that_is_too_long_is_refused_before_it_is_sent(tmp_path):
 async def _add(request):
     if "n" not in request:
         raise Refused("no n", "add", "it was forgotten", "say n")
-    return request["n"] + 1
+    return {"sum": request["n"] + 1}
 
 
 def ask_with(directory, request, answers):
@@ -143,7 +144,7 @@ def ask_with(directory, request, answers):
 
 
 def test_further_requests_are_answered_by_their_word(tmp_path):
-    assert ask_with(tmp_path, {"do": "add", "n": 1}, {"add": _add}) == 2
+    assert ask_with(tmp_path, {"do": "add", "n": 1}, {"add": _add}) == {"sum": 2}
     with pytest.raises(Refused, match=re.escape('known: {"do": "snapshot"}, {"do": "add"}')):
         ask_with(tmp_path, {"do": "sub"}, {"add": _add})
 
@@ -179,7 +180,7 @@ def test_a_snapshot_that_fails_is_told_and_stops_nothing(tmp_path):
                 await asyncio.to_thread(ask, tmp_path, {"do": "snapshot"})
             return await asyncio.to_thread(ask, tmp_path, {"do": "add", "n": 1})
 
-    assert asyncio.run(body()) == 2
+    assert asyncio.run(body()) == {"sum": 2}
 
 
 class Daemon:
@@ -241,10 +242,12 @@ def is_silent(link):
         (answers(b"[" * 100_000 + b"\n"), "answer is broken"),
         (answers(b"7\n"), "none of this program"),
         (answers(b"{}\n"), "none of this program"),
+        (answers(b'{"ok": null}\n'), "none of this program"),
+        (answers(b'{"ok": [1]}\n'), "none of this program"),
         (is_silent, "did not answer within 0.2 s"),
         (trickles, "did not answer within 0.2 s"),
     ],
-    ids=["empty", "half", "html", "bytes", "deep", "number", "nothing", "silent", "trickle"],
+    ids=["empty", "half", "html", "bytes", "deep", "number", "nothing", "null", "list", "silent", "trickle"],
 )
 def test_an_answer_that_is_none_is_not_a_daemon_that_is_not_there(tmp_path, behave, said):
     with Daemon(tmp_path, behave), pytest.raises(Unanswered, match=said) as caught:
@@ -254,6 +257,19 @@ def test_an_answer_that_is_none_is_not_a_daemon_that_is_not_there(tmp_path, beha
     assert "kill" not in str(caught.value)
     assert caught.value.cause
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["watch", "--once"], ["session", "note", "warm"], ["belt", "speed", "3", "--by", "mk"],
+     ["clock", "accept", "--reason", "looked at", "--by", "mk"]],
+)  # fmt: skip
+def test_an_answer_that_lacks_what_is_asked_for_ends_a_command_in_one_line(tmp_path, command):
+    with Recording(tmp_path):
+        pass
+    said = b'{"ok": {}}\n' if command[0] != "watch" else b'{"ok": {"devices": [{}]}}\n'
+    with Daemon(tmp_path, answers(said)), pytest.raises(Unanswered, match="none of this program .it has no '"):
+        perfusion.main([*command, "--data", str(tmp_path)], standalone_mode=False)
 
 
 def test_an_answer_without_an_end_is_bounded(tmp_path, monkeypatch):
