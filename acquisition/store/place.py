@@ -15,6 +15,12 @@ from acquisition.store.lock import Lock
 log = logging.getLogger(__name__)
 
 
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""Ends of the names of the files that SQLite keeps beside a record."""
+FOUND = 8
+"""Files of others that are moved out of the way of a record; a program that puts more there has to be ended."""
+
+
 class Kind(Enum):
     """What is wrong, and so what mends it."""
 
@@ -141,45 +147,57 @@ class Place:
         writes it into that one.
         """
         self.take()
-        if self._known_log is not None and schema.identity(wal.path(self.file)) == self._known_log:
-            self._put_aside()
+        ours = self._known_log is not None and schema.identity(wal.path(self.file)) == self._known_log
+        if ours and not self._spoilt:  # the log of what was spoilt stays with it
+            self._put_aside(("-wal", "-shm"))
 
     def release(self) -> None:
         """Let the lock go."""
         self._lock.release()
 
-    def clear(self) -> None:
-        """Put an empty file at the path, under its lock, for a new record; Refused where another file stands there.
+    def clear(self) -> Path | None:
+        """Put an empty file at the path, under its lock, for a new record; returns where one that stood there is now.
 
-        What a removed record left beside it is moved aside: SQLite would take its log for the new one's.
+        What another program put there, or made of the record, is moved aside with its log and kept: never more than
+        `FOUND` such files, Refused beyond them. What a removed record left beside it is moved aside likewise: SQLite
+        would take its log for the new one's.
         """
         self.take()
-        if os.path.lexists(self.file):
-            what, cause = (
-                ("what another program spoilt", "it wrote into the record's files")
-                if self._spoilt
-                else ("another file", "somebody put it there")
-            )
-            raise Refused(
-                f"{what} stands where the record was", str(self.file), cause,
-                "move it away: a new record is then begun at once",
-            )  # fmt: skip
+        aside = self._keep_found() if os.path.lexists(self.file) else None
         self._put_aside()
         modes.make_file(self.file)
         self._known, self._known_log, self._spoilt = schema.identity(self.file), None, False
         self.written()
+        return aside
 
-    def _put_aside(self) -> None:
-        for end in ("-wal", "-shm", "-journal"):
+    def _keep_found(self) -> Path:
+        """Move what stands at the path to a free name beside it, never over another file."""
+        aside = _free_name(self.file, "found")
+        if int(aside.suffix.rpartition("-")[2]) > FOUND:
+            raise Refused(
+                "another file stands where the record was", str(self.file),
+                f"a program puts one there again and again: {FOUND} of them were moved aside",
+                "end that program, and move the file away: a new record is then begun at once",
+            )  # fmt: skip
+        self.file.rename(aside)
+        for end in COMPANIONS:
             path = self.file.with_name(self.file.name + end)
             if os.path.lexists(path):
-                aside = _free_name(path)
+                path.rename(aside.with_name(aside.name + end))
+        log.critical("%s: what stood there was no record of this service's any more; it is now %s", self.file, aside)
+        return aside
+
+    def _put_aside(self, ends: tuple[str, ...] = COMPANIONS) -> None:
+        for end in ends:
+            path = self.file.with_name(self.file.name + end)
+            if os.path.lexists(path):
+                aside = _free_name(path, "lost")
                 path.rename(aside)
                 log.warning("%s belongs to a record that is gone; it is now %s", path, aside.name)
 
 
-def _free_name(path: Path) -> Path:
+def _free_name(path: Path, word: str) -> Path:
     number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.lost-{number}")):
+    while os.path.lexists(aside := path.with_name(f"{path.name}.{word}-{number}")):
         number += 1
     return aside

@@ -82,8 +82,8 @@ class StoreWriter:
 
     What was committed counts only while the record is at its path: after each COMMIT, and every second, file, log and
     lock are looked up. Where the file is gone, a new record is begun there with the last seconds and the examination
-    that goes on, but never in place of another file; `on_renewal` hears of it on the writing thread, and `lost` says
-    what is not in the new one. A lost log is written into the file before it is opened anew.
+    that goes on; another file that stands there is moved aside and kept. `on_renewal` hears of it on the writing
+    thread, and `lost` says what is not in the new one. A lost log is written into the file before it is opened anew.
     """
 
     def __init__(
@@ -508,9 +508,9 @@ class StoreWriter:
                 self._save_log()
         self._disconnect()  # what is at the path may have changed
         if fault.kind is Kind.GONE:
-            self._place.clear()
+            aside = self._place.clear()
             with self._advances_lock:
-                self._succession.vanished(fault.fate)
+                self._succession.vanished(f"{fault.fate}, which is now {aside.name}" if aside else fault.fate)
                 self._advances = {}
             self._doubtful = False
 

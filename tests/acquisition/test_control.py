@@ -268,7 +268,7 @@ def test_an_answer_that_lacks_what_is_asked_for_ends_a_command_in_one_line(tmp_p
     with Recording(tmp_path):
         pass
     said = b'{"ok": {}}\n' if command[0] != "watch" else b'{"ok": {"devices": [{}]}}\n'
-    with Daemon(tmp_path, answers(said)), pytest.raises(Unanswered, match="none of this program .it has no '"):
+    with Daemon(tmp_path, answers(said)), pytest.raises(Unanswered, match=r"none of this program \(it has no '"):
         perfusion.main([*command, "--data", str(tmp_path)], standalone_mode=False)
 
 

@@ -12,6 +12,7 @@ from acquisition.control import ask
 from acquisition.errors import Refused
 from acquisition.examination import desk
 from acquisition.store import Store, check
+from acquisition.store.place import FOUND
 from tests.service.bench import Bench, perfusion, streaming
 from tests.service.test_disk import not_recording, page_of, watching
 from tests.store.test_modes import open_to_others
@@ -87,6 +88,8 @@ def test_a_record_moved_away_in_an_examination_goes_on_in_a_new_one(bench, tmp_p
 def test_nothing_is_started_or_overwritten_while_another_file_stands_at_the_path(bench, tmp_path):
     daemon = bench.run()
     daemon.until(bench.store, lambda seen: streaming(seen) and seen["record"]["samples"] > 20)
+    for number in range(FOUND):  # no more are moved aside
+        (bench.store / f"record.db.found-{number + 1}").write_text("one of a program that does not stop")
     other = tmp_path / "other.db"
     other.write_text("precious")
     struck = time.monotonic()

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from acquisition.errors import Damaged, StoreError
-from acquisition.store import Store, check, schema
+from acquisition.errors import StoreError
+from acquisition.store import Store, check, place, schema
 from acquisition.store.kept import Kept
 from acquisition.store.lock import Lock, held
 from acquisition.store.upkeep import Step
@@ -131,19 +131,42 @@ def head(folder):
         return store.head()
 
 
+def put(folder, text):
+    """Put another file at the record's path, as a copy or a synchronisation does."""
+    other = folder.with_name("other.db")
+    other.write_text(text)
+    other.replace(folder / "record.db")
+
+
+def test_another_file_at_the_path_is_moved_aside_and_a_new_record_begun(tmp_path):
+    folder = tmp_path / "rec"
+    with Ward(folder) as ward:
+        ward.samples().committed()
+        (folder / "record.db.found-1").write_text("older")
+        put(folder, "precious")
+        (folder / "record.db-journal").write_text("its journal")
+        ward.samples().committed()
+        assert [text for text in ward.renewed if "replaced by another file" in text and "record.db.found-2" in text]
+    assert (folder / "record.db.found-1").read_text() == "older"
+    assert (folder / "record.db.found-2").read_text() == "precious"
+    assert (folder / "record.db.found-2-journal").read_text() == "its journal"
+    report = check(folder)
+    assert report.ok, report.problems
+    assert all(stream.samples for stream in report.streams)
+
+
 def test_nothing_counts_as_accepted_that_is_not_at_its_path(tmp_path):
     folder = tmp_path / "rec"
     with Ward(folder) as ward:
         ward.samples().committed()
         accepted = len(ward.witnessed)
-        # Another file stands there, so that no new record can be begun.
-        other = tmp_path / "other.db"
-        other.write_text("precious")
-        other.replace(folder / "record.db")
+        for number in range(place.FOUND):
+            (folder / f"record.db.found-{number + 1}").write_text("one of a program that does not stop")
+        put(folder, "precious")
         ward.samples()
         assert not ward.writer.flush(0.3)
         assert len(ward.witnessed) == accepted
-        assert "another file stands where the record was" in ward.writer.stats.trouble
+        assert "puts one there again and again: 8 of them" in ward.writer.stats.trouble
         assert (folder / "record.db").read_text() == "precious"
         (folder / "record.db").unlink()
         ward.committed()
@@ -161,12 +184,9 @@ def test_a_reader_does_not_write_the_log_into_a_file_that_was_put_there(tmp_path
         other.replace(folder / "record.db")
         Store(folder).close()  # before anybody noticed
         assert (folder / "record.db").read_text() == "precious"
-        ward.samples()
-        assert not ward.writer.flush(0.3)
-        assert not (folder / "record.db-wal").exists(), "nor may a reader of another process"
-        with pytest.raises(Damaged):
-            Store(folder)
-        assert (folder / "record.db").read_text() == "precious"
+        ward.samples().committed()
+        assert (folder / "record.db.found-1").read_text() == "precious"
+        assert not (folder / "record.db.found-1-wal").exists(), "nor may a reader of another process"
 
 
 def test_a_record_that_is_put_back_at_once_goes_on_without_a_new_one(tmp_path):
@@ -190,11 +210,12 @@ def test_an_older_copy_at_the_path_is_never_written(tmp_path):
         shutil.copytree(folder, tmp_path / "copy")
         shutil.rmtree(folder)
         (tmp_path / "copy").rename(folder)
-        before = (folder / "record.db").read_bytes(), (folder / "record.db-wal").read_bytes()
-        ward.samples()
-        assert not ward.writer.flush(0.3)
-        assert ((folder / "record.db").read_bytes(), (folder / "record.db-wal").read_bytes()) == before
-    assert ward.writer.failed is not None, "what waited at the end is lost, and said to be"
+        names = "record.db", "record.db-wal"
+        before = [(folder / name).read_bytes() for name in names]
+        ward.samples().committed()
+        found = "record.db.found-1", "record.db.found-1-wal"
+        assert [(folder / name).read_bytes() for name in found] == before
+    assert check(folder).ok
 
 
 def test_another_daemon_that_took_the_path_keeps_it(tmp_path):
@@ -408,17 +429,16 @@ def test_a_record_that_is_overwritten_in_place_counts_no_more(tmp_path, name, st
         ward.samples().committed()
         accepted = len(ward.witnessed)
         strike(folder / name)
-        ward.samples()
-        assert not ward.writer.flush(0.3)
-        assert len(ward.witnessed) == accepted
-        assert "what another program spoilt stands where the record was" in ward.writer.stats.trouble
-        (folder / "record.db").rename(tmp_path / "spoilt.db")
+        spoilt = (folder / name).read_bytes()
         ward.samples().committed()
+        assert len(ward.witnessed) > accepted
+        assert "was overwritten by another program" in ward.told[0]
         ward.samples().committed()
         assert ward.writer.stats.trouble is None
+    assert (folder / name.replace("record.db", "record.db.found-1")).read_bytes() == spoilt
     report = check(folder)
     assert report.ok, report.problems
-    assert [stream.samples for stream in report.streams] == [48, 48]
+    assert [stream.samples for stream in report.streams] == [36, 36]
 
 
 def touched(folder):
