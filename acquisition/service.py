@@ -154,7 +154,7 @@ class Service:
                     loop.add_signal_handler(number, self.stop)
                     stack.callback(loop.remove_signal_handler, number)
                 self._say("service", "started", run=run, version=__version__)
-                self._timekeeper.look(self._clock.now().utc)
+                self._timekeeper.begin(self._clock.now().utc)
                 clerk.resume()
                 self._tell_left_behind()
                 remotes += self._ship(store, board, loop)
@@ -220,7 +220,7 @@ class Service:
                 key = self._timeline.key(now.monotonic)
                 text = f"the wall clock was stepped by {step:+.3f} s"
                 self._bus.publish(Event("clock", key, "", text, {"step": step, "utc": now.utc}))
-                self._timekeeper.step(key, now.utc)
+                self._timekeeper.step(key, now.utc, step)
             self._timekeeper.look(now.utc)
             before = now
             if store.failed is not None:

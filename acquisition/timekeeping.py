@@ -19,7 +19,7 @@ from acquisition.errors import Refused, StoreError
 from acquisition.examination import fields
 from acquisition.model import Event, Instant
 from acquisition.store import Store, StoreWriter, runs, wall
-from acquisition.store.runs import Doubt, Run, said
+from acquisition.store.runs import Doubt, Run, Stepped, said
 from acquisition.store.schema import locate
 from acquisition.text import clean
 
@@ -78,11 +78,37 @@ class Timekeeper:
         self._known: Sequence[Run] = ()
         self._since = 0
         self._against: tuple[int, ...] = ()
+        self._moved = 0.0
+        self._stepped: Stepped | None = None
+        self._earlier: Stepped | None = None
         self._read()
 
-    def step(self, key: int, utc: int) -> None:
-        """Follow a step of the wall clock: it shows `utc` (ns) at the time key `key`."""
+    def begin(self, utc: int) -> None:
+        """Raise what is in doubt when the run begins; the clock shows `utc` (ns)."""
+        self.look(utc)
+        if self._stepped is not None:
+            self._tell_step()
+
+    def step(self, key: int, utc: int, seconds: float) -> None:
+        """Follow a step of the wall clock by `seconds`: it shows `utc` (ns) at the time key `key`."""
+        doubted = self._against
+        self._moved += seconds
         self.wall = self.wall.stepped(key, utc)
+        self.look(utc)
+        if doubted and not self._against:  # it was in doubt, and was set right
+            self._moved = 0.0
+        if self._speed == 1.0:
+            self._stepped = Stepped.by(self._moved) or self._earlier
+            self._tell_step()
+
+    def _tell_step(self) -> None:
+        """Let an alarm stand while nobody has said which times are right, those before a step or those since."""
+        if self._stepped is None:
+            self._alarms.clear(runs.STEPPED, "the step of the clock is no longer in doubt")
+            return
+        if all(alarm.text != self._stepped.text for alarm in self._alarms.present):
+            log.critical("%s; %s", self._stepped.text, self._stepped.remedy)
+        self._alarms.raise_alarm(runs.STEPPED, self._stepped.text, self._stepped.remedy, blocks=True)
 
     def look(self, utc: int) -> None:
         """Let the alarm stand while the clock, which shows `utc` (ns), lies before what was recorded."""
@@ -102,11 +128,14 @@ class Timekeeper:
 
         async def answer(request: dict[str, Any]) -> Any:
             asked = _parsed(request)
-            event = decide(asked, self._known_with_present(), self._doubt(now().utc), self._run, now().utc, key_now())
+            against = self._doubt(now().utc) or self._stepped
+            event = decide(asked, self._known_with_present(), against, self._run, now().utc, key_now())
             self._publish(event)
             committed = await asyncio.to_thread(self._writer.flush, PATIENCE)
             self._read()
             self.look(now().utc)
+            self._moved = 0.0
+            self._tell_step()
             return {"done": event.text, "committed": committed}
 
         return dict.fromkeys(REQUESTS, answer)
@@ -122,6 +151,7 @@ class Timekeeper:
         with Store(self._directory) as store:
             self._known = [run for run in store.history() if run.number < self._run]
             self._since, self.wall = store.accepted(), store.wall()
+            self._stepped = self._earlier = store.stepped() if self._speed == 1.0 else None
 
 
 def send(directory: Path, request: dict[str, Any], clock: Clock | None = None) -> dict[str, Any]:
@@ -133,7 +163,7 @@ def send(directory: Path, request: dict[str, Any], clock: Clock | None = None) -
     return answer
 
 
-def decide(asked: Request, known: Sequence[Run], doubt: Doubt | None, run: int, utc: int, now: int) -> Event:
+def decide(asked: Request, known: Sequence[Run], doubt: Doubt | Stepped | None, run: int, utc: int, now: int) -> Event:
     """The event that a request becomes at the time key `now`, in run `run`, when the clock shows `utc` (ns).
 
     Refused where there is nothing to accept, or nothing to change.
@@ -145,6 +175,11 @@ def decide(asked: Request, known: Sequence[Run], doubt: Doubt | None, run: int, 
         return _mended(asked, known, reason, by, now)
     if doubt is None:
         raise Refused("there is nothing to accept", "clock accept", "no run of the record ended later than now")
+    if isinstance(doubt, Stepped):
+        text = f"the clock of run {run} is accepted: {said(utc)}, although it was stepped: {reason}"
+        return Event(
+            runs.ACCEPTED, now, "", text, {"run": run, "utc": utc, "stepped": doubt.text, "reason": reason, "by": by}
+        )
     ended = max(each.ended for each in doubt.runs)
     details = {"run": run, "utc": utc, "runs": [each.number for each in doubt.runs], "ended": ended,
                "reason": reason, "by": by}  # fmt: skip
@@ -176,7 +211,7 @@ def _write(directory: Path, asked: Request, clock: Clock) -> dict[str, Any]:
     try:
         started = clock.now()
         with Store(directory) as store:
-            known, doubt = store.history(), store.doubt(started.utc)
+            known, doubt = store.history(), store.doubt(started.utc) or store.stepped()
         number = known[-1].number + 1 if known else 1
         first = runs.anchor(writer.wall, writer.last_key, started.utc)
         event = decide(asked, known, doubt, number, started.utc, first)

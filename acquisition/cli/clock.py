@@ -84,7 +84,7 @@ def _tell(folder: Path, request: dict[str, Any], as_json: bool) -> int:
         click.echo("not on the disk yet: the record is not writing; look at `perfusion watch`", err=True)
     click.echo(answer["done"])
     with Store(folder) as store:
-        doubt = store.doubt(Clock().now().utc)
+        doubt = store.doubt(Clock().now().utc) or store.stepped()
     if doubt is not None and request["do"] != "clock.accept":
         click.echo(f"{doubt.text}\n  next: {doubt.remedy}", err=True)
     return 0
@@ -92,7 +92,8 @@ def _tell(folder: Path, request: dict[str, Any], as_json: bool) -> int:
 
 def _show(folder: Path, as_json: bool) -> int:
     with Store(folder) as store:
-        known, accepted, doubt = store.history(), store.accepted(), store.doubt(Clock().now().utc)
+        known, accepted = store.history(), store.accepted()
+        doubt = store.doubt(Clock().now().utc) or store.stepped()
     if as_json:
         told = None if doubt is None else {"text": doubt.text, "remedy": doubt.remedy}
         runs = [_row(run, accepted) for run in known]

@@ -21,7 +21,7 @@ from acquisition.store.journal import EVENTS, cursor_checksum
 from acquisition.store.moments import FIRST, LAST, When, key, named
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
-from acquisition.store.runs import Doubt, Run
+from acquisition.store.runs import Doubt, Run, Stepped
 from acquisition.store.wall import Wall
 
 MOST = 1 << 24
@@ -498,6 +498,11 @@ class Store:
     def doubt(self, utc: int) -> Doubt | None:
         """What speaks against a clock that shows `utc` (ns), of all runs that ended."""
         return run_history.doubt(self.history(), self.accepted(), utc)
+
+    @_told
+    def stepped(self) -> Stepped | None:
+        """A far step of the clock within a run that nobody has spoken of since; None where there is none."""
+        return run_history.stepped(self._connection)
 
     @_told
     def runs(self) -> dict[int, dict[str, Any]]:

@@ -25,6 +25,8 @@ ACCEPTED = "clock-accepted"
 """The kind of the event by which a person says that a run's clock is right; details: `run`, `reason`, `by`."""
 ALARM = "clock"
 """The kind of the alarm that stands while a doubt of the clock does."""
+STEPPED = "clock_step"
+"""The kind of the alarm that stands since the clock was stepped far within a run."""
 BEHIND = 600 * SECOND
 """Nanoseconds by which a start may lie before what was recorded last without being asked about."""
 PAUSE = 30 * 86400 * SECOND
@@ -81,6 +83,29 @@ class Doubt:
         return Alarm(ALARM, self.text, self.remedy, blocks=True, since=since)
 
 
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """The clock was stepped far while a run went on, and nobody has said yet which of its times are right."""
+
+    text: str
+    remedy = (
+        "compare with another clock. If this one is wrong, set it. If it is right now, say so: perfusion clock accept "
+        "--reason WHY; what was recorded before the step gets its true time by perfusion clock mend RUN"
+    )
+
+    @classmethod
+    def by(cls, seconds: float) -> Stepped | None:
+        """The doubt that follows from steps of so many seconds together; None where they are small, or undone."""
+        if abs(seconds) <= BEHIND / SECOND:
+            return None
+        days, rest = divmod(abs(seconds), 86400)
+        far = f"{days:.0f} d {rest / 3600:.1f} h" if days else f"{rest / 60:.0f} min"
+        return cls(
+            f"this computer's clock was stepped {'ahead' if seconds > 0 else 'back'} by {far} while it recorded: "
+            "either the times before that are wrong, or those since"
+        )
+
+
 def said(utc: int) -> str:
     """A wall time (ns) in words."""
     return f"{datetime.fromtimestamp(utc // SECOND, UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -101,6 +126,18 @@ def accepted(connection: apsw.Connection) -> int:
     """The last run whose clock a person has accepted, 0 where none was."""
     rows = connection.execute("SELECT body FROM event WHERE kind = ? ORDER BY id DESC LIMIT 1", (ACCEPTED,))
     return next((int(json.loads(body)["details"]["run"]) for (body,) in rows), 0)
+
+
+def stepped(connection: apsw.Connection) -> Stepped | None:
+    """The step within a run that a person has not spoken of since it was told as an alarm."""
+    newest = "SELECT id, kind, body FROM event WHERE kind IN ('alarm', ?, ?) ORDER BY id DESC"
+    for _, kind, body in connection.execute(newest, (ACCEPTED, wall.MENDED)):
+        if kind != "alarm":
+            return None
+        told = json.loads(body)
+        if told["details"].get("alarm") == STEPPED:
+            return Stepped(str(told["text"])) if told["details"]["standing"] else None
+    return None
 
 
 def doubt(known: Sequence[Run], since: int, utc: int) -> Doubt | None:

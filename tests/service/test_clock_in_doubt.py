@@ -123,3 +123,59 @@ def test_an_alarm_of_the_clock_is_over_once_the_run_that_was_ahead_is_mended(rec
 @pytest.mark.parametrize("back", [3600 * 10**9, 500 * 10**9])
 def test_a_step_back_of_an_hour_is_asked_about_and_one_of_minutes_is_not(recorded, back):
     serve(recorded, lambda: -back, lambda store: bool(alarms(store)) == (back > 600 * 10**9) or pytest.fail("wrong"))
+
+
+@pytest.mark.parametrize("far", [3000 * DAY, -3600 * 10**9])
+def test_a_far_step_while_it_runs_stands_as_an_alarm_until_it_is_accepted(recorded, far):
+    offset = [0]
+
+    def step(store):
+        assert alarms(store) == []
+        offset[0] = far
+        end = time.monotonic() + 20
+        while not any("was stepped" in text for text in alarms(store)):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        with pytest.raises(Refused, match=r"was stepped|this clock is behind"):
+            ask(store, START)
+
+    def accept(store):
+        assert any("was stepped" in text for text in alarms(store)), "a restart is no answer"
+        request = {"do": "clock.accept", "reason": "compared with the telephone", "by": "mk"}
+        assert "although" in timekeeping.send(store, request)["done"]
+        gone(store)
+
+    serve(recorded, lambda: offset[0], step)
+    serve(recorded, lambda: offset[0], accept)
+    serve(recorded, lambda: offset[0], lambda store: alarms(store) == [] or pytest.fail("asked again"))
+
+
+def test_a_step_that_is_undone_is_no_longer_asked_about(recorded):
+    offset = [0]
+
+    def scenario(store):
+        for offset[0], said in ((3600 * 10**9, True), (0, False)):
+            end = time.monotonic() + 20
+            while bool(alarms(store)) != said:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
+    serve(recorded, lambda: offset[0], scenario)
+
+
+def test_a_far_step_is_accepted_without_a_daemon_too(recorded):
+    offset = [0]
+
+    def step(store):
+        offset[0] = 3600 * 10**9
+        end = time.monotonic() + 20
+        while not alarms(store):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    store = serve(recorded, lambda: offset[0], step)
+    clock = Clock(utc=lambda: time.time_ns() + offset[0])
+    request = {"do": "clock.accept", "reason": "compared with the telephone", "by": "mk"}
+    assert "although it was stepped" in timekeeping.send(store, request, clock)["done"]
+    with pytest.raises(Refused, match="nothing to accept"):
+        timekeeping.send(store, request, clock)
