@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, NoReturn
 
+from acquisition.answers import mismatch
 from acquisition.errors import ConfigurationError, LinkLost, PerfusionError, Refused
 from acquisition.store.lock import held
 from acquisition.text import clean, clean_details, to_json
@@ -155,6 +156,8 @@ def ask(directory: Path, request: dict[str, Any], timeout: float = DEADLINE) -> 
     told = clean_details(answer, LINE)
     if "error" in told:
         raise _refusal(told, where)
+    if differs := mismatch(str(request["do"]), told["ok"]):
+        raise _foreign(where, f" ({differs})")
     return _Told.of(told["ok"], where)
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from click.testing import CliRunner
 
 from acquisition import control, timekeeping
 from acquisition.cli import perfusion
@@ -270,6 +271,56 @@ def test_an_answer_that_lacks_what_is_asked_for_ends_a_command_in_one_line(tmp_p
     said = b'{"ok": {}}\n' if command[0] != "watch" else b'{"ok": {"devices": [{}]}}\n'
     with Daemon(tmp_path, answers(said)), pytest.raises(Unanswered, match=r"none of this program \(it has no '"):
         perfusion.main([*command, "--data", str(tmp_path)], standalone_mode=False)
+
+
+CHANNEL = {"label": "flux", "value": 3.0, "unit": "1", "display_unit": "PU", "word": "live", "age_s": 0.1,
+           "sparkline": [1.0, None]}  # fmt: skip
+SHOWN = {
+    "watch": {
+        "now": "2026-01-01T00:00:00.000Z", "speed": 1.0, "record": {"recording": True, "bytes": 5, "samples": 9},
+        "devices": [{"name": "ldf", "state": "LOST", "cause": "silent", "simulated": True, "channels": [CHANNEL]}],
+        "session": {"subject": "S001", "visit": "first", "limb": "", "title": "Rest", "phase": "rest", "elapsed_s": 3},
+        "remotes": [{"name": "influx", "state": "held", "reason": "no", "pending": 7}],
+        "alarms": [{"text": "wrong clock", "remedy": "look"}],
+    },
+    "session": {
+        "session": "s1", "protocol": "porh", "subject": "S001", "visit": "first", "limb": "left", "simulated": True,
+        "state": "open", "reason": "", "phase": "rest", "elapsed_s": 3.0, "planned_s": 60.0, "say": "sit",
+        "marks": [{"name": "on", "say": "now", "opens": None, "values": ["a"]}], "warnings": ["old"], "done": "noted",
+        "checks": [{"name": "skin", "say": "Skin", "state": "ok", "found": "yes", "wanted": ""}],
+    },
+}  # fmt: skip
+COMMANDS = {
+    "watch": [["watch", "--once"], ["watch", "--once", "--json"]],
+    "session": [["session", "start", "--protocol", "porh", "--subject", "S001", "--visit", "first", "--by", "mk"]],
+}
+
+
+def spoiled(whole):
+    """The same with each of its values in turn replaced by one of every other type."""
+    if not isinstance(whole, dict | list):
+        return
+    for key, value in whole.items() if isinstance(whole, dict) else enumerate(whole):
+        others = [*spoiled(value), *(each for each in (None, True, 7, "word", [], [None], {}, {"a": 1}))]
+        for other in others:
+            yield {**whole, key: other} if isinstance(whole, dict) else [*whole[:key], other, *whole[key + 1 :]]
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_a_field_of_another_type_is_told_and_never_shown_halfway(tmp_path, monkeypatch, kind):
+    said, told = [b""], 0
+    monkeypatch.setattr(control, "_receive", lambda *_: said[0])
+    with Daemon(tmp_path, is_silent), Recording(tmp_path):
+        for answer in [SHOWN[kind], *spoiled(SHOWN[kind])]:
+            said[0] = json.dumps({"ok": answer}).encode() + b"\n"
+            for command in COMMANDS[kind]:
+                ran = CliRunner().invoke(perfusion, [*command, "--data", str(tmp_path)], standalone_mode=False)
+                if answer is SHOWN[kind]:
+                    assert ran.exception is None
+                if ran.exception is not None:
+                    assert isinstance(ran.exception, Unanswered), (answer, ran.exception)
+                    told += 1
+    assert told > 100
 
 
 def test_an_answer_without_an_end_is_bounded(tmp_path, monkeypatch):
