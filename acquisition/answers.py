@@ -74,6 +74,9 @@ class _Check(TypedDict, total=False):
 
 
 class _Session(TypedDict, total=False):
+    session: str
+    done: str
+    committed: bool | None
     elapsed_s: float
     planned_s: float | None
     marks: list[_Mark]
@@ -81,7 +84,19 @@ class _Session(TypedDict, total=False):
     warnings: list[str]
 
 
-SHAPES: dict[str, type] = {"snapshot": _Snapshot, "session": _Session}
+class _Clock(TypedDict, total=False):
+    done: str
+    committed: bool
+
+
+class _Belt(TypedDict, total=False):
+    device: str
+    order: str
+    sent: bool
+    protocol: str
+
+
+SHAPES: dict[str, type] = {"snapshot": _Snapshot, "session": _Session, "clock": _Clock, "order": _Belt, "walk": _Belt}
 """By what is asked for, before its first dot; fields that are not named here may be anything that can be printed."""
 
 

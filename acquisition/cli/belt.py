@@ -72,7 +72,10 @@ def belt(
 def _stop(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> Any:
     """Have belts stopped; whatever keeps that from them, the error names the red button."""
     try:
-        return ask(_record(path, data), dict(request))
+        answer = ask(_record(path, data), dict(request))
+        if not answer["sent"] or answer["order"] != request["order"]:
+            raise Unanswered("the daemon does not say that it was sent", str(_record(path, data)))
+        return answer
     except PerfusionError as error:
         told = not isinstance(error, NoDaemon | Unanswered)
         cause = "; ".join(filter(None, (error.cause, "" if told else UNKNOWN)))

@@ -283,6 +283,8 @@ SHOWN = {
         "remotes": [{"name": "influx", "state": "held", "reason": "no", "pending": 7}],
         "alarms": [{"text": "wrong clock", "remedy": "look"}],
     },
+    "clock": {"done": "accepted", "committed": True},
+    "belt": {"device": "belt", "order": "stop", "sent": True},
     "session": {
         "session": "s1", "protocol": "porh", "subject": "S001", "visit": "first", "limb": "left", "simulated": True,
         "state": "open", "reason": "", "phase": "rest", "elapsed_s": 3.0, "planned_s": 60.0, "say": "sit",
@@ -291,6 +293,8 @@ SHOWN = {
     },
 }  # fmt: skip
 COMMANDS = {
+    "clock": [["clock", "accept", "--reason", "compared", "--by", "mk"]],
+    "belt": [["belt", "stop", "--by", "mk"]],
     "watch": [["watch", "--once"], ["watch", "--once", "--json"]],
     "session": [["session", "start", "--protocol", "porh", "--subject", "S001", "--visit", "first", "--by", "mk"]],
 }
@@ -320,7 +324,16 @@ def test_a_field_of_another_type_is_told_and_never_shown_halfway(tmp_path, monke
                 if ran.exception is not None:
                     assert isinstance(ran.exception, Unanswered), (answer, ran.exception)
                     told += 1
-    assert told > 100
+    assert told >= 7 * len(COMMANDS[kind])
+
+
+@pytest.mark.parametrize("lacks", [{"sent": False}, {"order": "speed"}])
+def test_a_stop_is_sent_only_where_the_daemon_says_so_and_else_names_the_red_button(tmp_path, lacks):
+    said = json.dumps({"ok": {**SHOWN["belt"], **lacks}}).encode() + b"\n"
+    with Daemon(tmp_path, answers(said)), pytest.raises(Unanswered, match="does not say that it was sent") as caught:
+        perfusion.main(["belt", "stop", "--by", "mk", "--data", str(tmp_path)], standalone_mode=False)
+    assert "red button" in str(caught.value)
+    assert "not known that anything reached" in str(caught.value)
 
 
 def test_an_answer_without_an_end_is_bounded(tmp_path, monkeypatch):
