@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from acquisition.examination.binding import Address
@@ -44,15 +44,14 @@ def before(store: Store, book: Book, session: Session) -> list[Evidence]:
     return [Evidence(store, each) for each in earlier if (each.about["subject"], each.about["visit"]) == person]
 
 
-def summed(sessions: Iterable[Evidence], last: Evidence) -> list[Outcome]:
-    """Minutes of heat of each site that `last` heated, over `sessions` in order, `last` among them.
+def limit(evidence: Evidence) -> float | None:
+    """The minutes of heat after which a session's protocol wants the skin left alone."""
+    found = evidence.settings.get("thermal_limit_minutes")
+    return None if found is None else float(found)
 
-    The limit is that of the last session's protocol.
-    """
-    limit = last.settings.get("thermal_limit_minutes")
-    own = {stay.site for stay in stays(last)}
-    found = doses(
-        (stay for evidence in sessions for stay in stays(evidence) if stay.site in own),
-        None if limit is None else float(limit),
-    )
+
+def summed(earlier: Iterable[Sequence[Heated]], own: Sequence[Heated], limit: float | None) -> list[Outcome]:
+    """Minutes of heat of each site that a session heated (`own`), over the `earlier` ones of its visit in order too."""
+    sites = {stay.site for stay in own}
+    found = doses((stay for stays in (*earlier, own) for stay in stays if stay.site in sites), limit)
     return [Outcome(site, replace(dose, name="thermal_dose_of_the_visit")) for site, dose in found.items()]

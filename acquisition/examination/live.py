@@ -66,7 +66,7 @@ def _heat(evidence: Evidence, earlier: Sequence[Evidence]) -> list[dict[str, Any
     Minutes are None where no temperature of the heater was recorded.
     """
     found: list[dict[str, Any]] = []
-    for each in heat.summed([*earlier, evidence], evidence):
+    for each in heat.summed(map(list, map(heat.stays, earlier)), list(heat.stays(evidence)), heat.limit(evidence)):
         limit, minutes = each.result.settings["limit"], each.result.value
         alarm = limit is not None and minutes is not None and minutes >= limit
         found.append({"place": each.place, "minutes": minutes, "limit": limit, "alarm": alarm})

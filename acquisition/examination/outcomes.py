@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from acquisition.examination import cuff, entries, heat
-from acquisition.examination.analysis import Known, analyse
+from acquisition.examination import cuff, entries
 from acquisition.examination.description import summarise
 from acquisition.examination.entries import Outcome
-from acquisition.examination.evidence import Evidence
 from acquisition.examination.provenance import provenance
 from acquisition.examination.session import Book, Session
 from acquisition.examination.staging import Found, staged
+from acquisition.examination.visit import Visit, side, visit_of, visits
 from acquisition.signals.eligibility import Eligibility, Provenance, Verdict, by_abi, by_tcpo2, eligibility, first_valid
 from acquisition.signals.result import Result
 from acquisition.signals.staging import Rule
@@ -53,16 +53,27 @@ def outcomes(store: Store, book: Book, session: Session, rule: Rule = "toe_first
 
     `rule` says which pressure grades the ischaemia of WIfI.
     """
-    evidence = Evidence(store, session)
-    visit = _visit(book, session)
-    until_now = [*heat.before(store, book, session), evidence]
-    heated = heat.summed(until_now, evidence)
-    measured = Found(lambda side: _oxygen(store, visit, side), lambda: _farthest(store, visit))
-    said = (*entries.entered(session), *entries.falls(session, visit), *staged(session, visit, measured, rule))
-    known = _known(visit, session)
-    found = (*analyse(evidence, known), *heated, *said)
-    limits = None if session.open else _eligible(store, visit, session)
-    return Outcomes(session, found, limits, evidence.wall, tuple(cuff.remarks(evidence, known.systolic)))
+    return _outcomes(Visit(store, visit_of(book, session)), session, rule)
+
+
+def every(store: Store, book: Book, rule: Rule = "toe_first") -> Iterator[Outcomes]:
+    """Compute the indices of every closed session of a record, visit by visit."""
+    for sessions in visits(book):
+        visit = Visit(store, sessions)
+        yield from (_outcomes(visit, session, rule) for session in visit.closed)
+
+
+def _outcomes(visit: Visit, session: Session, rule: Rule) -> Outcomes:
+    evidence = visit.evidence(session)
+    measured = Found(lambda side: _oxygen(visit, side), lambda: _farthest(visit))
+    said = (
+        *entries.entered(session), *entries.falls(session, visit.sessions),
+        *staged(session, visit.sessions, measured, rule),
+    )  # fmt: skip
+    found = (*visit.analysed(session), *visit.heated(session), *said)
+    limits = None if session.open else _eligible(visit, session)
+    remarks = tuple(cuff.remarks(evidence, visit.known(session).systolic))
+    return Outcomes(session, found, limits, evidence.wall, remarks)
 
 
 def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
@@ -86,68 +97,48 @@ def method(outcome: Outcome) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _visit(book: Book, session: Session) -> list[Session]:
-    """The sessions of the same participant and visit, in order."""
-    same = (session.about["subject"], session.about["visit"])
-    return [each for each in book.sessions.values() if (each.about["subject"], each.about["visit"]) == same]
-
-
-def _side(session: Session) -> str:
-    limb = str(session.about.get("limb") or "")
-    return limb if limb in ("left", "right") else ""
-
-
-def _known(visit: list[Session], session: Session) -> Known:
-    indices = entries.pressures(visit, _side(session))
-    index = first_valid(indices)
-    return Known(index.value if index is not None else None, entries.mean_pressures(visit), entries.systolic(visit))
-
-
-def _eligible(store: Store, visit: list[Session], session: Session) -> Eligibility:
+def _eligible(visit: Visit, session: Session) -> Eligibility:
     """The limits for this session's limb, from every closed session of the visit: the first valid attempt counts.
 
     A session of no limb (entries of a visit) has those of the limb that meets them, else of the one that was measured.
     """
-    closed = [each for each in visit if not each.open]
-    sides = [_side(session)] if _side(session) else ["", "left", "right"]
+    sides = [side(session)] if side(session) else ["", "left", "right"]
     found = [
-        eligibility(by_abi(entries.pressures(closed, side)), by_tcpo2(_rests(store, closed, side))) for side in sides
+        eligibility(by_abi(entries.pressures(visit.closed, limb)), by_tcpo2(_rests(visit, limb))) for limb in sides
     ]
     met = [each for each in found if each.verdict is Verdict.MET]
     measured = [each for each in found if any(criterion.value is not None for criterion in each.criteria)]
     return (met or measured or found)[0]
 
 
-def _rests(store: Store, closed: list[Session], side: str) -> list[tuple[Result, Provenance]]:
+def _rests(visit: Visit, limb: str) -> list[tuple[Result, Provenance]]:
     """TcPO2 at rest of a limb at every attempt, with what its number is worth."""
     attempts: list[tuple[Result, Provenance]] = []
-    for each in closed:
-        evidence = Evidence(store, each)
-        if evidence.protocol.measures not in ("tcpo2", "oxygen") or _side(each) != side:
+    for each in visit.closed:
+        evidence = visit.evidence(each)
+        if evidence.protocol.measures not in ("tcpo2", "oxygen") or side(each) != limb:
             continue
         # The first electrode of the limb is the one that the limit is about; the others inform.
         attempts += [
             (outcome.result, provenance(evidence, address, "mm[Hg]"))
             for address in evidence.addresses("limb")[:1]
-            for outcome in analyse(evidence, Known())
+            for outcome in visit.analysed(each)
             if outcome.result.name == "tcpo2_rest" and outcome.place == str(address)
         ]
     return attempts
 
 
-def _oxygen(store: Store, visit: list[Session], side: str) -> Result | None:
+def _oxygen(visit: Visit, limb: str) -> Result | None:
     """The resting TcPO2 of a limb that can be held against a limit, None where there is none."""
-    attempts = _rests(store, [each for each in visit if not each.open], side)
-    return first_valid(result for result, provenance in attempts if not provenance.objection())
+    return first_valid(result for result, provenance in _rests(visit, limb) if not provenance.objection())
 
 
-def _farthest(store: Store, visit: list[Session]) -> Result | None:
+def _farthest(visit: Visit) -> Result | None:
     """The maximal distance of the first valid walk of a visit."""
-    walks = [Evidence(store, each) for each in visit if not each.open]
     return first_valid(
         outcome.result
-        for evidence in walks if evidence.protocol.measures == "walking"
-        for outcome in analyse(evidence, Known()) if outcome.result.name == "acd_distance"
+        for each in visit.closed if visit.evidence(each).protocol.measures == "walking"
+        for outcome in visit.analysed(each) if outcome.result.name == "acd_distance"
     )  # fmt: skip
 
 

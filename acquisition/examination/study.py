@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acquisition.examination.entries import Outcome
-from acquisition.examination.outcomes import Outcomes, method, outcomes
+from acquisition.examination.outcomes import Outcomes, every, method
 from acquisition.examination.session import Book, Session
 from acquisition.signals.result import Status
 from acquisition.signals.staging import Rule
@@ -62,10 +62,10 @@ def attempts(records: Iterable[tuple[str, Store, Book]], rule: Rule = "toe_first
     sources: dict[tuple[str, ...], set[int]] = {}
     for source, (record, store, book) in enumerate(records):
         runs = [run for run in store.runs().values() if "site" in run]
-        for session in book.sessions.values():
-            if not session.open:
-                found = (record, _place(runs, session), outcomes(store, book, session, rule))
-                groups.setdefault(_occasion(session), []).append(found)
+        computed = {found.session.id: found for found in every(store, book, rule)}
+        for key, session in book.sessions.items():
+            if key in computed:
+                groups.setdefault(_occasion(session), []).append((record, _place(runs, session), computed[key]))
                 sources.setdefault(_occasion(session), set()).add(source)
     made = []
     for occasion, group in groups.items():

@@ -6,7 +6,8 @@ import pytest
 
 from acquisition.cli import perfusion
 from acquisition.errors import Refused
-from acquisition.examination import desk, study
+from acquisition.examination import analysis, desk, study
+from acquisition.examination.outcomes import outcomes
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import replay
 from acquisition.store import Store
@@ -95,3 +96,27 @@ def test_a_site_that_was_heated_while_nobody_recorded_it_has_no_dose_that_is_ok(
     assert (alone.value, alone.reason) == (None, "heater_temperature_not_recorded")
     assert summed.value == pytest.approx(15.0, abs=0.5)
     assert (summed.status, summed.reason) == ("low_quality", "a_stay_without_a_temperature")
+
+
+def test_a_visit_of_k_sessions_is_analysed_k_times(tmp_path, monkeypatch):
+    made, count = Study(), []
+    for seed in (3, 5, 7):
+        # The pressures ask for stages of the leg, which ask for its TcPO2, as the inclusion limits do.
+        made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, seed=seed, devices=("tcpo2",), entries=[ABI])
+    made.examine("cli", "rest", "tcpo2-rest", REST, 2200.0, devices=("tcpo2",), visit="month-3")
+    made.write(tmp_path)
+    compute_it = analysis.ANALYSES["tcpo2"]
+
+    def counted(evidence, known):
+        count.append(evidence.session.id)
+        return compute_it(evidence, known)
+
+    monkeypatch.setitem(analysis.ANALYSES, "tcpo2", counted)
+    with Store(tmp_path) as store:
+        book = replay(desk.events(store))
+        table = study.attempts([("", store, book)])
+        assert sorted(count) == ["s1", "s2", "s3", "s4"]
+        count.clear()
+        alone = outcomes(store, book, book.sessions["s1"])
+    assert sorted(count) == ["s1", "s2", "s3"], "of its own visit alone"
+    assert alone.as_dict() == table[0].found.as_dict()
