@@ -24,6 +24,8 @@ from acquisition.text import clean
 KB = 1024
 PIECE = 16 * KB
 """Bytes that are sent under one time-out: a peer that takes a byte a second is given up all the same."""
+LENGTH = 20
+"""Digits of a length that is one."""
 
 # It tells of headers that it cannot parse with a traceback, and quotes them: the verdict says it once.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
@@ -83,7 +85,7 @@ class Exchange:
         self._meter.begin(budget or self._budget)
         try:
             response = self._pools.request(method, url, **more)
-            _check_length(response)
+            self._check_head(response)
             data = _whole(response)
             packed = response.headers.get("Content-Encoding", "")
             return Reply(response.status, response.reason or "", self._unpack(data, packed), response.headers)
@@ -91,6 +93,20 @@ class Exchange:
             raise
         except Exception as error:  # the parsers of http.client and email raise whatever a strange answer leads them to
             raise ProtocolError(f"an answer that cannot be read ({type(error).__name__}: {error})") from error
+
+    def _check_head(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Refuse a head that was cut off, or that announces a length which is none: what it says is not sound."""
+        length = response.headers.get("Content-Length", "0")
+        if self._meter.ended:
+            what: HTTPError = ProtocolError("an answer whose head is cut off")
+        elif not (length.isascii() and length.isdigit()):
+            what = ProtocolError(f"an answer of the length {clean(length, 40)!r}")
+        elif len(length) > LENGTH or int(length) > self._meter.budget.size:
+            what = self._meter.too_long()
+        else:
+            return
+        response.close()
+        raise what
 
     def clear(self) -> None:
         """Close the connections."""
@@ -108,14 +124,6 @@ class Exchange:
         if len(plain) > self._meter.budget.size:
             raise self._meter.too_long()
         return plain
-
-
-def _check_length(response: urllib3.BaseHTTPResponse) -> None:
-    """Refuse an answer that announces a length which is none: where it ends nobody knows."""
-    length = response.headers.get("Content-Length")
-    if length is not None and not (length.isascii() and length.isdigit()):
-        response.close()
-        raise ProtocolError(f"an answer of the length {clean(length, 40)!r}")
 
 
 def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
@@ -139,7 +147,7 @@ class _Meter:
         self.begin(Budget())
 
     def begin(self, budget: Budget) -> None:
-        self.budget, self.size = budget, 0
+        self.budget, self.size, self.ended = budget, 0, False
         self._end = self._monotonic() + budget.seconds
 
     def patience(self) -> float:
@@ -150,6 +158,7 @@ class _Meter:
         return min(self._timeout, left)
 
     def take(self, count: int) -> None:
+        self.ended = self.ended or count == 0
         self.size += count
         if self.size > self.budget.size:
             raise self.too_long()
