@@ -1,4 +1,4 @@
-"""What decoding costs: values per second of processor time that each driver makes of its instrument's bytes, from
+"""Cost of decoding: values per second of processor time that each driver makes of its instrument's bytes, from
 frame to scaled and flagged samples, beside a straightforward parser of the same protocol (benchmarks/parsers.py).
 
 A block decoder stands beside its limit: reading the numbers by np.frombuffer and one scaling of them, with no frame,
@@ -17,19 +17,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from acquisition.analog import Input
 from acquisition.config import documents
-from acquisition.driver import Driver, Setup
+from acquisition.driverkit.analog import Input
+from acquisition.driverkit.driver import Driver, Setup
+from acquisition.driverkit.registry import drivers
 from acquisition.model import Readings
-from acquisition.registry import drivers
 from benchmarks import parsers
 from drivers.di1100 import VOLTS_PER_COUNT, Scans
 from drivers.snuadc import MIDDLE, PER_VOLT, Frames
-from simulators.conversation import converse
-from simulators.instrument import Plan
-from simulators.physiology import Participant
-from simulators.registry import simulators
-from simulators.wiring import usual, wire
+from simulators.bench.registry import simulators
+from simulators.bench.wiring import usual, wire
+from simulators.patient.physiology import Participant
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 
 ENOUGH = 1.0
 """Seconds of processor time that a measurement takes at least."""

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.clock import Clock
 from acquisition.config import load
 from acquisition.config.tables import Influx, Record
+from acquisition.daemon.service import Service
 from acquisition.model import Chunk, Event
-from acquisition.remotes.answer import Verdict
 from acquisition.remotes.influx import InfluxWriter
-from acquisition.service import Service
+from acquisition.remotes.write_result import WriteVerdict
+from acquisition.timing.clock import Clock
 from benchmarks.line import entry_point
 from benchmarks.throughput import begin, bench_toml, cpu_of, report, run_while_sending, senders
 from tests.remotes.servers import InfluxGate, InfluxServer
@@ -186,7 +186,7 @@ async def _run(path: Path, instruments: Any) -> tuple[list[float], list[float]]:
 
     def spied(self: InfluxWriter, text: str) -> Any:
         answer = send(self, text)
-        if answer.verdict is Verdict.ACCEPTED:
+        if answer.verdict is WriteVerdict.ACCEPTED:
             taken.append((clock.now().seconds, text))
         return answer
 

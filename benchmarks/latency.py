@@ -1,4 +1,4 @@
-"""How long a reading takes: from the last byte sent to the live queue, and to the commit."""
+"""Latency of a reading: from the last byte sent to the live queue, and to the commit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.clock import Clock
 from acquisition.config import load
 from acquisition.config.tables import Record
+from acquisition.daemon.service import Service
 from acquisition.model import Chunk, Event
-from acquisition.service import Service
+from acquisition.timing.clock import Clock
 from benchmarks.line import entry_point
 from benchmarks.throughput import bench_toml, run_while_sending, senders
 

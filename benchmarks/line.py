@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.driver import About, Driver, Serial, Setup
 from acquisition.model import Channel, Notice, Readings, Stream
 
 NUMBERS = msgspec.json.Decoder(list[float])

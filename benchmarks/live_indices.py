@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.drop import DropMeter
-from acquisition.signals.live_artefacts import SpikeMeter
-from acquisition.signals.live_bands import BandMeter
-from acquisition.signals.live_porh import PorhAssistant
-from acquisition.signals.live_pulse import PulseMeter
-from acquisition.signals.live_tcpo2 import Electrode, live_rpi
-from acquisition.signals.live_walking import WalkMeter
-from acquisition.signals.result import Trace
-from acquisition.signals.streaming import ExponentialMean, TrailingMean
+from acquisition.signals.kit.result import Trace
+from acquisition.signals.kit.streaming import ExponentialMean, TrailingMean
+from acquisition.signals.live.artefacts import SpikeMeter
+from acquisition.signals.live.bands import BandMeter
+from acquisition.signals.live.porh import PorhAssistant
+from acquisition.signals.live.pulse import PulseMeter
+from acquisition.signals.live.tcpo2 import Electrode, live_rpi
+from acquisition.signals.live.walking import WalkMeter
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import six_tones
 

@@ -1,4 +1,4 @@
-"""What MQTT costs: chunks a second through the live feed, and samples a second through the durable one, into a real
+"""Cost of MQTT: chunks a second through the live feed, and samples a second through the durable one, into a real
 mosquitto with one subscriber; beside them a message for each value, as scripts do it.
 
 The broker and the subscriber, a process of its own, share the cores. CPU is that of the sending process.
@@ -21,13 +21,13 @@ from typing import Any
 import aiomqtt
 import numpy as np
 
-from acquisition.clock import Clock
 from acquisition.model import Channel, Chunk, Header, Instant, Stream
 from acquisition.remotes.mqtt import Account, MqttRemote, Station, Topics
 from acquisition.remotes.mqtt.link import connect
 from acquisition.remotes.mqtt.live import LiveFeed, LiveQueue
 from acquisition.remotes.mqtt.payloads import Format
 from acquisition.store import StoreWriter
+from acquisition.timing.clock import Clock
 from tests.remotes.servers import Broker
 
 T0 = 1_767_225_600 * 10**9

@@ -15,11 +15,11 @@ from typing import Any
 
 import serial
 
-from acquisition.clock import Clock
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.model import Instant
 from acquisition.ports.serial import SerialPort
+from acquisition.timing.clock import Clock
 from benchmarks.throughput import begin, report, senders
 
 PORTS, CHANNELS, RATE = 500, 4, 40.0

@@ -1,4 +1,4 @@
-"""What a remote copy costs: samples as line protocol, a backlog caught up into a real InfluxDB 1.6, and memory in an
+"""Cost of a remote copy: samples as line protocol, a backlog caught up into a real InfluxDB 1.6, and memory in an
 outage; beside it `influxdb_client` with a Point for each line and its batching.
 
 A sample here is one value. Every line also says quality, run and sequence number. The server shares both cores.
@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from influxdb_client import InfluxDBClient, Point, WriteOptions
 
-from acquisition.clock import Clock
 from acquisition.model import Channel, Chunk, Header, Instant, Stream
-from acquisition.remotes import lines
+from acquisition.remotes import line_protocol
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.reader import Shipment
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store, StoreWriter
 from acquisition.store.rows import Samples
+from acquisition.timing.clock import Clock
 from tests.remotes.proxy import FaultProxy, error
 from tests.remotes.servers import InfluxGate, InfluxServer
 
@@ -51,7 +51,7 @@ def _formatting() -> Iterator[Row]:
         samples = _samples(20_000, channels)
         names = [f"c{i}" for i in range(channels)]
         tags = {**TAGS, "device": "ldf", "stream": "flux"}
-        ours = _cpu(lambda names=names, samples=samples, tags=tags: lines.encode("ldf", tags, names, samples))
+        ours = _cpu(lambda names=names, samples=samples, tags=tags: line_protocol.encode("ldf", tags, names, samples))
         few = _samples(2_000, channels)
         points = _cpu(lambda few=few: "\n".join(each.to_line_protocol() for each in _points(few)))
         for who, seconds, count in (("by array", ours, samples), ("a Point a line", points, few)):

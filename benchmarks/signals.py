@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.artefacts import hampel
-from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.hyperaemia import measure as measure_hyperaemia
+from acquisition.signals.kit.bands import STEFANOVSKA
 from acquisition.signals.wavelet import Plan, Voices
 from benchmarks import live_indices
 from tests.signals import peers

@@ -1,4 +1,4 @@
-"""What the record costs: bytes per value, values committed per second, time to read an hour and a day, commits while
+"""Cost of the record: bytes per value, values committed per second, time to read an hour and a day, commits while
 old rows are compressed; beside it the plain table of a row per value (WAL, synchronous=NORMAL, which may lose commits),
 and, where they are installed, Parquet and DuckDB.
 
@@ -20,11 +20,11 @@ import apsw
 import numpy as np
 from scipy.signal import lfilter
 
-from acquisition.clock import MICROSECOND, Clock, Timeline
+from acquisition.device.sequencer import InstrumentClocks, StreamSequencer
 from acquisition.model import Channel, Chunk, Floats, Header, Instant, Readings, Stream
 from acquisition.store import Store, StoreWriter
 from acquisition.store.compaction import Compactor
-from acquisition.streambook import InstrumentClocks, StreamBook
+from acquisition.timing.clock import MICROSECOND, Clock, Timeline
 from benchmarks.columnar import columnar
 
 RATE, FAST = 40, 1 + 30e-6
@@ -49,7 +49,7 @@ class _Flux:
 
     def __init__(self, header: Header, seed: int, filtered: bool = False) -> None:
         self.header = header
-        self._book = StreamBook(header, Timeline(1, 0, T0), InstrumentClocks(), patience=DAY)
+        self._sequencer = StreamSequencer(header, Timeline(1, 0, T0), InstrumentClocks(), patience=DAY)
         self._filtered = filtered
         self._level: Any = 0.0
         self._rng = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ class _Flux:
         late = self._rng.exponential(0.002)
         monotonic = int(((self._next - 1) / RATE / FAST + late) * 1e6) * MICROSECOND
         readings = Readings(self.header.stream.name, values, np.zeros(values.shape, np.uint8))
-        return self._book.chunk(readings, Instant(monotonic, T0 + monotonic), 1)
+        return self._sequencer.chunk(readings, Instant(monotonic, T0 + monotonic), 1)
 
     def _flux(self, n: int) -> Floats:
         """The next n values of each channel: a pulse, vasomotion and a noise of 1 PU."""

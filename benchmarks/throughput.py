@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from acquisition.service import Service
+from acquisition.daemon.service import Service
 from acquisition.store import Store, check
 from benchmarks.line import entry_point
 

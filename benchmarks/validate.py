@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from acquisition.signals.bands import STEFANOVSKA
 from acquisition.signals.hyperaemia import Settings
+from acquisition.signals.kit.bands import STEFANOVSKA
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.porh import porh
 from acquisition.signals.wavelet import TONE_ENERGY, Plan, Voices

@@ -16,19 +16,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from acquisition.clock import Clock
-from acquisition.examination.clerk import Clerk
-from acquisition.examination.desk import book, events
-from acquisition.examination.outcomes import outcomes
+from acquisition.analysis.outcomes import outcomes
+from acquisition.daemon.gateway import events, session_log
 from acquisition.examination.protocol import load
-from acquisition.signals.bands import STEFANOVSKA
-from acquisition.signals.result import Result
+from acquisition.examination.session_service import SessionService
+from acquisition.signals.kit.bands import STEFANOVSKA
+from acquisition.signals.kit.result import Result
 from acquisition.store import Store, StoreWriter
+from acquisition.timing.clock import Clock
 from benchmarks.participants import KINDS, put_in
 from benchmarks.rows import Row, against_truth, alone, rounded
-from simulators.flowmotion import BANDS
-from simulators.phenotypes import PHENOTYPES
-from simulators.physiology import Participant
+from simulators.patient.flowmotion import BANDS
+from simulators.patient.phenotypes import PHENOTYPES
+from simulators.patient.physiology import Participant
 from simulators.sessions.course import Course, answers, course
 from tests.service.bench import ENTRIES, WITH_CUFF, Bench, streaming
 
@@ -89,7 +89,7 @@ def results(kind: str, scenario: str, seed: int) -> Ran:
                     continue
             examine(bench.store, t0, way.protocol, planned)
             with Store(bench.store) as store:
-                known = book(bench.store)
+                known = session_log(bench.store)
                 found = outcomes(store, known, known.sessions["s1"])
             return truth, {(each.place, each.result.name): each.result for each in found.results}
     raise RuntimeError(f"no instrument streamed within {LEADS[-1]:g} s")
@@ -127,10 +127,10 @@ def examine(directory: Path, t0: int, protocol: str, planned: Course) -> None:
             known, headers = list(events(store)), [info.header for info in store.streams()]
         writer.begin_run(started := clock.now(), max(started.utc, writer.last_key + 1), {"purpose": "a session"})
         now = [t0]
-        clerk = Clerk(known, lambda: now[0], writer.put, headers=lambda: headers)
+        session_service = SessionService(known, lambda: now[0], writer.put, headers=lambda: headers)
         for at, request in _requests(protocol, planned):
             now[0] = t0 + round(at * SECOND)
-            clerk.answer(request)
+            session_service.answer(request)
         writer.flush()
     finally:
         writer.close()

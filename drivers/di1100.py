@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.analog import Input, scale_together
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.analog import Input, scale_together
+from acquisition.driverkit.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.rate_monitor import RateMonitor
 from acquisition.errors import ConfigurationError
 from acquisition.model import Floats, Notice, Readings, Stream
-from acquisition.pace import Pace
 
 BASE, DIVISOR_MAX = 60e6, 65535
 VOLTS_PER_COUNT = 10 / 32768
@@ -109,7 +109,7 @@ class Di1100Driver(Driver):
         self._due: float | None = None
         self._rest = b""
         self._echo = self._commands[-1]
-        self._pace = Pace(BASE / divisor, setup.patience)
+        self._pace = RateMonitor(BASE / divisor, setup.patience)
         self._lost = 0
 
     @property

@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.analog import Input, scale_together
-from acquisition.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.analog import Input, scale_together
+from acquisition.driverkit.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.rate_monitor import RateMonitor
 from acquisition.errors import ConfigurationError
 from acquisition.model import Floats, Notice, Readings, Stream
-from acquisition.pace import Pace
 
 FRAME = 12
 CHANNELS = 8
@@ -104,7 +104,7 @@ class SnuadcDriver(Driver):
         self._rest = np.empty(0, np.uint8)
         self._lost = 0
         self._damaged = 0
-        self._pace = Pace(rate, setup.patience)
+        self._pace = RateMonitor(rate, setup.patience)
         self._pressed = np.zeros(2, bool)
 
     def start(self, at: float) -> None:

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from acquisition.driver import About, Driver, Serial, Setup
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.driver import About, Driver, Serial, Setup
+from acquisition.driverkit.framing import Cutter, Skipped
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
 
 COLUMNS = 12

@@ -14,12 +14,12 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
-from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Enquiry, Order, Recognised, Serial, Setup
+from acquisition.driverkit.derived import Derivation, Distance
+from acquisition.driverkit.driver import About, Driver, Enquiry, Order, Recognised, Serial, Setup
+from acquisition.driverkit.framing import Cutter, code_and_digits
 from acquisition.errors import ConfigurationError
-from acquisition.framing import Cutter, code_and_digits
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
+from acquisition.treadmill import BeltOptions, Command, Control, Do, Limits, Motion
 
 LINE = Serial(4800)
 MPH = 1.609344

@@ -14,21 +14,21 @@ from typing import Any
 import click
 import msgspec
 
-from acquisition import ending
+from acquisition import exit_codes
 from acquisition.errors import ConfigurationError
-from simulators.announcing import Announcing
-from simulators.cables import Cable, PtyCable, TcpCable
-from simulators.description import describe
-from simulators.faults import KINDS, Faults, parse
-from simulators.instrument import Bench, Instrument, Plan, no_ledger
-from simulators.ledger import LedgerFile
-from simulators.phenotypes import PHENOTYPES
-from simulators.physiology import Participant
-from simulators.registry import simulators
-from simulators.replay import load
-from simulators.runner import Runner, ScenarioClock
-from simulators.scenarios import SCENARIOS
-from simulators.udp import UdpCable
+from simulators.bench.description import describe
+from simulators.bench.registry import simulators
+from simulators.bench.replay import load
+from simulators.bench.runner import Runner, ScenarioClock
+from simulators.patient.phenotypes import PHENOTYPES
+from simulators.patient.physiology import Participant
+from simulators.patient.scenarios import SCENARIOS
+from simulators.simkit.announcing import Announcing
+from simulators.simkit.faults import KINDS, Faults, parse
+from simulators.simkit.instrument import Bench, Instrument, Plan, no_ledger
+from simulators.simkit.ledger import LedgerFile
+from simulators.transports.cables import Cable, PtyCable, TcpCable
+from simulators.transports.udp import UdpCable
 
 
 class _Command(click.Command):
@@ -144,9 +144,9 @@ def _cable(instrument: Instrument, given: dict[str, Any]) -> Cable:
         case ["udp"]:
             return UdpCable(*given["udp"])
         case ["hislip"]:
-            return _visa("simulators.hislip", "HislipCable", given["hislip"])
+            return _visa("simulators.transports.hislip", "HislipCable", given["hislip"])
         case ["vxi11"]:
-            return _visa("simulators.vxi11", "Vxi11Cable", given["vxi11"])
+            return _visa("simulators.transports.vxi11", "Vxi11Cable", given["vxi11"])
     if instrument.serial is None:
         raise click.UsageError(f"{instrument.plan.name} has no serial line: --tcp, --hislip or --vxi11 is wanted")
     if given["link"] is None and any(parse(spec).family == "link" for spec in given["faults"]):
@@ -212,7 +212,7 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, runner: R
 
 def main() -> None:
     """Run the command and exit with its code: 0, 1 unexpected, 2 usage, 3 configuration."""
-    ending.run(simulate, "perfusion simulate", "perfusion simulate")
+    exit_codes.run(simulate, "perfusion simulate", "perfusion simulate")
 
 
 if __name__ == "__main__":

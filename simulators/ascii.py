@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from acquisition import assets, strict, ucum
+from acquisition import ucum
+from acquisition.config import resources, toml
 from acquisition.errors import ConfigurationError
 from acquisition.model import Floats
 from drivers.ascii.profile import AsciiChannel, AsciiProfile, Grammar
-from simulators.instrument import Example, Instrument, Plan
-from simulators.physiology import UNITS
+from simulators.patient.physiology import UNITS
+from simulators.simkit.instrument import Example, Instrument, Plan
 
 SHIPPED = "example-two-electrodes"
 
@@ -130,11 +131,11 @@ def _in_unit(channel: AsciiChannel, signal: str, values: Floats) -> float:
 
 
 def _load(options: Options) -> AsciiProfile:
-    found = assets.find(AsciiProfile.folder, options.profile, Path(options.beside))
+    found = resources.find(AsciiProfile.folder, options.profile, Path(options.beside))
     if found is None:
-        known = ", ".join(assets.names(AsciiProfile.folder, Path(options.beside)))
+        known = ", ".join(resources.names(AsciiProfile.folder, Path(options.beside)))
         raise ConfigurationError(f"there is no profile {options.profile!r}", "--options", remedy=f"allowed: {known}")
-    profile = strict.convert(strict.read(found), AsciiProfile, found)
+    profile = toml.convert(toml.read(found), AsciiProfile, found)
     profile.check()
     return profile
 

@@ -34,7 +34,7 @@ from drivers.csafe.frames import (
     decode,
     encode,
 )
-from simulators.instrument import Instrument, Plan
+from simulators.simkit.instrument import Instrument, Plan
 
 FRAME_WITHIN = 0.15
 """Seconds from a frame's first flag to its last (Matrix slave)."""

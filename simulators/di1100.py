@@ -9,8 +9,8 @@ import numpy as np
 
 from acquisition.model import Floats
 from drivers.di1100 import BASE, CHANNELS, VOLTS_PER_COUNT, Di1100Driver, Scans
-from simulators.instrument import Example, Instrument, Plan, no_ledger
-from simulators.wiring import Terminal, Wiring, usual, wire
+from simulators.bench.wiring import Terminal, Wiring, usual, wire
+from simulators.simkit.instrument import Example, Instrument, Plan, no_ledger
 
 SLIST = re.compile(rb"slist (\d+) (\d+)")
 SRATE = re.compile(rb"srate (\d+)")

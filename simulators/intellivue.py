@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from acquisition.driver import Serial
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.driver import Serial
+from acquisition.driverkit.framing import Cutter, Skipped
 from drivers.intellivue.association import (
     EXTENDED_NUMERICS,
     HOT_START,
@@ -82,7 +82,7 @@ from drivers.intellivue.exchange import (
     decode,
 )
 from drivers.intellivue.frames import FRAME_LIMIT, Malformed, cut_frame, frame, unframe
-from simulators.instrument import Example, Instrument, Plan
+from simulators.simkit.instrument import Example, Instrument, Plan
 
 GAS_GROUP, HEART_RATE, PER_MINUTE = 0xF051, 0x4182, 0x0AA0
 STATES = {"normal": 0, "demo": DEMO, "test": TEST, "calibrating": CALIBRATING}

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from drivers.snuadc import CHANNELS, MIDDLE, PER_VOLT, RATE, Frames, SnuadcDriver
-from simulators.instrument import Example, Instrument, Plan, no_ledger
-from simulators.wiring import Terminal, Wiring, usual, wire
+from simulators.bench.wiring import Terminal, Wiring, usual, wire
+from simulators.simkit.instrument import Example, Instrument, Plan, no_ledger
 
 RATE_COMMAND = re.compile(rb"sr(\d{1,4})\r")
 BURST = 0.05

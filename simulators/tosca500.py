@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from drivers.tosca500 import END, MMHG_PER_KPA, STATUS, VALUES, Record, State, Value
-from simulators.instrument import Example, Instrument, Plan
+from simulators.simkit.instrument import Example, Instrument, Plan
 
 BAUD = 9600
 

@@ -39,7 +39,7 @@ from drivers.trackmaster.frames import (
     UNKNOWN_STATUS,
     Frame,
 )
-from simulators.instrument import Example, Instrument, Plan
+from simulators.simkit.instrument import Example, Instrument, Plan
 
 SILENCE = 0.5
 """Seconds without a byte after which a watched belt stops (TMX manual, command A0)."""

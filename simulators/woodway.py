@@ -29,7 +29,7 @@ from drivers.woodway import (
     TIMED_OUT,
     Frame,
 )
-from simulators.instrument import Instrument, Plan
+from simulators.simkit.instrument import Instrument, Plan
 
 LIMIT = 29.9
 

@@ -5,14 +5,14 @@ import contextlib
 
 import numpy as np
 
-from acquisition import assets, strict
-from acquisition.analog import Input, Profile
-from acquisition.driver import Setup
+from acquisition.config import resources, toml
+from acquisition.driverkit.analog import Input, Profile
+from acquisition.driverkit.driver import Setup
 from drivers.keysight_daq import KeysightDaq, Options
 from simulators import keysight_daq as simulated
-from simulators.faults import Faults
-from simulators.instrument import Plan
-from simulators.runner import Runner, ScenarioClock
+from simulators.bench.runner import Runner, ScenarioClock
+from simulators.simkit.faults import Faults
+from simulators.simkit.instrument import Plan
 
 FLOWMETER = "adinstruments-blood-flowmeter"
 CUFF = "cuff-pressure-100mmhg-per-volt"
@@ -26,8 +26,8 @@ class Room:
 
 
 def entry(terminal, signal, profile=FLOWMETER, name=None):
-    path = assets.find("profiles", profile)
-    read = strict.convert(strict.read(path), Profile, path)
+    path = resources.find("profiles", profile)
+    read = toml.convert(toml.read(path), Profile, path)
     return Input(
         str(terminal), name or signal, profile, read.source == "documented", read.citation, read.signal(signal)
     )

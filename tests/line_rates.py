@@ -1,4 +1,4 @@
-"""What a serial receiver makes of bytes that were sent at another rate than its own."""
+"""Bytes as a serial receiver hears them that runs at another rate than their sender."""
 
 
 def misread(data, sent, heard, skew=0.0):

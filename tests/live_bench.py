@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from acquisition.clock import Clock, Timeline
-from acquisition.examination.clerk import Clerk
-from acquisition.live import Board, Page
-from acquisition.live.recording import Recording
+from acquisition.examination.session_service import SessionService
+from acquisition.live.recording import RecordStatus
+from acquisition.live.state import LiveState
 from acquisition.model import Channel, Chunk, Event, Gap, Header, Stream
+from acquisition.page.page import Page
 from acquisition.store import StoreWriter
 from acquisition.store.wall import Wall
+from acquisition.timing.clock import Clock, Timeline
 
 SECOND = 1_000_000_000
 TICK = 0.05
@@ -102,14 +103,20 @@ class LiveBench:
             if last is not None:
                 self._next[header.key], self._last[header.key] = last.next, last.key
                 self._gap[header.key] = "the service was not running"
-        self.clerk = Clerk((), self.key_now, self._put, headers=lambda: self.headers, wall=lambda: self.wall)
-        self.remotes = []
-        recording = Recording(self.directory, lambda: self.store.stats)
-        self.alarms = []
-        self.board = Board(
-            recording.describe, self.clerk.present, lambda: self.remotes, lambda: self.alarms, lambda: self.wall
+        self.session_service = SessionService(
+            (), self.key_now, self._put, headers=lambda: self.headers, wall=lambda: self.wall
         )
-        self.subscribers = [self.store.put, self.board.put]
+        self.remotes = []
+        recording = RecordStatus(self.directory, lambda: self.store.stats)
+        self.alarms = []
+        self.live_state = LiveState(
+            recording.describe,
+            self.session_service.present,
+            lambda: self.remotes,
+            lambda: self.alarms,
+            lambda: self.wall,
+        )
+        self.subscribers = [self.store.put, self.live_state.put]
         self._at = {h.key: self.key_now() - int(self._past * SECOND) for h in self.headers}
         for header in self.headers:
             self.say("state", "STREAMING", header.device, state="STREAMING", cause="")
@@ -129,7 +136,7 @@ class LiveBench:
     def open_page(self, port=None):
         """Start a page on the bench; again after `page.stop()`, on the same port."""
         self.page = Page(
-            self.board,
+            self.live_state,
             self.directory,
             self.clock,
             self.key_now,
@@ -150,7 +157,7 @@ class LiveBench:
         self._put(Event(kind, self.key_now(), device, text, details))
 
     async def _order(self, request):
-        return {**self.clerk.answer(request), "committed": self.store.flush()}
+        return {**self.session_service.answer(request), "committed": self.store.flush()}
 
     def interrupt(self, cause="the link is gone"):
         """What comes next of every stream comes after a gap that began now."""

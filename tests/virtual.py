@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from acquisition.driver import About, Driver
+from acquisition.driverkit.driver import About, Driver
 from acquisition.model import Channel, Instant, Notice, Readings, Stream
 
 SECOND = 1_000_000_000

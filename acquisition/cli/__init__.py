@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from acquisition import __version__, ending
+from acquisition import __version__, exit_codes
 from acquisition.errors import PerfusionError
 from acquisition.text import clean
 
@@ -115,4 +115,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that UTF-8 cannot say ends no command
             stream.reconfigure(errors="backslashreplace")
-    ending.run(perfusion, "perfusion")
+    exit_codes.run(perfusion, "perfusion")

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from acquisition import strict
 from acquisition.cli.desk import directory, operator
 from acquisition.cli.numbers import Finite
-from acquisition.conductor import RED_BUTTON, STOPS
+from acquisition.config import toml
 from acquisition.config.tables import Record
-from acquisition.control import NoDaemon, Unanswered, ask
+from acquisition.control_socket.client import NoDaemon, Unanswered, ask
 from acquisition.errors import ConfigurationError, PerfusionError
+from acquisition.treadmill.dispatcher import RED_BUTTON, STOPS
 
 ORDERS = ("prepare", "confirm", "speed", "grade", "measured", "stop", "emergency", "release")
 VALUED = ("speed", "grade", "measured")
@@ -98,7 +98,7 @@ def _record(path: Path | None, data: Path | None) -> Path:
     except ConfigurationError:
         if path is None:
             raise
-        store = strict.read(path.absolute()).get("store", {})
+        store = toml.read(path.absolute()).get("store", {})
         return path.absolute().parent / Path(str(store.get("path", Record().path))).expanduser()
 
 

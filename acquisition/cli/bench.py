@@ -18,8 +18,9 @@ from pathlib import Path
 
 import click
 
-from acquisition import assets, host
 from acquisition.cli.numbers import SECONDS, Finite
+from acquisition.config import resources
+from acquisition.daemon import process
 from acquisition.errors import PerfusionError, StoreError
 
 END = 5.0
@@ -93,7 +94,7 @@ def demo(
         from acquisition.cli.daemon import serve
         from acquisition.config import load
 
-        text = (assets.shipped() / "demo.toml").read_text("utf-8")
+        text = (resources.shipped() / "demo.toml").read_text("utf-8")
         values = {name: _address(name, process) for name, process in started.items()}
         for name, value in {**values, "page": str(_page_port(port))}.items():
             text = text.replace(f"@{name}@", value)
@@ -129,7 +130,7 @@ class _Ending:
 
     def __init__(self) -> None:
         self._held = self._asked = False
-        for number in host.endings():
+        for number in process.endings():
             signal.signal(number, self._hear)
 
     def _hear(self, *_: object) -> None:

@@ -11,10 +11,10 @@ import click
 
 from acquisition.cli.desk import directory, instant, operator, options
 from acquisition.cli.tables import show_table
-from acquisition.clock import Clock
+from acquisition.daemon.timekeeping import send
 from acquisition.store import Store, moments
 from acquisition.store.runs import Run, said
-from acquisition.timekeeping import send
+from acquisition.timing.clock import Clock
 
 _OFFSET = re.compile(r"([+-]?)((?:\d+(?:\.\d+)?[dhms])+)")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([dhms])")

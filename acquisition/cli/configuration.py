@@ -10,8 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from acquisition import strict
-from acquisition.config import Config, load, schema
+from acquisition.config import Config, load, schema, toml
 
 FILE = click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 
@@ -40,9 +39,9 @@ def show(path: Path, origin: bool, as_json: bool) -> None:
     tables = msgspec.to_builtins(loaded.tables)
     for table, device in zip(tables["device"], loaded.devices, strict=True):
         table["options"] = msgspec.to_builtins(device.options)
-    said, known = strict.read(path), strict.lines(path)
+    said, known = toml.read(path), toml.lines(path)
     rows = [
-        (key, value, f"{path}:{strict.line_of(key, known)}" if strict.holds(said, key) else "default")
+        (key, value, f"{path}:{toml.line_of(key, known)}" if toml.holds(said, key) else "default")
         for key, value in _leaves("$", tables)
     ]
     if as_json:

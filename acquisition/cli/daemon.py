@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 
-from acquisition import host
 from acquisition.cli.configuration import counted, warn
 from acquisition.cli.numbers import EPOCH, SECONDS, Finite
-from acquisition.clock import Clock
 from acquisition.config import Config, load
+from acquisition.daemon import process
+from acquisition.daemon.service import Service
 from acquisition.errors import ConfigurationError
-from acquisition.remotes.configured import check_secrets
-from acquisition.service import Service
+from acquisition.remotes.factory import check_secrets
+from acquisition.timing.clock import Clock
 
 
 @click.command()
@@ -54,7 +54,7 @@ def serve(
             str(config.path),
             remedy="leave --speed away, or set simulated = true where it is true",
         )
-    host.close_to_others()
+    process.close_to_others()
     clock = Clock(speed, None if t0 is None else round(t0 * 1e9))
 
     def write(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the commands about sessions share: which record, who is speaking, and how a session is shown."""
+"""Options and output shared by the commands about sessions: the record, the operator, and a session in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from acquisition.config import load
-from acquisition.examination import desk
+from acquisition.daemon import gateway
 from acquisition.examination.rules import Rules
 from acquisition.store import moments
 from acquisition.text import KEY, clean
@@ -49,9 +49,9 @@ def directory(path: Path | None, data: Path | None) -> Path:
 def send(path: Path | None, data: Path | None, request: Mapping[str, Any]) -> dict[str, Any]:
     """Have a request done for the record that the options name, by the rules of the study where a file gives them."""
     if path is None:
-        return desk.send(directory(path, data), request)
+        return gateway.send(directory(path, data), request)
     config = load(path, bench=False)
-    return desk.send(config.store, request, Rules.of(config))
+    return gateway.send(config.store, request, Rules.of(config))
 
 
 def operator(by: str | None) -> str:

@@ -13,19 +13,19 @@ from typing import Any
 import click
 import msgspec
 
-from acquisition import assets, strict
-from acquisition.analog import Profile
 from acquisition.cli import udev
 from acquisition.cli.numbers import Finite
 from acquisition.cli.ports import serial_ports as _ports
 from acquisition.cli.probing import is_port, show_probe
 from acquisition.cli.tables import show_facts, show_table
-from acquisition.driver import Driver, Setup
+from acquisition.config import resources, toml
+from acquisition.driverkit.analog import Profile
+from acquisition.driverkit.driver import Driver, Setup
+from acquisition.driverkit.registry import drivers
 from acquisition.errors import PerfusionError
 from acquisition.ports.adapters import adapters
 from acquisition.ports.announcements import Channel
 from acquisition.ports.announcements import listen as hear
-from acquisition.registry import drivers
 from acquisition.text import clean
 
 
@@ -240,10 +240,10 @@ def _show_ports() -> None:
 
 def _profiles() -> list[dict[str, Any]]:
     found = []
-    for name in assets.names("profiles"):
-        path = assets.find("profiles", name)
+    for name in resources.names("profiles"):
+        path = resources.find("profiles", name)
         assert path is not None
-        profile = strict.convert(strict.read(path), Profile, path)
+        profile = toml.convert(toml.read(path), Profile, path)
         found.append(
             {
                 "name": name,

@@ -13,17 +13,17 @@ from typing import Any
 import click
 
 from acquisition import ucum
+from acquisition.analysis.cuff import told
+from acquisition.analysis.outcomes import Outcomes, outcomes
 from acquisition.cli.desk import directory
 from acquisition.cli.tables import show_table
 from acquisition.config import load
 from acquisition.config.tables import Study
-from acquisition.examination import study, trial
-from acquisition.examination.cuff import told
-from acquisition.examination.desk import events
-from acquisition.examination.outcomes import Outcomes, outcomes
+from acquisition.daemon.gateway import events
 from acquisition.examination.session import replay
-from acquisition.live.words import display_unit
+from acquisition.live.labels import display_unit
 from acquisition.store import Store
+from acquisition.study import collection, trial
 
 NO_PLAN = "without -c FILE the study has no visits, windows or limbs of its own, and the endpoints are the default ones"
 
@@ -61,31 +61,31 @@ def show_outcomes(
             click.echo(NO_PLAN, err=True)
         made = _attempts([Path(each) for each in which] or [directory(path, data)], plan)
         if attempts:
-            _table(study.rows(made), study.ROWS, as_json, as_csv)
+            _table(collection.rows(made), collection.ROWS, as_json, as_csv)
         else:
             _table(trial.rows(made, plan), trial.COLUMNS, as_json, as_csv)
         return 0
     if len(which) > 1:
         raise click.UsageError("one session; several folders go with --study")
     with Store(directory(path, data)) as store:
-        book = replay(events(store))
-        found = outcomes(store, book, book.chosen(which[0] if which else None), plan.wifi)
+        session_log = replay(events(store))
+        found = outcomes(store, session_log, session_log.chosen(which[0] if which else None), plan.wifi)
     if as_json:
         click.echo(json.dumps(found.as_dict(curves), indent=2, ensure_ascii=False, allow_nan=False))
     elif as_csv:
-        _table(study.rows([study.Attempt(found, 1, False)]), _ROWS, False, True)
+        _table(collection.rows([collection.Attempt(found, 1, False)]), _ROWS, False, True)
     else:
         _tell(found)
     return 0
 
 
-def _attempts(folders: Sequence[Path], plan: Study) -> list[study.Attempt]:
+def _attempts(folders: Sequence[Path], plan: Study) -> list[collection.Attempt]:
     with contextlib.ExitStack() as stack:
         opened = [(folder.name, stack.enter_context(Store(folder))) for folder in folders]
-        return study.attempts([(name, store, replay(events(store))) for name, store in opened], plan.wifi)
+        return collection.attempts([(name, store, replay(events(store))) for name, store in opened], plan.wifi)
 
 
-_ROWS = tuple(name for name in study.ROWS if name not in ("record", "attempt", "counts", "site", "station"))
+_ROWS = tuple(name for name in collection.ROWS if name not in ("record", "attempt", "counts", "site", "station"))
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], as_json: bool, as_csv: bool) -> None:

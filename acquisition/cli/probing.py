@@ -14,10 +14,10 @@ import click
 
 from acquisition import config
 from acquisition.cli.tables import show_table
-from acquisition.clock import Clock
-from acquisition.driver import Driver
-from acquisition.probing import Finding, Target, probe
-from acquisition.registry import drivers
+from acquisition.device.probing import Finding, Target, probe
+from acquisition.driverkit.driver import Driver
+from acquisition.driverkit.registry import drivers
+from acquisition.timing.clock import Clock
 
 
 def is_port(word: str) -> bool:

@@ -12,7 +12,7 @@ import click
 
 from acquisition.config import load
 from acquisition.remotes import reconcile as comparing
-from acquisition.remotes.configured import INFLUX, influx_reader, influx_shipment, influx_writer
+from acquisition.remotes.factory import INFLUX, influx_reader, influx_shipment, influx_writer
 from acquisition.remotes.reconcile import Hour
 from acquisition.store import Store
 

@@ -14,9 +14,9 @@ import click
 from acquisition.cli.desk import operator
 from acquisition.cli.tables import show_table
 from acquisition.config import load
-from acquisition.control import NoDaemon, Unanswered, ask
-from acquisition.remotes import known
-from acquisition.remotes.known import Known
+from acquisition.control_socket.client import NoDaemon, Unanswered, ask
+from acquisition.remotes import registry
+from acquisition.remotes.registry import RemoteLag
 from acquisition.store import Store
 from acquisition.store.schema import locate
 from acquisition.store.wall import Wall
@@ -38,7 +38,7 @@ def remotes(
     if path is None and config is None:
         raise click.UsageError("name the record by its folder, or by -c FILE")
     bench = None if config is None else load(config)
-    present = None if bench is None else known.configured(bench)
+    present = None if bench is None else registry.configured(bench)
     file = locate(path or (bench.store if bench else Path()))
     directory = file.parent
     if forget is not None:
@@ -46,7 +46,7 @@ def remotes(
     if reason is not None:
         raise click.UsageError("--reason needs --forget")
     with Store(file) as store:
-        held, wall = known.known(store), store.wall()
+        held, wall = registry.known(store), store.wall()
     _show(held, wall, present, _states(directory), as_json)
     return 0
 
@@ -56,7 +56,7 @@ def _forget(
 ) -> int:
     if not reason:
         raise click.UsageError("--forget needs --reason: what is not acknowledged may then be removed from the record")
-    gone = known.let_go(directory, name, reason, operator(by), present)
+    gone = registry.let_go(directory, name, reason, operator(by), present)
     if as_json:
         click.echo(json.dumps(gone))
     else:
@@ -65,7 +65,7 @@ def _forget(
 
 
 def _show(
-    held: list[Known], wall: Wall, present: Collection[str] | None, states: dict[str, Any], as_json: bool
+    held: list[RemoteLag], wall: Wall, present: Collection[str] | None, states: dict[str, Any], as_json: bool
 ) -> None:
     if as_json:
         rows = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from acquisition import replay as replaying
+from acquisition.device import replay as replaying
+from acquisition.device.replay import EXPECTED, Played, ReplayVerdict, Rows, Tape
 from acquisition.errors import PerfusionError
-from acquisition.replay import EXPECTED, Played, Rows, Tape, Verdict
 from acquisition.store import Store
 
 DIFFER = 5
@@ -27,7 +27,7 @@ def replay(path: Path, device: str | None, cut: Path | None) -> int:
     if cut is not None and len(found) != 1:
         names = ", ".join(tape.files[0].name for tape in found)
         raise PerfusionError(f"{len(found)} tapes make no single case", str(path), remedy=f"name one: {names}")
-    total = Verdict()
+    total = ReplayVerdict()
     for tape in found:
         if tape.label.part and len(found) > 1:
             click.echo(f"{tape.files[0].name}: its beginning was removed, so it is not played", err=True)
@@ -42,9 +42,9 @@ def replay(path: Path, device: str | None, cut: Path | None) -> int:
     return DIFFER if total.differ else 0
 
 
-def _report(tape: Tape, played: Played) -> Verdict:
+def _report(tape: Tape, played: Played) -> ReplayVerdict:
     kept = _kept(tape, played)
-    name, total = tape.files[0].name, Verdict()
+    name, total = tape.files[0].name, ReplayVerdict()
     for stream, rows in played.rows.items():
         if kept is None:
             click.echo(f"{name} {stream}: {len(rows)} samples, and no record to compare them with")

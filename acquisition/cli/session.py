@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from acquisition.analysis import heat
+from acquisition.analysis.session_data import CONDITIONS, SessionData
 from acquisition.cli.desk import ask, directory, instant, moment, options, send, tell, tell_checks, tell_items
 from acquisition.cli.tables import show_table
+from acquisition.daemon import gateway
 from acquisition.errors import Refused
-from acquisition.examination import desk, heat
 from acquisition.examination.description import describe, summarise
-from acquisition.examination.evidence import CONDITIONS, Evidence
 from acquisition.examination.observation import TEXTS
 from acquisition.examination.session import replay
 from acquisition.store import Store
@@ -189,7 +190,7 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
     del by
     with Store(directory(path, data)) as store:
         wall = store.wall()
-        rows = [summarise(each, wall) for each in replay(desk.events(store)).sessions.values()]
+        rows = [summarise(each, wall) for each in replay(gateway.events(store)).sessions.values()]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
@@ -203,16 +204,16 @@ def show_all(path: Path | None, data: Path | None, by: str | None, as_json: bool
 @options
 def show(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show a session with every entry, by default the present or latest one; with or without a daemon."""
-    from acquisition.examination import cuff  # the filters behind it cost every other command a second
+    from acquisition.analysis import cuff  # the filters behind it cost every other command a second
 
     del by
     with Store(directory(path, data)) as store:
-        book = replay(desk.events(store))
-        found = book.chosen(which)
+        session_log = replay(gateway.events(store))
+        found = session_log.chosen(which)
         # An open session is as old as the newest sample, not as its last entry.
-        evidence = Evidence(store, found)
+        evidence = SessionData(store, found)
         answer = describe(found, found.start + round(evidence.end * 1e9), evidence.wall)
-        answer["remarks"] = cuff.remarks_of(store, book, found.id)
+        answer["remarks"] = cuff.remarks_of(store, session_log, found.id)
     tell(answer, as_json)
     if not as_json:
         tell_checks(answer["checks"], started=True)
@@ -228,13 +229,13 @@ def show(which: str | None, path: Path | None, data: Path | None, by: str | None
 def live(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show the provisional numbers of a session: lamps, slopes, RPI, distance, DROP."""
     # It loads filters for a second, for which no mark should wait.
-    from acquisition.examination.live import provisional
+    from acquisition.analysis.live import provisional
 
     del by
     with Store(directory(path, data)) as store:
-        book = replay(desk.events(store))
-        found = book.chosen(which)
-        now = provisional(Evidence(store, found), heat.before(store, book, found))
+        session_log = replay(gateway.events(store))
+        found = session_log.chosen(which)
+        now = provisional(SessionData(store, found), heat.before(store, session_log, found))
     if as_json:
         click.echo(json.dumps(now, indent=2, ensure_ascii=False, allow_nan=False))
         return 0
@@ -278,12 +279,12 @@ def live(which: str | None, path: Path | None, data: Path | None, by: str | None
 def suggest(which: str | None, path: Path | None, data: Path | None, by: str | None, as_json: bool) -> int:
     """Show the moments that the trace itself shows, and how to confirm each; nothing is marked by this."""
     # They load filters for a second, for which no mark should wait.
-    from acquisition.examination.suggestions import describe as describe_suggestion
-    from acquisition.examination.suggestions import suggestions
+    from acquisition.analysis.suggestions import describe as describe_suggestion
+    from acquisition.analysis.suggestions import suggestions
 
     del by
     with Store(directory(path, data)) as store:
-        evidence = Evidence(store, replay(desk.events(store)).chosen(which))
+        evidence = SessionData(store, replay(gateway.events(store)).chosen(which))
         found = [describe_suggestion(evidence, each) for each in suggestions(evidence)]
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from acquisition.cli.desk import directory
-from acquisition.control import ask
+from acquisition.control_socket.client import ask
 from acquisition.live.terminal import show
 
 EVERY = 0.5

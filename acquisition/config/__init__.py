@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from acquisition import assets, strict, ucum
-from acquisition.analog import Input, Profile
-from acquisition.config import places
+from acquisition import ucum
+from acquisition.config import places, resources, toml
 from acquisition.config.tables import ChannelTable, DeviceTable, Tables
-from acquisition.driver import Document, Driver, Setup
+from acquisition.driverkit.analog import Input, Profile
+from acquisition.driverkit.driver import Document, Driver, Setup
+from acquisition.driverkit.registry import drivers
 from acquisition.errors import ConfigurationError
-from acquisition.registry import drivers
 from acquisition.store import Retention, retention
 from acquisition.text import is_safe
 
@@ -85,27 +85,27 @@ def load(path: Path, bench: bool = True) -> Config:
     Without `bench` it may be that of a study, for entries and outcomes where no instrument is: no device in it.
     """
     path = path.absolute()
-    raw = strict.read(path)
+    raw = toml.read(path)
     _refuse_unsafe(path, "$", raw)
-    tables = places.expanded(path, strict.convert(raw, Tables, path))
+    tables = places.expanded(path, toml.convert(raw, Tables, path))
     if tables.store.retention is not None:
         try:
             retention.parse(tables.store.retention)
         except ValueError as error:
             value = tables.store.retention
-            raise strict.fault(path, "$.store.retention", "no retention", str(error), value) from None
+            raise toml.fault(path, "$.store.retention", "no retention", str(error), value) from None
     if tables.study.participant is not None:
         try:
             re.compile(tables.study.participant)
         except re.error as error:
             value = tables.study.participant
-            raise strict.fault(path, "$.study.participant", f"no regular expression: {error}", value=value) from None
+            raise toml.fault(path, "$.study.participant", f"no regular expression: {error}", value=value) from None
     for name, remote in (("influx", tables.influx), ("mqtt", tables.mqtt)):
         if remote is not None and (found := remote.fault()) is not None:
             key, what, allowed = found
-            raise strict.fault(path, f"$.{name}.{key}", what, allowed)
+            raise toml.fault(path, f"$.{name}.{key}", what, allowed)
     if bench and not tables.device:
-        raise strict.fault(path, "$.device", "no device is configured", "at least one [[device]]")
+        raise toml.fault(path, "$.device", "no device is configured", "at least one [[device]]")
     _check_apart(path, tables.device)
     devices = tuple(_device(path, f"$.device[{i}]", table) for i, table in enumerate(tables.device))
     return Config(path, tables, devices)
@@ -119,7 +119,7 @@ def schema() -> dict[str, Any]:
 def _refuse_unsafe(path: Path, key: str, raw: Any) -> None:
     """Refuse control characters, which names and places have none of; a device's options may, as its line may."""
     if isinstance(raw, str) and not is_safe(raw):
-        raise strict.fault(path, key, "holds control characters", "text that shows as it is written", ascii(raw))
+        raise toml.fault(path, key, "holds control characters", "text that shows as it is written", ascii(raw))
     if isinstance(raw, dict):
         for name, value in raw.items():
             if name != "options":
@@ -133,29 +133,29 @@ def _device(path: Path, key: str, table: DeviceTable) -> DeviceConfig:
     known = drivers()
     driver = known.get(table.driver)
     if driver is None:
-        raise strict.fault(path, f"{key}.driver", "unknown driver", ", ".join(known), table.driver)
+        raise toml.fault(path, f"{key}.driver", "unknown driver", ", ".join(known), table.driver)
     _check_link(path, key, table, driver)
     if table.control and not driver.commands:
-        raise strict.fault(path, f"{key}.control", "this driver only reads", "false", table.control)
+        raise toml.fault(path, f"{key}.control", "this driver only reads", "false", table.control)
     if table.control and not table.simulated:
-        raise strict.fault(
+        raise toml.fault(
             path, f"{key}.control", REAL_BELT, "false, which reads it; see docs/treadmills.md", table.control
         )
     if table.control is True and driver.force:
         allowed = 'false, which reads it, or "force", by which the site answers for that'
-        raise strict.fault(path, f"{key}.control", f"this instrument is only {driver.force}", allowed, True)
+        raise toml.fault(path, f"{key}.control", f"this instrument is only {driver.force}", allowed, True)
     if table.control == "force" and not driver.force:
-        raise strict.fault(path, f"{key}.control", "nothing has to be forced here", "true or false", "force")
-    options = strict.convert(table.options, driver.Options, path, f"{key}.options")
+        raise toml.fault(path, f"{key}.control", "nothing has to be forced here", "true or false", "force")
+    options = toml.convert(table.options, driver.Options, path, f"{key}.options")
     inputs = tuple(_input(path, f"{key}.channel[{i}]", channel) for i, channel in enumerate(table.channel))
     _check_names(path, key, inputs)
     resolved = DeviceConfig(table, driver, options, inputs, documents(driver, options, path, f"{key}.options"))
     try:
         driver(resolved.setup())
     except ConfigurationError as error:
-        raise strict.fault(path, f"{key}.{error.where or 'options'}", error.what, error.remedy) from error
+        raise toml.fault(path, f"{key}.{error.where or 'options'}", error.what, error.remedy) from error
     except ValueError as error:
-        raise strict.fault(path, f"{key}.options", str(error)) from error
+        raise toml.fault(path, f"{key}.options", str(error)) from error
     return resolved
 
 
@@ -168,15 +168,15 @@ def documents(driver: type[Driver], options: msgspec.Struct, path: Path, key: st
 
 
 def _document(kind: type[Document], name: str, path: Path, key: str) -> Document:
-    found = assets.find(kind.folder, name, path.parent)
+    found = resources.find(kind.folder, name, path.parent)
     if found is None:
-        available = ", ".join(assets.names(kind.folder, path.parent))
-        raise strict.fault(path, key, f"there is no {kind.folder}/{name}.toml here or shipped", available, name)
-    document = strict.convert(strict.read(found), kind, found)
+        available = ", ".join(resources.names(kind.folder, path.parent))
+        raise toml.fault(path, key, f"there is no {kind.folder}/{name}.toml here or shipped", available, name)
+    document = toml.convert(toml.read(found), kind, found)
     try:
         document.check()
     except ConfigurationError as error:
-        raise strict.fault(found, f"$.{error.where}", error.what, error.remedy) from error
+        raise toml.fault(found, f"$.{error.where}", error.what, error.remedy) from error
     return document
 
 
@@ -187,7 +187,7 @@ def _check_apart(path: Path, tables: tuple[DeviceTable, ...]) -> None:
         for index, table in enumerate(tables):
             value = getattr(table, word)
             if value in seen:
-                raise strict.fault(
+                raise toml.fault(
                     path,
                     f"$.device[{index}].{word}",
                     f"the {word} is taken by $.device[{seen[value]}]",
@@ -202,7 +202,7 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
     links = set(driver.about.links)
     if (table.port is None) == (table.resource is None):
         which = "port or resource" if table.port is None else "port and resource"
-        raise strict.fault(
+        raise toml.fault(
             path,
             f"{key}.port",
             "the device has neither port nor resource" if table.port is None else f"the device has both {which}",
@@ -210,26 +210,26 @@ def _check_link(path: Path, key: str, table: DeviceTable, driver: type[Driver]) 
         )
     if table.port is not None:
         if not table.port.strip():
-            raise strict.fault(path, f"{key}.port", "it is empty", PORTS, table.port)
+            raise toml.fault(path, f"{key}.port", "it is empty", PORTS, table.port)
         kind, separator, rest = table.port.partition("://")
         if not separator and _ADDRESS.fullmatch(table.port):
             allowed = f"socket://{table.port} of a serial server by TCP, udp://{table.port}, or a path"
-            raise strict.fault(path, f"{key}.port", "this is a host and a number, and no path", allowed, table.port)
+            raise toml.fault(path, f"{key}.port", "this is a host and a number, and no path", allowed, table.port)
         if separator and kind not in NETWORK_PORTS:
-            raise strict.fault(path, f"{key}.port", "unknown kind of port", PORTS, table.port)
+            raise toml.fault(path, f"{key}.port", "unknown kind of port", PORTS, table.port)
         if separator:
             host, _, number = rest.rpartition(":")
             if not host or not number.isdigit() or not 0 < int(number) < 65536:
                 what = f"no {NETWORK_PORTS[kind].upper()} address"
-                raise strict.fault(path, f"{key}.port", what, f"{kind}://host:port", table.port)
+                raise toml.fault(path, f"{key}.port", what, f"{kind}://host:port", table.port)
         if not links & {"serial", "tcp", "udp"}:
-            raise strict.fault(
+            raise toml.fault(
                 path, f"{key}.port", f"{table.driver} is reached by VISA", "resource instead of port", table.port
             )
         if kind == "udp" and separator and "udp" not in links:
-            raise strict.fault(path, f"{key}.port", f"{table.driver} does not speak UDP", PORTS, table.port)
+            raise toml.fault(path, f"{key}.port", f"{table.driver} does not speak UDP", PORTS, table.port)
     elif not links & {"hislip", "socket", "vxi11", "gpib"}:
-        raise strict.fault(
+        raise toml.fault(
             path, f"{key}.resource", f"{table.driver} is no VISA instrument", "port instead of resource", table.resource
         )
     else:
@@ -243,24 +243,24 @@ def _check_resource(path: Path, key: str, resource: str | None) -> None:
         rname.ResourceName.from_string(resource or "")
     except rname.InvalidResourceName as error:
         forms = "TCPIP0::host::hislip0::INSTR, TCPIP0::host::port::SOCKET, GPIB0::9::INSTR or the like"
-        raise strict.fault(path, f"{key}.resource", f"no VISA resource: {error}", forms, resource) from None
+        raise toml.fault(path, f"{key}.resource", f"no VISA resource: {error}", forms, resource) from None
 
 
 def _input(path: Path, key: str, table: ChannelTable) -> Input:
     beside = path.parent
-    profile_path = assets.find("profiles", table.profile, beside)
+    profile_path = resources.find("profiles", table.profile, beside)
     if profile_path is None:
-        available = ", ".join(assets.names("profiles", beside))
-        raise strict.fault(path, f"{key}.profile", "unknown profile", available, table.profile)
-    profile = strict.convert(strict.read(profile_path), Profile, profile_path)
+        available = ", ".join(resources.names("profiles", beside))
+        raise toml.fault(path, f"{key}.profile", "unknown profile", available, table.profile)
+    profile = toml.convert(toml.read(profile_path), Profile, profile_path)
     for index, each in enumerate(profile.signals):
         if ucum.code(each.unit) is None:
-            raise strict.fault(profile_path, f"$.signals[{index}].unit", "unknown unit", ucum.allowed(), each.unit)
+            raise toml.fault(profile_path, f"$.signals[{index}].unit", "unknown unit", ucum.allowed(), each.unit)
     try:
         signal = profile.signal(table.signal)
     except KeyError:
         available = ", ".join(signal.signal for signal in profile.signals)
-        raise strict.fault(
+        raise toml.fault(
             path, f"{key}.signal", f"the profile {table.profile} has no such signal", available, table.signal
         ) from None
     confirmed = profile.source == "documented"
@@ -274,7 +274,7 @@ def _check_names(path: Path, key: str, inputs: tuple[Input, ...]) -> None:
         for index, each in enumerate(inputs):
             value = getattr(each, attribute)
             if value in seen:
-                raise strict.fault(
+                raise toml.fault(
                     path,
                     f"{key}.channel[{index}].{word}",
                     f"taken by channel[{seen[value]}]",

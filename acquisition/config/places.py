@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from acquisition import strict
+from acquisition.config import toml
 from acquisition.config.tables import Tables
 
 _SHELL = re.compile(r"\$\w|\$\{|\$\(|`")
@@ -36,12 +36,10 @@ def expand(path: Path, key: str, text: str | None) -> str | None:
     if text is None:
         return None
     if _SHELL.search(text):
-        raise strict.fault(
-            path, key, "only a shell knows this spelling", "the path itself, or ~ for a home folder", text
-        )
+        raise toml.fault(path, key, "only a shell knows this spelling", "the path itself, or ~ for a home folder", text)
     if not text.startswith("~"):
         return text
     try:
         return str(Path(text).expanduser())
     except RuntimeError:
-        raise strict.fault(path, key, "there is no such home folder", "a path without ~", text) from None
+        raise toml.fault(path, key, "there is no such home folder", "a path without ~", text) from None

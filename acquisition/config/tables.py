@@ -1,4 +1,4 @@
-"""What a bedside.toml may say: its tables, their defaults, and where secrets stand."""
+"""Schema of a bedside.toml: its tables, their defaults, and the places of secrets."""
 
 from __future__ import annotations
 

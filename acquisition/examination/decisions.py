@@ -1,4 +1,4 @@
-"""What may happen next in a session: each request becomes an event, or is refused with what is allowed."""
+"""State transitions of a session: each request becomes an event, or is refused with what is allowed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from acquisition.examination import observation, participant
 from acquisition.examination.fields import Key, Text
 from acquisition.examination.protocol import MarkRule, Protocol
 from acquisition.examination.rules import Rules
-from acquisition.examination.session import Book, Item, Session
+from acquisition.examination.session import Item, Session, SessionLog
 from acquisition.model import Event
 
 SECOND = 1_000_000_000
 NO_VALUE = "leave the value out; perfusion session note … takes words"
 
 
-def must_be_free(book: Book) -> None:
+def must_be_free(session_log: SessionLog) -> None:
     """Refuse a start while a session goes on."""
-    if book.current is not None:
+    if session_log.current is not None:
         raise Refused(
-            f"the session {book.current.id} goes on", "session start", remedy="perfusion session stop, then start"
+            f"the session {session_log.current.id} goes on",
+            "session start",
+            remedy="perfusion session stop, then start",
         )
 
 
 def start(
-    book: Book, now: int, name: str, protocol: Protocol, about: Mapping[str, Any], pattern: str = participant.DEFAULT
+    session_log: SessionLog,
+    now: int,
+    name: str,
+    protocol: Protocol,
+    about: Mapping[str, Any],
+    pattern: str = participant.DEFAULT,
 ) -> Event:
     """Begin a session; refused while another goes on."""
-    must_be_free(book)
+    must_be_free(session_log)
     participant.check(str(about["subject"]), pattern)
-    key = book.next_id
+    key = session_log.next_id
     details = {
         "do": "start",
         "session": key,
@@ -46,11 +53,16 @@ def start(
 
 
 def visit(
-    book: Book, now: int, name: str, protocol: Protocol, about: Mapping[str, Any], pattern: str = participant.DEFAULT
+    session_log: SessionLog,
+    now: int,
+    name: str,
+    protocol: Protocol,
+    about: Mapping[str, Any],
+    pattern: str = participant.DEFAULT,
 ) -> Event:
     """Open a place for entries of a visit apart from any examination; it is over at once and takes entries for ever."""
     participant.check(str(about["subject"]), pattern)
-    key = book.next_id
+    key = session_log.next_id
     details = {
         "do": "visit",
         "session": key,
@@ -61,10 +73,16 @@ def visit(
 
 
 def mark(
-    book: Book, now: int, name: str, at: int | None = None, value: str | None = None, by: str = "", early: str = ""
+    session_log: SessionLog,
+    now: int,
+    name: str,
+    at: int | None = None,
+    value: str | None = None,
+    by: str = "",
+    early: str = "",
 ) -> Event:
     """Set a mark, now or at an earlier time key; it opens the phase that its rule names."""
-    session, protocol = _current(book, "mark")
+    session, protocol = _current(session_log, "mark")
     rule = _rule(session, protocol, name)
     moment = _moment(session, now, at)
     if rule.values and value not in rule.values:
@@ -80,18 +98,23 @@ def mark(
     return _entry(session, now, "mark", rule.say, fields, by, early=early, **extra)
 
 
-def note(book: Book, now: int, text: str, by: str = "", session: str | None = None) -> Event:
+def note(session_log: SessionLog, now: int, text: str, by: str = "", session: str | None = None) -> Event:
     """Write a remark; it may follow the session's end."""
-    found = _named(book, session, "note")
+    found = _named(session_log, session, "note")
     said = _note(text)
     return _entry(found, now, "note", said, {"text": said}, by)
 
 
 def observe(
-    book: Book, now: int, fields: Mapping[str, Any], by: str = "", session: str | None = None, today: date | None = None
+    session_log: SessionLog,
+    now: int,
+    fields: Mapping[str, Any],
+    by: str = "",
+    session: str | None = None,
+    today: date | None = None,
 ) -> Event:
     """Enter what a person measured or saw; it may follow the session's end, and no day of it the day after `today`."""
-    found = _named(book, session, "observe")
+    found = _named(session_log, session, "observe")
     plain = checked(fields, today)
     return _entry(found, now, "observation", f"{plain['what']} entered", plain, by)
 
@@ -118,9 +141,9 @@ def checked(fields: Mapping[str, Any], today: date | None = None) -> dict[str, A
     return plain
 
 
-def advance(book: Book, now: int, early: str = "", by: str = "") -> Event:
+def advance(session_log: SessionLog, now: int, early: str = "", by: str = "") -> Event:
     """Go on to the next phase; before its least time only with a reason."""
-    session, protocol = _current(book, "session next")
+    session, protocol = _current(session_log, "session next")
     following = protocol.after(session.phase)
     if following is None:
         raise Refused(f"{session.phase} is the last phase", "session next", remedy="perfusion session stop")
@@ -135,9 +158,9 @@ def advance(book: Book, now: int, early: str = "", by: str = "") -> Event:
     return Event("session", now, "", following.say, {**details, **({"early": early} if early else {})})
 
 
-def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
+def stop(session_log: SessionLog, now: int, reason: str = "", by: str = "") -> Event:
     """End the session: completed in its last phase with its required marks, else aborted, which needs a reason."""
-    session, protocol = _current(book, "session stop")
+    session, protocol = _current(session_log, "session stop")
     lacking = [rule.name for rule in protocol.mark if rule.required and not session.marks(rule.name)]
     phases = [phase.name for phase in protocol.phase]
     left = phases[phases.index(session.phase) + 1 :]
@@ -158,11 +181,11 @@ def stop(book: Book, now: int, reason: str = "", by: str = "") -> Event:
     return Event("session", now, "", f"session {session.id} {details['outcome']}", details)
 
 
-def keep(book: Book, now: int, reason: str = "", by: str = "", session: str | None = None) -> Event:
+def keep(session_log: SessionLog, now: int, reason: str = "", by: str = "", session: str | None = None) -> Event:
     """Keep the samples of a session, from its start to its end, for ever; the latest one by default."""
-    if session is None and book.current is None and book.sessions:
-        session = list(book.sessions)[-1]
-    found = _named(book, session, "session keep")
+    if session is None and session_log.current is None and session_log.sessions:
+        session = list(session_log.sessions)[-1]
+    found = _named(session_log, session, "session keep")
     if found.stop is None:
         raise Refused(f"the session {found.id} goes on", "session keep", remedy="perfusion session stop, then keep")
     details = {
@@ -172,9 +195,9 @@ def keep(book: Book, now: int, reason: str = "", by: str = "", session: str | No
     return Event("keep", now, "", f"the samples of session {found.id} are kept", details)
 
 
-def resume(book: Book, now: int) -> Event | None:
+def resume(session_log: SessionLog, now: int) -> Event | None:
     """Say that a session goes on after the service was away, None where none was open."""
-    session = book.current
+    session = session_log.current
     if session is None:
         return None
     away = (now - session.last) / SECOND
@@ -183,14 +206,14 @@ def resume(book: Book, now: int) -> Event | None:
 
 
 def correct(
-    book: Book, now: int, number: int | None, field: str, new: Any, reason: str, by: str = "",
+    session_log: SessionLog, now: int, number: int | None, field: str, new: Any, reason: str, by: str = "",
     session: str | None = None, rules: Rules | None = None, today: date | None = None,
 ) -> Event:  # fmt: skip
     """Change one field of an item, or of the session where `number` is None; the first value stays in the record.
 
     Field `struck` takes an item back. A reason is mandatory. The new value passes what an entered one passes.
     """
-    found = _named(book, session, "correct")
+    found = _named(session_log, session, "correct")
     if len(reason.strip()) < 3:
         raise Refused("a correction needs a reason", "correct", remedy="--reason …")
     validators.plain(new)
@@ -284,26 +307,26 @@ def _mark_field(session: Session, item: Item, field: str, new: Any, now: int) ->
     return moment
 
 
-def _current(book: Book, where: str) -> tuple[Session, Protocol]:
-    session = book.current
+def _current(session_log: SessionLog, where: str) -> tuple[Session, Protocol]:
+    session = session_log.current
     if session is None:
         raise Refused("no session goes on", where, remedy="perfusion session start --protocol … --subject …")
     return session, protocol_of(session)
 
 
-def _named(book: Book, key: str | None, where: str) -> Session:
+def _named(session_log: SessionLog, key: str | None, where: str) -> Session:
     if key is None:
-        if book.current is None:
-            raise Refused("no session goes on", where, remedy=_which(book))
-        return book.current
-    return book.chosen(key)
+        if session_log.current is None:
+            raise Refused("no session goes on", where, remedy=_which(session_log))
+        return session_log.current
+    return session_log.chosen(key)
 
 
-def _which(book: Book) -> str:
+def _which(session_log: SessionLog) -> str:
     """How to name a session that is over: the latest as the example, with whose it is."""
-    if not book.sessions:
+    if not session_log.sessions:
         return "perfusion session start …, or with --subject and --visit an observation apart from any session"
-    latest = list(book.sessions.values())[-1]
+    latest = list(session_log.sessions.values())[-1]
     about = " ".join(str(latest.about[name]) for name in ("protocol", "subject", "visit"))
     return f"name the one that is meant (perfusion session list); the latest, {about}, is --session {latest.id}"
 

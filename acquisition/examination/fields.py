@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from acquisition import strict
+from acquisition.config import toml
 from acquisition.errors import Refused
 from acquisition.examination import participant
 from acquisition.examination.rules import Rules
@@ -92,7 +92,7 @@ def convert(raw: Any, kind: type[T] | Any, field: str = "", where: str = "") -> 
     try:
         fitted: T = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        what, allowed = explain(strict.misfit(error, raw, kind), field)
+        what, allowed = explain(toml.misfit(error, raw, kind), field)
         raise Refused(what, where or field or "request", remedy=allowed) from None
     except UnicodeError:  # the converter looks up a word that cannot be encoded
         raise Refused(
@@ -104,11 +104,11 @@ def convert(raw: Any, kind: type[T] | Any, field: str = "", where: str = "") -> 
     return fitted
 
 
-def explain(found: strict.Misfit, field: str = "") -> tuple[str, str]:
+def explain(found: toml.Misfit, field: str = "") -> tuple[str, str]:
     """What is wrong and what is allowed, in words; `field` is what the whole is called."""
     allowed = found.allowed.replace("text in quotes", "text").replace("''", "nothing")
     name = shown(found.key.removeprefix(".")) or field or "the request"
-    for end, what in ((strict.EACH, "a value of"), (strict.IN_KEY, "a name in")):
+    for end, what in ((toml.EACH, "a value of"), (toml.IN_KEY, "a name in")):
         if name.endswith(end):
             name = f"{what} {name.removesuffix(end)}"
     if found.why == "unknown":

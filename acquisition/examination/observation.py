@@ -1,4 +1,4 @@
-"""What a person measures or sees: pain, ulcer, pressures, what was not done and what happened, each usable later."""
+"""Entries by a person: pain, ulcer, pressures, adverse events, and what was not done and why."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from acquisition import strict
+from acquisition.config import toml
 from acquisition.errors import Refused
 from acquisition.examination.fields import explain, shown
 from acquisition.examination.participant import check_text
 from acquisition.signals.clinical import LINE
-from acquisition.signals.result import Result
+from acquisition.signals.kit.result import Result
 from acquisition.signals.staging import CLAUDICATION, FONTAINE_BY_RUTHERFORD, RUTHERFORD, Symptoms
 from acquisition.signals.wound import area_by_outline, area_by_ruler
 from acquisition.text import clean
@@ -200,7 +200,7 @@ class Wifi(Entry, frozen=True, tag="wifi"):
             raise ValueError("no grade: wound or infection, each 0 to 3")
 
 
-class Stage(Entry, frozen=True, tag="stage"):
+class StageEntry(Entry, frozen=True, tag="stage"):
     """What a clinician says of a leg: its symptoms, and the Fontaine stage where that is more."""
 
     side: Side
@@ -251,10 +251,10 @@ class Happening(Entry, frozen=True, tag="event"):
             raise ValueError(f"{self.kind} needs its limb")
 
 
-Observation = Vas | Ulcer | Abi | ArmPressure | MeanPressure | Recheck | Wifi | Stage | NotDone | Happening
+Observation = Vas | Ulcer | Abi | ArmPressure | MeanPressure | Recheck | Wifi | StageEntry | NotDone | Happening
 KINDS = {
     kind.__struct_config__.tag: kind
-    for kind in (Vas, Ulcer, Abi, ArmPressure, MeanPressure, Recheck, Wifi, Stage, NotDone, Happening)
+    for kind in (Vas, Ulcer, Abi, ArmPressure, MeanPressure, Recheck, Wifi, StageEntry, NotDone, Happening)
 }
 """Each kind by its word."""
 
@@ -292,7 +292,7 @@ def _parse(fields: Any) -> Observation:
     try:
         entry = msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        wrong, allowed = explain(strict.misfit(error, fields, kind))
+        wrong, allowed = explain(toml.misfit(error, fields, kind))
         raise ValueError(f"{wrong}; {allowed}") from None
     texts = {name: getattr(entry, name) for name in entry.__struct_fields__}
     cleaned = {name: clean(value, 4 * len(value)) for name, value in texts.items() if type(value) is str and value}

@@ -1,4 +1,4 @@
-"""What is looked at before an examination: what the bench shows by itself, and what only a person can say."""
+"""Pre-flight checks of an examination: those that the bench answers by itself, and those that only a person can."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPPED = 2.0
 """Seconds by which the record's own axis may part from the wall clock before somebody should look."""
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """What a check came to."""
 
     OK = "ok"
@@ -41,7 +41,7 @@ class Check:
 
     name: str
     say: str
-    state: State
+    state: CheckState
     found: str = ""
     wanted: str = ""
     stops: bool = False
@@ -66,13 +66,13 @@ def preflight(
 def must_not_start(checks: Sequence[Check]) -> None:
     """Refuse where an answer forbids the examination, or nobody has answered what could forbid it."""
     for check in checks:
-        if check.state is State.STOP:
+        if check.state is CheckState.STOP:
             raise Refused(
                 f"{check.say}: {check.found}", "session start", f"{check.name} must be {check.wanted}",
                 f"where it is so, answer --check {check.name}={_example(check)}; where not, do not examine, "
                 "and say so: perfusion observe not-done … --reason … --subject … --visit …",
             )  # fmt: skip
-    silent = [check for check in checks if check.stops and check.state is State.UNANSWERED]
+    silent = [check for check in checks if check.stops and check.state is CheckState.UNANSWERED]
     if silent:
         raise Refused(
             "; ".join(f"{check.say}: nobody has answered" for check in silent), "session start",
@@ -125,11 +125,11 @@ def of_a_person(protocol: Protocol, answers: Mapping[str, str], today: date) -> 
         given = answers.get(rule.name)
         asked = wanted(rule, answers)
         if given is None or not given.strip():
-            yield Check(rule.name, rule.say, State.UNANSWERED, wanted=asked, stops=rule.stops)
+            yield Check(rule.name, rule.say, CheckState.UNANSWERED, wanted=asked, stops=rule.stops)
             continue
         good = _good(rule, check_text(given.strip(), rule.name), today, answers)
-        bad = State.STOP if rule.stops else State.LOOK
-        yield Check(rule.name, rule.say, State.OK if good else bad, given.strip(), asked, rule.stops)
+        bad = CheckState.STOP if rule.stops else CheckState.LOOK
+        yield Check(rule.name, rule.say, CheckState.OK if good else bad, given.strip(), asked, rule.stops)
 
 
 def wanted(rule: CheckRule, answers: Mapping[str, str]) -> str:
@@ -204,8 +204,8 @@ def _channel(role: str, address: str, device: Mapping[str, Any], channel: Mappin
     return Check(role, f"{address} is live", _ok(not doubts), found, "a fresh value without a flag")
 
 
-def _ok(well: bool) -> State:
-    return State.OK if well else State.LOOK
+def _ok(well: bool) -> CheckState:
+    return CheckState.OK if well else CheckState.LOOK
 
 
 def _seconds(iso: str) -> float:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from acquisition import assets, strict
+from acquisition.config import resources, toml
 from acquisition.errors import ConfigurationError
 
 KIND = "protocols"
@@ -120,20 +120,20 @@ class Protocol(Table, frozen=True):
 
 def load(name: str, beside: Path | None = None) -> Protocol:
     """Read the protocol of that name, beside a configuration or among the shipped ones; ConfigurationError else."""
-    path = assets.find(KIND, name, beside)
+    path = resources.find(KIND, name, beside)
     if path is None:
         raise ConfigurationError(
             f"there is no protocol {name!r}",
-            str(beside or assets.shipped()),
+            str(beside or resources.shipped()),
             "a typing error",
-            f"known: {', '.join(assets.names(KIND, beside)) or 'none'}",
+            f"known: {', '.join(resources.names(KIND, beside)) or 'none'}",
         )
     return read(path)
 
 
 def read(path: Path) -> Protocol:
     """Read and check one protocol; ConfigurationError names the key."""
-    protocol = strict.convert(strict.read(path), Protocol, path)
+    protocol = toml.convert(toml.read(path), Protocol, path)
     phases = [phase.name for phase in protocol.phase]
     _unique(path, "phase", phases)
     _unique(path, "mark", [rule.name for rule in protocol.mark])
@@ -141,24 +141,24 @@ def read(path: Path) -> Protocol:
     checks = [rule.name for rule in protocol.check]
     _unique(path, "check", checks)
     if any(rule.air is not None for rule in protocol.check) and BAROMETER not in checks:
-        raise strict.fault(path, "$.check", "a reading in air is judged by the barometer", f"a check {BAROMETER!r}")
+        raise toml.fault(path, "$.check", "a reading in air is judged by the barometer", f"a check {BAROMETER!r}")
     _unique(path, "mark", [rule.key for rule in protocol.mark if rule.key], "key")
     for index, rule in enumerate(protocol.mark):
         for word in (*rule.phases, *([rule.opens] if rule.opens else [])):
             if word not in phases:
-                raise strict.fault(path, f"$.mark[{index}]", f"no phase {word!r}", ", ".join(phases))
+                raise toml.fault(path, f"$.mark[{index}]", f"no phase {word!r}", ", ".join(phases))
         if rule.opens and any(phases.index(phase) >= phases.index(rule.opens) for phase in rule.phases):
-            raise strict.fault(path, f"$.mark[{index}].opens", "a mark opens a later phase only", value=rule.opens)
+            raise toml.fault(path, f"$.mark[{index}].opens", "a mark opens a later phase only", value=rule.opens)
     for key, value in protocol.settings.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise strict.fault(path, f"$.settings.{key}", "no finite number", "a number", value)
+            raise toml.fault(path, f"$.settings.{key}", "no finite number", "a number", value)
     for index, phase in enumerate(protocol.phase):
         if phase.seconds is not None and phase.least > phase.seconds:
-            raise strict.fault(path, f"$.phase[{index}].least", "longer than the phase", f"up to {phase.seconds:g}")
+            raise toml.fault(path, f"$.phase[{index}].least", "longer than the phase", f"up to {phase.seconds:g}")
     return protocol
 
 
 def _unique(path: Path, table: str, words: list[str], key: str = "name") -> None:
     for index, word in enumerate(words):
         if word in words[:index]:
-            raise strict.fault(path, f"$.{table}[{index}]", f"the {key} {word!r} is taken", "each its own")
+            raise toml.fault(path, f"$.{table}[{index}]", f"the {key} {word!r} is taken", "each its own")

@@ -64,7 +64,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class EnteredPhase:
     """A phase that was entered: when (time key), by which mark, and why early where it was."""
 
     phase: str
@@ -84,7 +84,7 @@ class Session:
     id: str
     start: int
     about: Mapping[str, Any]
-    stages: tuple[Stage, ...]
+    stages: tuple[EnteredPhase, ...]
     items: tuple[Item, ...] = ()
     stop: int | None = None
     outcome: str = ""
@@ -130,7 +130,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class SessionLog:
     """Every session of a record, by id in order of start."""
 
     sessions: Mapping[str, Session] = field(default_factory=dict)
@@ -157,21 +157,21 @@ class Book:
         # A record that took the place of another begins with the session that went on, whatever its number.
         return f"s{max((int(key[1:]) for key in self.sessions if key[1:].isdecimal()), default=0) + 1}"
 
-    def after(self, event: Event) -> Book:
+    def after(self, event: Event) -> SessionLog:
         """The book once an event has happened; other kinds of events change nothing."""
         if event.kind not in KINDS or "session" not in event.details:
             return self
         key = str(event.details["session"])
         session = _evolve(self.sessions.get(key), event)
-        return self if session is None else Book({**self.sessions, key: session})
+        return self if session is None else SessionLog({**self.sessions, key: session})
 
 
-def replay(events: Iterable[Event]) -> Book:
+def replay(events: Iterable[Event]) -> SessionLog:
     """The book that events lead to: what was known before a crash is known after it."""
-    book = Book()
+    session_log = SessionLog()
     for event in events:
-        book = book.after(event)
-    return book
+        session_log = session_log.after(event)
+    return session_log
 
 
 def _evolve(session: Session | None, event: Event) -> Session | None:
@@ -187,14 +187,14 @@ def _evolve(session: Session | None, event: Event) -> Session | None:
     session = replace(session, items=(*session.items, _item(session, event)))
     if details.get("opens"):
         fields = session.items[-1]
-        stage = Stage(str(details["opens"]), fields.at, fields.number, str(details.get("early", "")))
+        stage = EnteredPhase(str(details["opens"]), fields.at, fields.number, str(details.get("early", "")))
         return replace(session, stages=(*session.stages, stage))
     return session
 
 
 def _begun(event: Event) -> Session:
     details = event.details
-    stage = Stage(str(details["phase"]), event.time)
+    stage = EnteredPhase(str(details["phase"]), event.time)
     about = {name: _said(value) if name in TEXTS else value for name, value in details["about"].items()}
     begun = Session(str(details["session"]), event.time, about, (stage,), last=event.time)
     # Entries of a visit are no examination that goes on: others may be started beside it.
@@ -204,7 +204,7 @@ def _begun(event: Event) -> Session:
 def _moved(session: Session, event: Event) -> Session:
     details = event.details
     if details.get("do") == "next":
-        stage = Stage(str(details["phase"]), event.time, early=str(details.get("early", "")))
+        stage = EnteredPhase(str(details["phase"]), event.time, early=str(details.get("early", "")))
         return replace(session, stages=(*session.stages, stage))
     if details.get("do") == "stop":
         return replace(session, stop=event.time, outcome=str(details["outcome"]), reason=str(details.get("reason", "")))

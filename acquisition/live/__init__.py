@@ -1,6 +1,1 @@
-"""What people and machines watch while it happens: the board of newest values, the page, the terminal."""
-
-from acquisition.live.board import Board
-from acquisition.live.page import Page
-
-__all__ = ["Board", "Page"]
+"""Live readings: the state of everything, the feed of samples, history, metrics and the terminal view."""

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from acquisition.clock import Clock
 from acquisition.errors import PerfusionError
 from acquisition.live import frames, messages, orders
-from acquisition.live.board import Board
 from acquisition.live.faults import Faults
 from acquisition.live.history import History, Window
+from acquisition.live.state import LiveState
 from acquisition.live.viewers import Viewer
 from acquisition.model import Chunk, Event, Header
+from acquisition.timing.clock import Clock
 
 TICK = 0.05
 CROWD = 100
@@ -56,7 +56,7 @@ class Feed:
 
     def __init__(
         self,
-        board: Board,
+        live_state: LiveState,
         history: History,
         clock: Clock,
         key_now: Callable[[], int],
@@ -68,7 +68,7 @@ class Feed:
         self.dropped = 0
         self.headers: list[Header] = []
         self.viewers: set[Viewer] = set()
-        self._board = board
+        self._live_state = live_state
         self._history = history
         self._clock = clock
         self._key_now = key_now
@@ -87,7 +87,7 @@ class Feed:
 
     def snapshot(self) -> dict[str, Any]:
         """Where everything stands now."""
-        return self._board.snapshot(self._clock.now(), self._key_now(), self._clock.speed)
+        return self._live_state.snapshot(self._clock.now(), self._key_now(), self._clock.speed)
 
     async def pump(self) -> None:
         """Hand what came in to all viewers, about twenty times a second, and the state twice."""
@@ -108,14 +108,14 @@ class Feed:
         items = [self._queue.popleft() for _ in range(len(self._queue))]
         chunks = [item for item in items if isinstance(item, Chunk)]
         with self.faults.heeding("the list of streams"):
-            self._index(self._board.headers)
+            self._index(self._live_state.headers)
             self._keep_recent(chunks)
         if not self.viewers:
             return False
         events = [item for item in items if isinstance(item, Event) and item.kind != "noise"]
         for event in events:
             with self.faults.heeding("an event"):
-                self._tell_all(messages.event(event, self._board.wall()))
+                self._tell_all(messages.event(event, self._live_state.wall()))
         if chunks:
             with self.faults.heeding("the samples"):
                 self._tell_all(self._encode(chunks))
@@ -224,7 +224,7 @@ class Feed:
     def _hello(self) -> str:
         state = self._state()
         return messages.hello(
-            self._place, self.headers, self._board.recent, state, self._clock.speed, self._board.wall()
+            self._place, self.headers, self._live_state.recent, state, self._clock.speed, self._live_state.wall()
         )
 
     def _state(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the page shows of the time before it was opened: columns and gaps from the record, read in a thread."""
+"""History of the live page before it was opened: min/max columns and gaps from the record, read in a thread."""
 
 from __future__ import annotations
 

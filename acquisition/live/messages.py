@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from acquisition import __version__
-from acquisition.live import words
-from acquisition.live.board import iso, stale_limit
+from acquisition.live import labels
 from acquisition.live.history import Past, Window
+from acquisition.live.state import iso, stale_limit
 from acquisition.model import Event, Header
 from acquisition.store.wall import Wall
 from acquisition.text import to_json
@@ -98,11 +98,11 @@ def _describe(index: int, header: Header, speed: float, alone: bool) -> dict[str
         "channels": [
             {
                 "name": channel.name,
-                "label": words.label(header.stream.name, channel.name, alone),
-                "small": channel.name in words.SMALL,
+                "label": labels.label(header.stream.name, channel.name, alone),
+                "small": channel.name in labels.SMALL,
                 "unit": channel.unit,
-                "display_unit": words.display_unit(channel.unit),
-                "decimals": words.decimals(channel.unit),
+                "display_unit": labels.display_unit(channel.unit),
+                "decimals": labels.decimals(channel.unit),
                 "low": channel.low,
                 "high": channel.high,
                 "stale_after": stale_limit(header, channel, speed),

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from acquisition import __version__
-from acquisition.live.board import Board
+from acquisition.live.state import LiveState
 from acquisition.model import Instant
 
 Sample = tuple[Mapping[str, str], float]
 
 
-def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewers: int, dropped: int) -> str:
+def exposition(live_state: LiveState, now: Instant, key_now: int, speed: float, *, viewers: int, dropped: int) -> str:
     """Every metric in the text format 0.0.4; `dropped` counts items that the page's own queue lost."""
-    devices = board.devices
+    devices = live_state.devices
     streams = [(device.name, name, stream) for device in devices for name, stream in device.streams.items()]
-    record, remotes = board.snapshot_record(now, speed), board.remotes()
+    record, remotes = live_state.snapshot_record(now, speed), live_state.remotes()
     blocks = [
         _metric("build_info", "gauge", "What runs here.", [({"version": __version__}, 1)]),
         _metric(
@@ -96,7 +96,7 @@ def exposition(board: Board, now: Instant, key_now: int, speed: float, *, viewer
             "alarm",
             "gauge",
             "1 for each alarm of the service that stands.",
-            [({"kind": alarm.kind}, 1) for alarm in board.alarms()],
+            [({"kind": alarm.kind}, 1) for alarm in live_state.alarms()],
         ),
         _metric("page_viewers", "gauge", "Open live pages.", [({}, viewers)]),
     ]

@@ -1,4 +1,4 @@
-"""What a person may ask of an examination from the page: marks, the next phase, the undoing of a mark, the stop."""
+"""Requests that the page may make of an examination: marks, the next phase, the undoing of a mark, the stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the record while it is written: is it, how large, how long ago was the last commit."""
+"""Status of the record while it is written: recording or not, its size, and the age of the last commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acquisition.store import schema
 from acquisition.store.writer import Stats
 
 
-class Recording:
+class RecordStatus:
     """Describes the record in `directory` from the writer's own `stats` and the size of its files."""
 
     def __init__(self, directory: Path, stats: Callable[[], Stats]) -> None:

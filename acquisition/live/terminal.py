@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from acquisition.live import words
+from acquisition.live import labels
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDE = 132
@@ -75,7 +75,7 @@ def _add_device(table: Table, device: Any, points: int) -> None:
         table.add_row(name, "", "", "", Text(f"{sign} {device['state'].lower()}", style))
     for channel in device["channels"]:
         sign, style = LOOK.get(channel["word"], ("▲", "yellow"))
-        digits, age = words.digits(channel["value"], channel["unit"]), channel["age_s"]
+        digits, age = labels.digits(channel["value"], channel["unit"]), channel["age_s"]
         table.add_row(
             name,
             channel["label"],

@@ -1,4 +1,4 @@
-"""Where bytes enter and leave the host: serial lines, TCP, VISA sessions, memory."""
+"""Ports, by which bytes enter and leave the host: serial lines, TCP, UDP, VISA sessions, memory."""
 
 from __future__ import annotations
 

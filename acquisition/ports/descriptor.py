@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from acquisition.clock import Clock
 from acquisition.errors import LinkLost
 from acquisition.ports import Receiver
 from acquisition.ports.readers import Readers
+from acquisition.timing.clock import Clock
 
 READ = 16384
 PENDING = 65536

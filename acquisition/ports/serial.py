@@ -12,11 +12,11 @@ from pathlib import Path
 
 import serial
 
-from acquisition.clock import Clock
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.ports import Receiver
 from acquisition.ports.descriptor import Descriptor
+from acquisition.timing.clock import Clock
 
 
 class SerialPort:

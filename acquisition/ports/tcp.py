@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from acquisition.clock import Clock
 from acquisition.errors import LinkLost
 from acquisition.ports import Receiver
 from acquisition.ports.descriptor import Descriptor
+from acquisition.timing.clock import Clock
 
 TIMEOUT = 3.0
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from acquisition.clock import Clock
 from acquisition.errors import LinkLost
 from acquisition.ports import Receiver
+from acquisition.timing.clock import Clock
 
 READ = 65536
 

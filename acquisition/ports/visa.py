@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import pyvisa
 from pyvisa import constants
 
-from acquisition.clock import Clock
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from acquisition.errors import LinkLost
 from acquisition.model import Instant
 from acquisition.ports import Receiver
+from acquisition.timing.clock import Clock
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedSamples:
     """Samples from `origin.first` to before `following` that the remote will never take; `line` is the first's."""
 
     origin: Origin
@@ -54,9 +54,9 @@ class Batch:
         return replace(found, first=found.first + index - self.starts[part])
 
 
-def group(batch: Batch, lines: Sequence[str], refused: Iterable[tuple[int, str]]) -> list[Refused]:
+def group(batch: Batch, lines: Sequence[str], refused: Iterable[tuple[int, str]]) -> list[RefusedSamples]:
     """Refused lines (index, reason) by runs of consecutive samples with one reason."""
-    found: list[Refused] = []
+    found: list[RefusedSamples] = []
     for index, reason in sorted(refused):
         origin = batch.origin(index)
         last = found[-1] if found else None
@@ -67,5 +67,5 @@ def group(batch: Batch, lines: Sequence[str], refused: Iterable[tuple[int, str]]
         ):  # fmt: skip
             found[-1] = replace(last, following=origin.first + 1)
         else:
-            found.append(Refused(origin, origin.first + 1, reason, lines[index]))
+            found.append(RefusedSamples(origin, origin.first + 1, reason, lines[index]))
     return found

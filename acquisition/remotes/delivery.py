@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from acquisition.remotes.answer import Answer, Remote, Verdict
-from acquisition.remotes.batch import Batch, Refused, group
-from acquisition.remotes.standing import Standing
+from acquisition.remotes.batch import Batch, RefusedSamples, group
+from acquisition.remotes.health import Standing
+from acquisition.remotes.write_result import Answer, Remote, WriteVerdict
 
 LARGEST = 5000
 """Lines in a batch; measured: larger ones gain nothing."""
@@ -19,7 +19,7 @@ LOOK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPace:
     """Seconds before the second try, at most between two, while held, and at most when the server asks for a time."""
 
     first: float = 0.2
@@ -42,7 +42,7 @@ class Delivery:
         standing: Standing,
         probe: Callable[[], str],
         stopping: threading.Event,
-        pace: Pace,
+        pace: RetryPace,
         rng: random.Random,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
@@ -56,37 +56,37 @@ class Delivery:
         self._waiting = waiting
         self._failures = 0
 
-    def deliver(self, batch: Batch) -> list[Refused] | None:
+    def deliver(self, batch: Batch) -> list[RefusedSamples] | None:
         """What was refused for good, mostly nothing; None where the service ends before all was taken."""
         answer = self._send(batch.text)
-        if answer.verdict is Verdict.ACCEPTED:
+        if answer.verdict is WriteVerdict.ACCEPTED:
             self._accepted(batch.size)
             return []
         return self._insist(batch, batch.text.split("\n"), answer)
 
-    def _insist(self, batch: Batch, lines: list[str], answer: Answer) -> list[Refused] | None:
+    def _insist(self, batch: Batch, lines: list[str], answer: Answer) -> list[RefusedSamples] | None:
         refused: list[tuple[int, str]] = []
         waiting: list[tuple[int, int]] = []
         start, stop = 0, len(lines)
         while True:
             count = stop - start
             match answer.verdict:
-                case Verdict.ACCEPTED:
+                case WriteVerdict.ACCEPTED:
                     self._accepted(count)
-                case Verdict.REJECT if count > 1 and answer.dropped == count:
+                case WriteVerdict.REJECT if count > 1 and answer.dropped == count:
                     refused += [(index, answer.reason) for index in range(start, stop)]
-                case Verdict.REJECT if count == 1:
+                case WriteVerdict.REJECT if count == 1:
                     sure = self._make_sure(lines[start])
                     if sure is None:
                         return None
-                    if sure.verdict is Verdict.REJECT:
+                    if sure.verdict is WriteVerdict.REJECT:
                         refused.append((start, sure.reason))
-                case Verdict.REJECT:
+                case WriteVerdict.REJECT:
                     _halve(waiting, start, stop)
-                case Verdict.TOO_LARGE | Verdict.SLOW if count > 1:
+                case WriteVerdict.TOO_LARGE | WriteVerdict.SLOW if count > 1:
                     self.limit = max(count // 2, SMALLEST)
                     _halve(waiting, start, stop)
-                    if answer.verdict is Verdict.SLOW and not self._wait(answer):
+                    if answer.verdict is WriteVerdict.SLOW and not self._wait(answer):
                         return None
                 case _:
                     waiting.append((start, stop))
@@ -108,21 +108,21 @@ class Delivery:
         text, judged = self._probe(), False
         while True:
             answer = self._send(line if judged else text)
-            if answer.verdict is Verdict.ACCEPTED and not judged:
+            if answer.verdict is WriteVerdict.ACCEPTED and not judged:
                 self._recovered()
                 judged = True
                 continue
-            if judged and answer.verdict in (Verdict.ACCEPTED, Verdict.REJECT):
+            if judged and answer.verdict in (WriteVerdict.ACCEPTED, WriteVerdict.REJECT):
                 return answer
-            if answer.verdict is Verdict.REJECT:
-                answer = Answer(Verdict.HOLD, f"everything is refused: {answer.reason}", answer.wait)
+            if answer.verdict is WriteVerdict.REJECT:
+                answer = Answer(WriteVerdict.HOLD, f"everything is refused: {answer.reason}", answer.wait)
             if not self._wait(answer):
                 return None
 
     def _wait(self, answer: Answer) -> bool:
         """Wait before the next try; False where the service ends meanwhile."""
         self._failures += 1
-        held = answer.verdict in (Verdict.HOLD, Verdict.TOO_LARGE)
+        held = answer.verdict in (WriteVerdict.HOLD, WriteVerdict.TOO_LARGE)
         self._standing.fail("held" if held else "unreachable", answer.reason)
         longest = self._pace.held if held else min(self._pace.first * 2 ** min(self._failures - 1, 16), self._pace.cap)
         asked = min(answer.wait or 0.0, self._pace.asked)

@@ -19,8 +19,8 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, TimeoutError
 
 from acquisition.errors import ConfigurationError
-from acquisition.remotes.answer import Answer, Verdict
 from acquisition.remotes.exchange import Budget, Exchange, OverBudget, Reply
+from acquisition.remotes.write_result import Answer, WriteVerdict
 from acquisition.text import clean
 
 TIMEOUT = 10.0
@@ -72,13 +72,13 @@ class InfluxWriter:
         except InfluxDBError as error:
             return self._judge(error)
         except OverBudget as error:
-            return Answer(Verdict.HOLD, f"{error}; this is no InfluxDB, or something on the way is broken")
+            return Answer(WriteVerdict.HOLD, f"{error}; this is no InfluxDB, or something on the way is broken")
         except (ConnectTimeoutError, NameResolutionError) as error:
-            return Answer(Verdict.KEEP, self._clean(f"{type(error).__name__}: {error}"))
+            return Answer(WriteVerdict.KEEP, self._clean(f"{type(error).__name__}: {error}"))
         except TimeoutError:
-            return Answer(Verdict.SLOW, "no answer in time")
+            return Answer(WriteVerdict.SLOW, "no answer in time")
         except (HTTPError, OSError) as error:
-            return Answer(Verdict.KEEP, self._clean(f"{type(error).__name__}: {error}"))
+            return Answer(WriteVerdict.KEEP, self._clean(f"{type(error).__name__}: {error}"))
         return self._judge_success()
 
     def close(self) -> None:
@@ -90,8 +90,8 @@ class InfluxWriter:
         """A page that greets everybody with 200, such as a network's login, has not stored anything."""
         response: Any = self._client.api_client.last_response
         if response.status == 204 or not response.data:
-            return Answer(Verdict.ACCEPTED)
-        return Answer(Verdict.HOLD, f"HTTP {response.status} with a page: this is no InfluxDB")
+            return Answer(WriteVerdict.ACCEPTED)
+        return Answer(WriteVerdict.HOLD, f"HTTP {response.status} with a page: this is no InfluxDB")
 
     def _judge(self, error: InfluxDBError) -> Answer:
         reply: Any = error.response
@@ -110,8 +110,8 @@ class InfluxWriter:
     def _judge_tls(self, said: str) -> Answer:
         if "CERTIFICATE" in said:
             reason = f"the server's certificate is not trusted; check [influx] url and ca_file ({said})"
-            return Answer(Verdict.HOLD, self._clean(reason))
-        return Answer(Verdict.KEEP, self._clean(f"no TLS with this server; check [influx] url ({said})"))
+            return Answer(WriteVerdict.HOLD, self._clean(reason))
+        return Answer(WriteVerdict.KEEP, self._clean(f"no TLS with this server; check [influx] url ({said})"))
 
     def _renew_token(self) -> None:
         try:
@@ -140,16 +140,16 @@ class _Utf8(Exchange):
         return reply
 
 
-def _verdict(status: int, own_words: bool) -> Verdict:
+def _verdict(status: int, own_words: bool) -> WriteVerdict:
     """What an answer other than 2xx means; `own_words`: it carries an error as InfluxDB writes them."""
     if status in (400, 422):
         # A proxy's own 400 (plain HTTP to a TLS port, for one) says nothing about the lines.
-        return Verdict.REJECT if own_words else Verdict.HOLD
+        return WriteVerdict.REJECT if own_words else WriteVerdict.HOLD
     if status == 413:
-        return Verdict.TOO_LARGE
+        return WriteVerdict.TOO_LARGE
     if status >= 500 or status in (0, 408, 425, 429):
-        return Verdict.KEEP
-    return Verdict.HOLD
+        return WriteVerdict.KEEP
+    return WriteVerdict.HOLD
 
 
 def _hide_answers(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""What a remote has yet to receive: ranges of the record, the newest first, one durable low-water mark."""
+"""Outbox of a remote: ranges of the record not received yet, the newest first, and one durable low-water mark."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from acquisition.model import Header
-from acquisition.remotes import lines
+from acquisition.remotes import line_protocol
 from acquisition.remotes.batch import Batch, Origin
 from acquisition.remotes.outbox import Range
 from acquisition.store import Store, rows
@@ -41,7 +41,7 @@ class Shipment:
         """Samples of one stream as lines."""
         place = self.place(header)
         channels = [channel.name for channel in header.stream.channels]
-        return lines.encode(place.measurement, dict(place.tags), channels, samples)
+        return line_protocol.encode(place.measurement, dict(place.tags), channels, samples)
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Load:
     more: bool = False
 
 
-class Reader:
+class RangeReader:
     """Reads one range after the other of one record; keeps at most one stretch of samples that it has read ahead."""
 
     def __init__(self, store: Store, shipment: Shipment) -> None:

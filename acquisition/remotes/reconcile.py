@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from acquisition.errors import RemoteError
-from acquisition.remotes import samplewise
-from acquisition.remotes.answer import Remote, Verdict
+from acquisition.remotes import compare
 from acquisition.remotes.readback import Source, condition
 from acquisition.remotes.reader import Shipment
+from acquisition.remotes.write_result import Remote, WriteVerdict
 from acquisition.store import Store
 from acquisition.store.rows import Samples
 
@@ -81,7 +81,7 @@ def resend(store: Store, hour: Hour, shipment: Shipment, remote: Remote) -> int:
             samples = store.after(info.number, position, min(BATCH, stop - position))
             assert samples is not None
             answer = remote.send(shipment.encode(headers[samples.run], samples))
-            if answer.verdict is not Verdict.ACCEPTED:
+            if answer.verdict is not WriteVerdict.ACCEPTED:
                 raise RemoteError(f"the samples are not taken: {answer.reason}", f"{hour.device}/{hour.stream}")
             count += len(samples)
             position = samples.following
@@ -150,9 +150,9 @@ class _Stream:
         place = self._shipment.place(header)
         stretch = condition(place, int(times[0]), int(times[-1]) + 1)
         columns = self._source.ask(f"SELECT * {stretch}", len(times), len(channels))
-        seq, here = samples.first + np.flatnonzero(wanted), samplewise.held(samples, wanted)
+        seq, here = samples.first + np.flatnonzero(wanted), compare.held(samples, wanted)
         with _understood(hour):
-            there_seq, there = samplewise.answered(columns, channels)
+            there_seq, there = compare.answered(columns, channels)
         known = np.isin(there_seq, seq)  # what was refused and stored nevertheless is no loss
         there_seq, there = there_seq[known], there[known]
         common = np.isin(seq, there_seq)

@@ -13,14 +13,14 @@ from typing import Any
 import apsw
 
 from acquisition.errors import StoreError
-from acquisition.remotes import lines
-from acquisition.remotes.answer import Remote, Verdict
-from acquisition.remotes.batch import Batch, Origin, Refused
-from acquisition.remotes.delivery import LARGEST, Delivery, Pace
+from acquisition.remotes import line_protocol
+from acquisition.remotes.batch import Batch, Origin, RefusedSamples
+from acquisition.remotes.delivery import LARGEST, Delivery, RetryPace
+from acquisition.remotes.health import Say, Standing
 from acquisition.remotes.outbox import Outbox, Range
-from acquisition.remotes.reader import Reader, Shipment
-from acquisition.remotes.standing import Say, Standing
+from acquisition.remotes.reader import RangeReader, Shipment
 from acquisition.remotes.worker import Worker
+from acquisition.remotes.write_result import Remote, WriteVerdict
 from acquisition.store import Store, StoreWriter
 from acquisition.store.wall import Wall
 
@@ -61,7 +61,7 @@ class Shipper:
         key_now: Callable[[], int],
         *,
         flush: float = 0.5,
-        pace: Pace | None = None,
+        pace: RetryPace | None = None,
         standing: Standing | None = None,
         rng: random.Random | None = None,
         together: float = TOGETHER,
@@ -86,7 +86,7 @@ class Shipper:
             self.standing,
             self._describe,
             self._stop,
-            pace or Pace(),
+            pace or RetryPace(),
             rng or random.Random(),
             lambda: self._look_back(),
         )
@@ -94,7 +94,7 @@ class Shipper:
         self._noted: dict[int, int] = {}
         self._noted_event = 0
         self._wall = Wall()
-        self._untold: list[Refused] = []
+        self._untold: list[RefusedSamples] = []
         self._untold_since = 0.0
         self._awaited: set[Told] = set()
         self._record = ""
@@ -151,7 +151,7 @@ class Shipper:
         cursor = store.cursors().get(self.name)
         outbox = Outbox(cursor.positions if cursor is not None else {})
         event = cursor.event if cursor is not None else 0
-        fresh, older = Reader(store, self._shipment), Reader(store, self._shipment)
+        fresh, older = RangeReader(store, self._shipment), RangeReader(store, self._shipment)
         if store.record != self._record:  # the first one, or one in the place of another
             self._record, self._noted, self._noted_event = store.record, {}, 0
             self._wall = store.wall()
@@ -190,7 +190,7 @@ class Shipper:
                 self.standing.beat(self._flush)
                 self._stop.wait(self._flush)
 
-    def _serve(self, reader: Reader, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:
+    def _serve(self, reader: RangeReader, outbox: Outbox, part: Range, ends: Mapping[int, int]) -> bool:
         """Send one batch of a range; whether more waits in it."""
         load = reader.load(part, ends, self._delivery.limit)
         late = load.oldest is not None and (self._key_now() - load.oldest) / 1e9 > self._lag
@@ -211,7 +211,7 @@ class Shipper:
             return since, False
         batch = Batch()
         for event in recorded:
-            batch.add(Origin("", "", event.id), lines.events(self._shipment.tags, [event]), 1)
+            batch.add(Origin("", "", event.id), line_protocol.events(self._shipment.tags, [event]), 1)
         if not self._deliver(batch):
             return since, False
         return recorded[-1].id, len(recorded) == LARGEST
@@ -229,7 +229,7 @@ class Shipper:
         self._untold += samples
         return True
 
-    def _note_events(self, refused: Iterable[Refused]) -> None:
+    def _note_events(self, refused: Iterable[RefusedSamples]) -> None:
         """Log refused events; in the record once for all, or each would be the cause of the next."""
         for each in refused:
             log.error("%s: event %d is refused for good: %s", self.name, each.origin.first, each.reason)
@@ -277,12 +277,12 @@ class Shipper:
         if self.standing.word == "delivering" and now - self._beat >= HEARTBEAT:
             self._beat, self._wall = now, store.wall()
             answer = self._remote.send(self._describe())
-            if answer.verdict is not Verdict.ACCEPTED:
+            if answer.verdict is not WriteVerdict.ACCEPTED:
                 log.debug("%s: a sign of life was not taken: %s", self.name, answer.reason)
 
     def _describe(self) -> str:
         now = self._key_now()
-        return lines.station(self._shipment.tags, self.pending, self.refused, now, self._wall.shift(now))
+        return line_protocol.station(self._shipment.tags, self.pending, self.refused, now, self._wall.shift(now))
 
 
 def _told(details: Mapping[str, Any]) -> Told:
@@ -291,14 +291,14 @@ def _told(details: Mapping[str, Any]) -> Told:
     return details["device"], details["stream"], details["reason"], ranges
 
 
-def _by_reason(refused: Iterable[Refused]) -> dict[tuple[str, str, str], list[Refused]]:
-    found: dict[tuple[str, str, str], list[Refused]] = {}
+def _by_reason(refused: Iterable[RefusedSamples]) -> dict[tuple[str, str, str], list[RefusedSamples]]:
+    found: dict[tuple[str, str, str], list[RefusedSamples]] = {}
     for each in refused:
         found.setdefault((each.origin.device, each.origin.stream, each.reason), []).append(each)
     return found
 
 
-def _ranges(parts: Iterable[Refused]) -> list[list[int]]:
+def _ranges(parts: Iterable[RefusedSamples]) -> list[list[int]]:
     """Sequence numbers as [first, following], those that touch joined."""
     found: list[list[int]] = []
     for first, following in sorted((each.origin.first, each.following) for each in parts):

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from acquisition.remotes.standing import Standing
+from acquisition.remotes.health import Standing
 from acquisition.text import clean
 
 log = logging.getLogger(__name__)

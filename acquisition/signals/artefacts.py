@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import maximum_filter1d, median_filter
 
 from acquisition.model import Floats, Quality
-from acquisition.signals.arrays import numbers
-from acquisition.signals.levels import POOR, USELESS
-from acquisition.signals.result import Mask, Status, Trace
-from acquisition.signals.smoothing import samples
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.levels import POOR, USELESS
+from acquisition.signals.kit.result import Mask, Status, Trace
+from acquisition.signals.kit.smoothing import samples
 
 NO_SIGNAL = "no_signal"
 """The reason of what would be measured on a signal that does not move."""

@@ -1,4 +1,4 @@
-"""Where a TcPO2 is that of air and not of skin: a detached electrode, or a leak under its ring."""
+"""Detachment of a TcPO2 electrode, and leaks under its ring: readings of air and not of skin."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.model import Floats, Quality
-from acquisition.signals.plausible import TCPO2, check_settings
-from acquisition.signals.result import Mask, Result, Trace
+from acquisition.signals.kit.plausible import TCPO2, check_settings
+from acquisition.signals.kit.result import Mask, Result, Trace
 
 STILL, STILL_FINE, COARSE = 1200.0, 600.0, 0.5
 """Seconds of one number that no electrode keeps: of whole mmHg, and of steps finer than the third."""

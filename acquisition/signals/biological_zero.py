@@ -11,11 +11,11 @@ import numpy as np
 from scipy.signal import welch
 
 from acquisition.model import Floats
-from acquisition.signals.levels import judged, standard_error
+from acquisition.signals.kit.levels import judged, standard_error
+from acquisition.signals.kit.plausible import PERFUSION, in_range
+from acquisition.signals.kit.result import Result, Trace, Window
+from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
-from acquisition.signals.plausible import PERFUSION, in_range
-from acquisition.signals.result import Result, Trace, Window
-from acquisition.signals.units import FLUX
 
 CARDIAC = (0.6, 2.0)
 """Hz: the band of the pulse."""
@@ -29,7 +29,7 @@ LEAST_LINE, LEFT, WIDTH = 10.0, 0.25, 0.15
 """Peak over median that makes a pulse, the share of it that a closed cuff does not leave, and its half width, Hz."""
 
 
-class Verdict(StrEnum):
+class OcclusionVerdict(StrEnum):
     """What an occlusion did."""
 
     COMPLETE = "complete"
@@ -84,7 +84,7 @@ def slope_per_minute(part: Trace) -> float:
 
 def verdict(
     flux: Trace, rest: Window, occlusion: Occlusion, rest_flow: float, zero: float, abi: float | None = None
-) -> Verdict:
+) -> OcclusionVerdict:
     """Say whether the cuff closed.
 
     A fall below half of resting flow is an occlusion. Else, where rest has a cardiac line (peak over median of the
@@ -94,20 +94,20 @@ def verdict(
     arteries do not close.
     """
     if zero < DEEP_FALL * rest_flow:
-        return Verdict.COMPLETE
+        return OcclusionVerdict.COMPLETE
     fell = zero < NO_FALL * rest_flow
     if occlusion.on is None or occlusion.off is None:
-        return Verdict.COMPLETE if fell else Verdict.INDETERMINATE
+        return OcclusionVerdict.COMPLETE if fell else OcclusionVerdict.INDETERMINATE
     at_rest = cardiac_spectrum(flux.between(*rest))
     under_cuff = cardiac_spectrum(flux.between(occlusion.on + 10.0, occlusion.off - BEFORE_RELEASE))
     stopped = occlusion.held and (abi is None or abi <= 1.3)
     if at_rest is not None and under_cuff is not None and at_rest.is_pulse(rest_flow):
         if under_cuff.power(at_rest.peak) > LEFT * at_rest.power(at_rest.peak):
-            return Verdict.INCOMPLETE
+            return OcclusionVerdict.INCOMPLETE
         stopped = True
     if fell:
-        return Verdict.COMPLETE
-    return Verdict.NO_REST_FLOW if stopped else Verdict.INDETERMINATE
+        return OcclusionVerdict.COMPLETE
+    return OcclusionVerdict.NO_REST_FLOW if stopped else OcclusionVerdict.INDETERMINATE
 
 
 @dataclass(frozen=True, slots=True)

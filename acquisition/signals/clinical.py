@@ -1,4 +1,4 @@
-"""What a person measures: pain on a visual analogue scale, ankle-brachial and toe-brachial pressure index."""
+"""Clinical scores entered by a person: pain on a visual analogue scale, ankle-brachial and toe-brachial index."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import Literal
 
-from acquisition.signals.plausible import (
+from acquisition.signals.kit.plausible import (
     PAIN,
     POSITIVE,
     PRESSURE_INDEX,
@@ -15,7 +15,7 @@ from acquisition.signals.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.result import Result
+from acquisition.signals.kit.result import Result
 
 LINE = 100.0
 """Length of the pain scale, mm."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from acquisition.signals.plausible import impossible_value
-from acquisition.signals.result import Result, Status
-from acquisition.signals.units import FLUX as FLUX_UNIT
+from acquisition.signals.kit.plausible import impossible_value
+from acquisition.signals.kit.result import Result, Status
+from acquisition.signals.kit.units import FLUX as FLUX_UNIT
 from acquisition.signals.wound import LEAST as LEAST_ULCER
 
 Conditions = Mapping[str, Any]

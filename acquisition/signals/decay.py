@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
-from acquisition.signals.plausible import PERFUSION, in_range
-from acquisition.signals.result import Result, Trace
-from acquisition.signals.units import FLUX
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.plausible import PERFUSION, in_range
+from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.kit.units import FLUX
 
 LONGEST, STEEPEST, LARGEST = 600.0, 4.0, 10.0
 """Bounds: b in s, c, and a and d in multiples of the flux at the start (Hultman's code bounds them so)."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import get_window
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
+from acquisition.signals.kit.arrays import numbers
 
 Mask = NDArray[np.bool_]
 

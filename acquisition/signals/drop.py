@@ -12,9 +12,9 @@ import numpy as np
 
 from acquisition.model import Floats
 from acquisition.signals.attachment import stuck
-from acquisition.signals.bins import Binner
-from acquisition.signals.plausible import check_settings
-from acquisition.signals.result import Result, Status, Trace, Window
+from acquisition.signals.kit.bins import Binner
+from acquisition.signals.kit.plausible import check_settings
+from acquisition.signals.kit.result import Result, Status, Trace, Window
 
 UNIT = "mm[Hg]"
 SECOND = 1.0

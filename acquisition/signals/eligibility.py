@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from acquisition.signals.clinical import STIFF
-from acquisition.signals.plausible import NOT_NEGATIVE, PRESSURE_INDEX, TCPO2, impossible, impossible_value, present
-from acquisition.signals.result import Result, Status
+from acquisition.signals.kit.plausible import NOT_NEGATIVE, PRESSURE_INDEX, TCPO2, impossible, impossible_value, present
+from acquisition.signals.kit.result import Result, Status
 
 ABI_BELOW = 0.7
 TCPO2_BELOW = 30.0
@@ -16,7 +16,7 @@ COARSE = 10.0
 """A source no more accurate than this decides nothing (mmHg), such as an analog range of 0-800 mmHg."""
 
 
-class Verdict(StrEnum):
+class CriterionVerdict(StrEnum):
     """What a criterion says."""
 
     MET = "met"
@@ -55,7 +55,7 @@ class Criterion:
 
     name: str
     below: float
-    verdict: Verdict
+    verdict: CriterionVerdict
     value: float | None
     reason: str = ""
 
@@ -64,7 +64,7 @@ class Criterion:
 class Eligibility:
     """All limits, and the verdict of their disjunction. To be shown once the session is closed, not before."""
 
-    verdict: Verdict
+    verdict: CriterionVerdict
     criteria: tuple[Criterion, ...]
 
 
@@ -85,13 +85,13 @@ def by_abi(attempts: Sequence[Result]) -> Criterion:
     """Return the verdict of ABI < 0.7; above 1.3 the arteries do not compress and it is unusable."""
     result = first_valid(attempts)
     if result is None or result.value is None:
-        return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, None, result.reason if result else "not_measured")
+        return Criterion("abi", ABI_BELOW, CriterionVerdict.UNUSABLE, None, result.reason if result else "not_measured")
     if reason := impossible_value("abi", result, PRESSURE_INDEX) or _no_index(result):
-        return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, result.value, reason)
+        return Criterion("abi", ABI_BELOW, CriterionVerdict.UNUSABLE, result.value, reason)
     if result.value > STIFF:
-        return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, result.value, "non_compressible")
+        return Criterion("abi", ABI_BELOW, CriterionVerdict.UNUSABLE, result.value, "non_compressible")
     if not result.usable:
-        return Criterion("abi", ABI_BELOW, Verdict.UNUSABLE, result.value, result.reason)
+        return Criterion("abi", ABI_BELOW, CriterionVerdict.UNUSABLE, result.value, result.reason)
     return _decided("abi", ABI_BELOW, result.value)
 
 
@@ -99,17 +99,19 @@ def by_tcpo2(attempts: Sequence[tuple[Result, Provenance]]) -> Criterion:
     """Return the verdict of a resting TcPO2 < 30 mmHg; only a plateau counts."""
     result = first_valid(result for result, _ in attempts)
     if result is None or result.value is None:
-        return Criterion("tcpo2", TCPO2_BELOW, Verdict.UNUSABLE, None, result.reason if result else "not_measured")
+        return Criterion(
+            "tcpo2", TCPO2_BELOW, CriterionVerdict.UNUSABLE, None, result.reason if result else "not_measured"
+        )
     provenance = next(p for r, p in attempts if r is result)
     if result.unit != "mm[Hg]":
-        return Criterion("tcpo2", TCPO2_BELOW, Verdict.NOT_COMPARABLE, result.value, f"unit is {result.unit}")
+        return Criterion("tcpo2", TCPO2_BELOW, CriterionVerdict.NOT_COMPARABLE, result.value, f"unit is {result.unit}")
     objection = provenance.objection()
     if reason := impossible_value("tcpo2", result, TCPO2):
-        return Criterion("tcpo2", TCPO2_BELOW, Verdict.UNUSABLE, result.value, reason)
+        return Criterion("tcpo2", TCPO2_BELOW, CriterionVerdict.UNUSABLE, result.value, reason)
     if objection:
-        return Criterion("tcpo2", TCPO2_BELOW, Verdict.NOT_COMPARABLE, result.value, objection)
+        return Criterion("tcpo2", TCPO2_BELOW, CriterionVerdict.NOT_COMPARABLE, result.value, objection)
     if result.status is not Status.OK:
-        return Criterion("tcpo2", TCPO2_BELOW, Verdict.UNUSABLE, result.value, result.reason)
+        return Criterion("tcpo2", TCPO2_BELOW, CriterionVerdict.UNUSABLE, result.value, result.reason)
     return _decided("tcpo2", TCPO2_BELOW, result.value)
 
 
@@ -119,14 +121,14 @@ def eligibility(abi: Criterion, tcpo2: Criterion) -> Eligibility:
     Otherwise nobody can tell: unusable, or not_comparable where that is what stands in the way.
     """
     verdicts = {abi.verdict, tcpo2.verdict}
-    if Verdict.MET in verdicts:
-        verdict = Verdict.MET
-    elif verdicts == {Verdict.NOT_MET}:
-        verdict = Verdict.NOT_MET
-    elif Verdict.UNUSABLE in verdicts:
-        verdict = Verdict.UNUSABLE
+    if CriterionVerdict.MET in verdicts:
+        verdict = CriterionVerdict.MET
+    elif verdicts == {CriterionVerdict.NOT_MET}:
+        verdict = CriterionVerdict.NOT_MET
+    elif CriterionVerdict.UNUSABLE in verdicts:
+        verdict = CriterionVerdict.UNUSABLE
     else:
-        verdict = Verdict.NOT_COMPARABLE
+        verdict = CriterionVerdict.NOT_COMPARABLE
     return Eligibility(verdict, (abi, tcpo2))
 
 
@@ -137,4 +139,4 @@ def _no_index(result: Result) -> str:
 
 
 def _decided(name: str, below: float, value: float) -> Criterion:
-    return Criterion(name, below, Verdict.MET if value < below else Verdict.NOT_MET, value)
+    return Criterion(name, below, CriterionVerdict.MET if value < below else CriterionVerdict.NOT_MET, value)

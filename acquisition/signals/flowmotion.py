@@ -13,13 +13,13 @@ from scipy.fft import irfft, rfft
 from scipy.signal import find_peaks, welch
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
 from acquisition.signals.artefacts import NO_SIGNAL, Hampel, Screened, judge, screened, still
-from acquisition.signals.bands import STEFANOVSKA, Band, BandSet
-from acquisition.signals.plausible import PERFUSION, in_range
-from acquisition.signals.result import Result, Status, Trace, Window
-from acquisition.signals.smoothing import amplitude_left
-from acquisition.signals.units import FLUX, fluctuation
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.bands import STEFANOVSKA, Band, BandSet
+from acquisition.signals.kit.plausible import PERFUSION, in_range
+from acquisition.signals.kit.result import Result, Status, Trace, Window
+from acquisition.signals.kit.smoothing import amplitude_left
+from acquisition.signals.kit.units import FLUX, fluctuation
 from acquisition.signals.wavelet import BATCH_PAD, CONE, NYQUIST_SHARE, Plan, Voices, plan
 
 VERSION = "1"

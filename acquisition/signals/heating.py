@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.artefacts import NO_SIGNAL, still
-from acquisition.signals.levels import judged, window_mean
-from acquisition.signals.plausible import PERFUSION, Range, check_settings, impossible, in_range, present
-from acquisition.signals.result import Result, Status, Trace, Window, table
-from acquisition.signals.smoothing import moving_mean, samples
-from acquisition.signals.units import FLUX, percent_of_maximum
+from acquisition.signals.kit.levels import judged, window_mean
+from acquisition.signals.kit.plausible import PERFUSION, Range, check_settings, impossible, in_range, present
+from acquisition.signals.kit.result import Result, Status, Trace, Window, table
+from acquisition.signals.kit.smoothing import moving_mean, samples
+from acquisition.signals.kit.units import FLUX, percent_of_maximum
 
 VERSION = "1"
 TARGET = Range(20.0, 60.0, "Cel")

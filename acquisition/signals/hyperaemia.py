@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
 from acquisition.signals.artefacts import fill
 from acquisition.signals.biological_zero import BEFORE_RELEASE, LAST, SHORTEST
-from acquisition.signals.plausible import check_settings
-from acquisition.signals.smoothing import moving_mean, samples
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.plausible import check_settings
+from acquisition.signals.kit.smoothing import moving_mean, samples
 
 VERSION = "1"
 RECORDS_AT_ONCE = 32

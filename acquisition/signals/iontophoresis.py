@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
-from acquisition.signals.levels import window_mean
-from acquisition.signals.plausible import PERFUSION, POSITIVE, impossible, impossible_value, in_range, present
-from acquisition.signals.result import Result, Status, Trace, table
-from acquisition.signals.units import FLUX, percent_change
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.levels import window_mean
+from acquisition.signals.kit.plausible import PERFUSION, POSITIVE, impossible, impossible_value, in_range, present
+from acquisition.signals.kit.result import Result, Status, Trace, table
+from acquisition.signals.kit.units import FLUX, percent_change
 
 VERSION = "1"
 CHARGE = "mC"

@@ -10,9 +10,9 @@ from enum import StrEnum
 import numpy as np
 
 from acquisition.model import Floats
-from acquisition.signals.plausible import CUFF, PERFUSION, in_range
-from acquisition.signals.result import Trace
-from acquisition.signals.smoothing import moving_mean, samples
+from acquisition.signals.kit.plausible import CUFF, PERFUSION, in_range
+from acquisition.signals.kit.result import Trace
+from acquisition.signals.kit.smoothing import moving_mean, samples
 
 OPEN = 30.0
 """mmHg: a cuff below this pressure is open."""

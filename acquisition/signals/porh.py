@@ -12,14 +12,14 @@ import numpy as np
 from acquisition.model import Quality
 from acquisition.signals import biological_zero as zero_rules
 from acquisition.signals.artefacts import NO_SIGNAL, runs, still
-from acquisition.signals.biological_zero import Verdict
+from acquisition.signals.biological_zero import OcclusionVerdict
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
-from acquisition.signals.levels import judged, window_mean
+from acquisition.signals.kit.levels import judged, window_mean
+from acquisition.signals.kit.plausible import PERFUSION, PRESSURE_INDEX, impossible, in_range, present
+from acquisition.signals.kit.result import Result, Status, Trace, Window, table
+from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
-from acquisition.signals.plausible import PERFUSION, PRESSURE_INDEX, impossible, in_range, present
 from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
-from acquisition.signals.result import Result, Status, Trace, Window, table
-from acquisition.signals.units import FLUX
 
 AREA, SLOPE = f"{FLUX}.s", f"{FLUX}/s"
 LEAST_DEBT = 60.0
@@ -138,15 +138,15 @@ class _Record:
                     found[name] = found[name].flagged(reason, status)
         return {name: found[name] for name in UNITS}
 
-    def _zero(self, abi: float | None) -> tuple[Result, Verdict]:
+    def _zero(self, abi: float | None) -> tuple[Result, OcclusionVerdict]:
         zero = replace(zero_rules.biological_zero(self.grid, self.occlusion), **self.common)
         if zero.value is None or self.rest.value is None or self.rest.window is None:
-            return zero, Verdict.COMPLETE
+            return zero, OcclusionVerdict.COMPLETE
         verdict = zero_rules.verdict(self.grid, self.rest.window, self.occlusion, self.rest.value, zero.value, abi)
-        if verdict is Verdict.INCOMPLETE:
+        if verdict is OcclusionVerdict.INCOMPLETE:
             # What flows under a leaking cuff is no biological zero.
             return zero.flagged(str(verdict), Status.NOT_COMPUTABLE), verdict
-        return (zero if verdict is Verdict.COMPLETE else zero.flagged(str(verdict))), verdict
+        return (zero if verdict is OcclusionVerdict.COMPLETE else zero.flagged(str(verdict))), verdict
 
     def _facts(self) -> Facts:
         part = self.flux.between(*self.search)

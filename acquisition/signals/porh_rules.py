@@ -1,4 +1,4 @@
-"""What may be said against the indices of a reactive hyperaemia: which of them, why, and how badly."""
+"""Rules of doubt for the indices of a reactive hyperaemia: which of them, why, and how badly."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from acquisition.signals.artefacts import NO_SIGNAL
-from acquisition.signals.biological_zero import SHORTEST, Verdict
+from acquisition.signals.biological_zero import SHORTEST, OcclusionVerdict
 from acquisition.signals.hyperaemia import Settings
+from acquisition.signals.kit.result import Result, Status
 from acquisition.signals.occlusion import MarkSource, Occlusion
-from acquisition.signals.result import Result, Status
 
 Names = tuple[str, ...]
 Objection = tuple[Names, str, Status]
@@ -53,7 +53,7 @@ class Facts:
     settings: Settings
     rest: Result
     zero: Result
-    verdict: Verdict
+    verdict: OcclusionVerdict
     end: float
     interval: float
     over_range: bool
@@ -73,7 +73,7 @@ def _to_the_occlusion(facts: Facts) -> Iterator[Objection]:
     on, off = facts.occlusion.on or 0.0, facts.occlusion.off or 0.0
     if off - on < SHORTEST:
         yield ALL_AFTER_RELEASE, "occlusion_too_short", Status.LOW_QUALITY
-    if facts.verdict in (Verdict.INCOMPLETE, Verdict.INDETERMINATE):
+    if facts.verdict in (OcclusionVerdict.INCOMPLETE, OcclusionVerdict.INDETERMINATE):
         yield ALL_AFTER_RELEASE, str(facts.verdict), Status.LOW_QUALITY
     if facts.zero.status is Status.LOW_QUALITY:
         yield NEEDS_ZERO, f"biological_zero: {facts.zero.reason}", Status.LOW_QUALITY

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.signals.levels import judged, window_mean
-from acquisition.signals.plausible import PERFUSION, impossible, in_range, present
-from acquisition.signals.result import Result, Status, Trace, Window
-from acquisition.signals.smoothing import moving_mean, samples
-from acquisition.signals.units import FLUX
+from acquisition.signals.kit.levels import judged, window_mean
+from acquisition.signals.kit.plausible import PERFUSION, impossible, in_range, present
+from acquisition.signals.kit.result import Result, Status, Trace, Window
+from acquisition.signals.kit.smoothing import moving_mean, samples
+from acquisition.signals.kit.units import FLUX
 
 VERSION = "1"
 PULP = ("toe_pulp", "finger_pulp")

@@ -1,4 +1,4 @@
-"""Whether a TcPO2 has settled: the slope with its confidence interval, and a class that says what to do with it."""
+"""Stability of a TcPO2: its slope with a confidence interval, and the class that follows from it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from acquisition.model import Floats
-from acquisition.signals.bins import Binner, Bins
-from acquisition.signals.plausible import check_settings
-from acquisition.signals.result import Trace
+from acquisition.signals.kit.bins import Binner, Bins
+from acquisition.signals.kit.plausible import check_settings
+from acquisition.signals.kit.result import Trace
 
 
 class Steadiness(StrEnum):

@@ -8,8 +8,17 @@ from enum import StrEnum
 from typing import Literal
 
 from acquisition.signals.clinical import STIFF
-from acquisition.signals.plausible import ABI, DISTANCE, GRADE, SYSTOLIC, TCPO2, impossible, impossible_value, present
-from acquisition.signals.result import Result, Status
+from acquisition.signals.kit.plausible import (
+    ABI,
+    DISTANCE,
+    GRADE,
+    SYSTOLIC,
+    TCPO2,
+    impossible,
+    impossible_value,
+    present,
+)
+from acquisition.signals.kit.result import Result, Status
 
 
 class Symptoms(StrEnum):

@@ -1,4 +1,4 @@
-"""How long skin has been heated: minutes at 43 Cel or more, summed per site over all heated probes."""
+"""Thermal dose of skin: minutes at 43 Cel or more, summed per site over all heated probes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.signals.levels import POOR
-from acquisition.signals.plausible import HEATER, in_range, present
-from acquisition.signals.result import Result, Trace
+from acquisition.signals.kit.levels import POOR
+from acquisition.signals.kit.plausible import HEATER, in_range, present
+from acquisition.signals.kit.result import Result, Trace
 
 HOT = 43.0
 """Cel."""

@@ -1,4 +1,4 @@
-"""What walking costs: oxygen uptake and METs by the ACSM equation, and the work against gravity."""
+"""Cost of walking: oxygen uptake and METs by the ACSM equation, and the work against gravity."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
-from acquisition.signals.plausible import DISTANCE, GRADIENT, MASS, SPEED, impossible, present
-from acquisition.signals.result import Result
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.plausible import DISTANCE, GRADIENT, MASS, SPEED, impossible, present
+from acquisition.signals.kit.result import Result
 
 REST = 3.5
 """Oxygen uptake at rest, one MET, ml/kg/min."""

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
-from acquisition.signals.plausible import BELT, in_range
-from acquisition.signals.result import Result, Trace
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.plausible import BELT, in_range
+from acquisition.signals.kit.result import Result, Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class BeltStage:
     """From `start` s after the belt starts: `speed` km/h, `grade` per cent."""
 
     start: float
@@ -28,7 +28,7 @@ class BeltProtocol:
     """Stages in order of time; the last one lasts."""
 
     name: str
-    stages: tuple[Stage, ...]
+    stages: tuple[BeltStage, ...]
 
     def __post_init__(self) -> None:
         starts = [stage.start for stage in self.stages]

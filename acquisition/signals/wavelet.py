@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import irfft, next_fast_len
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
+from acquisition.signals.kit.arrays import numbers
 
 W0 = 2.0 * math.pi
 TONE_ENERGY = 0.285812773

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
-from acquisition.signals.arrays import numbers
-from acquisition.signals.plausible import (
+from acquisition.signals.kit.arrays import numbers
+from acquisition.signals.kit.plausible import (
     AREA,
     DAYS,
     EXTENT,
@@ -22,7 +22,7 @@ from acquisition.signals.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.result import Result
+from acquisition.signals.kit.result import Result
 
 UNIT = "cm2"
 LEAST = 0.1

@@ -1,4 +1,4 @@
-"""How a reader names the channels of a device: plainly, and by their stream where several streams share a name."""
+"""Channel names of a device: plain ones, and with their stream if several streams share a name."""
 
 from __future__ import annotations
 

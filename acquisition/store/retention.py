@@ -1,4 +1,4 @@
-"""How long a record keeps its samples: by age, by size, and never less than what was delivered or is to be kept."""
+"""Retention policy of a record: by age and size, never beyond what every remote has acknowledged."""
 
 from __future__ import annotations
 

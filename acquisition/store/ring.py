@@ -1,4 +1,4 @@
-"""What waits for the disk: a bounded queue in memory that turns what does not fit into gaps."""
+"""Bounded backlog of what waits for the disk; what does not fit becomes a gap."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from acquisition.clock import Timeline
 from acquisition.model import Alarm, Instant
 from acquisition.store import tiers, wall
 from acquisition.store.wall import Wall
+from acquisition.timing.clock import Timeline
 
 if TYPE_CHECKING:
     from acquisition.store.writer import StoreWriter

@@ -1,4 +1,4 @@
-"""How long tapes are kept: as long as the samples beside them, and no longer than there is room."""
+"""Retention of tapes: as long as the samples beside them, and no longer than there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the writing of a record, told once when it begins and once when it is over."""
+"""Trouble with the writing of a record, told once when it begins and once when it is over."""
 
 from __future__ import annotations
 

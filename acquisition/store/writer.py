@@ -13,7 +13,6 @@ from typing import Any
 
 import apsw
 
-from acquisition.clock import Clock
 from acquisition.errors import PerfusionError, StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
 from acquisition.store import schema, tiers, wal, wall
@@ -30,6 +29,7 @@ from acquisition.store.tapes import TapeExpiry
 from acquisition.store.trouble import Trouble
 from acquisition.store.upkeep import Step
 from acquisition.store.wall import Wall
+from acquisition.timing.clock import Clock
 
 log = logging.getLogger(__name__)
 

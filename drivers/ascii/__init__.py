@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from acquisition.driver import About, Driver, Setup
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.driver import About, Driver, Setup
+from acquisition.driverkit.framing import Cutter, Skipped
 from acquisition.model import Notice, Quality, Readings, Stream
 from drivers.ascii.profile import AsciiProfile, Grammar, Sample, channels_of
 

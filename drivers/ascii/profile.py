@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from acquisition import ucum
-from acquisition.driver import Document, Serial
+from acquisition.driverkit.driver import Document, Serial
 from acquisition.errors import ConfigurationError
 from acquisition.model import Channel, Quality
 from drivers.ascii.checksums import CHECKSUMS, Kind, digits

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from acquisition.belt import Control, Motion
-from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Enquiry, Order, Recognised, Setup
+from acquisition.driverkit.derived import Derivation, Distance
+from acquisition.driverkit.driver import About, Driver, Enquiry, Order, Recognised, Setup
+from acquisition.driverkit.framing import Cutter
 from acquisition.errors import Refused
-from acquisition.framing import Cutter
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
+from acquisition.treadmill import Control, Motion
 from drivers.csafe.frames import (
     GO_FINISHED,
     GRADE,

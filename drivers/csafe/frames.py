@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import reduce
 from operator import xor
 
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 
 LINE = Serial(9600)
 EXTENDED, BEGIN, END, ESCAPE = 0xF0, 0xF1, 0xF2, 0xF3

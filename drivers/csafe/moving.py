@@ -1,12 +1,12 @@
-"""What is written to a CSAFE treadmill that is moved by force: contents of frames, and nothing beside them."""
+"""Frames that move a CSAFE treadmill by force, and no others."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from acquisition.belt import Command, Do, Limits
 from acquisition.errors import ConfigurationError
+from acquisition.treadmill import Command, Do, Limits
 from drivers.csafe.frames import (
     GO_FINISHED,
     GO_IDLE,

@@ -1,4 +1,4 @@
-"""What the entry of a CSAFE treadmill may say."""
+"""Options of a CSAFE treadmill's entry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from acquisition.belt import BeltOptions
+from acquisition.treadmill import BeltOptions
 
 
 class Options(BeltOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):

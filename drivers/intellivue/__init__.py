@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import ClassVar
 
-from acquisition.driver import About, Announced, Driver, Enquiry, Recognised, Serial, Setup
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.driver import About, Announced, Driver, Enquiry, Recognised, Serial, Setup
+from acquisition.driverkit.framing import Cutter, Skipped
 from acquisition.model import Notice, Readings
 from drivers.intellivue.announcer import Announcer
 from drivers.intellivue.association import (

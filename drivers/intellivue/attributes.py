@@ -1,4 +1,4 @@
-"""What messages are made of: numbers, lists, attributes, FLOAT, numeric values, and the objects that carry them."""
+"""Attributes of Data Export messages: numbers, lists, FLOAT, numeric values, and the objects that carry them."""
 
 from __future__ import annotations
 

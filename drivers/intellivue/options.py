@@ -1,4 +1,4 @@
-"""What the configuration may say of a monitor and its electrodes."""
+"""Options of a monitor's entry and of its electrodes."""
 
 from __future__ import annotations
 

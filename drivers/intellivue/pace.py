@@ -1,4 +1,4 @@
-"""How fast a host may send: at most four frames in 128 ms (the guide's limit for the serial port)."""
+"""Send rate of a host: at most four frames in 128 ms (the guide's limit for the serial port)."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from zlib import crc32
 
 import numpy as np
 
-from acquisition.driver import About, Driver, Enquiry, Recognised, Serial, Setup
-from acquisition.framing import Cutter, Skipped, scpi_answer
+from acquisition.driverkit.driver import About, Driver, Enquiry, Recognised, Serial, Setup
+from acquisition.driverkit.framing import Cutter, Skipped, scpi_answer
 from acquisition.model import Floats, Notice, Readings, Stream, TimeBase
 from drivers.keysight_daq.answers import Block, Fault, Identity, Reals, Rows, ScanList, figures, scan_start, scan_times
 from drivers.keysight_daq.commands import ASKED, SCAN_TIMES, card_of, integration_of, sampling_set_up, scan_set_up

@@ -1,4 +1,4 @@
-"""What the digitisers answer: blocks, identities, errors, scan lists, readings, moments."""
+"""Answers of the digitisers: blocks, identities, errors, scan lists, readings, moments."""
 
 from __future__ import annotations
 

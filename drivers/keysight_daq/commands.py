@@ -1,4 +1,4 @@
-"""What is sent to set up a scan or steady sampling, and every message that may ever be written."""
+"""Commands that set up a scan or steady sampling, and every message that may ever be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between the digitisers, their integration times and ranges, and the cards in their slots: data."""
+"""Models of the digitisers as data: integration times, ranges, and the cards in their slots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the configuration may say of a digitiser, and the integration time that fits an interval."""
+"""Options of a digitiser's entry, and the integration time that fits an interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from acquisition.analog import Input
+from acquisition.driverkit.analog import Input
 from acquisition.errors import ConfigurationError
 from drivers.keysight_daq.models import MAINS, RANGES, SPEEDS, Model
 

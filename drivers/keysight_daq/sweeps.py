@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.analog import Input
+from acquisition.driverkit.analog import Input
 from acquisition.model import Flags, Floats, Notice, Quality, Readings, TimeBase
 from drivers.keysight_daq.answers import NOT_A_NUMBER, OVERLOAD
 

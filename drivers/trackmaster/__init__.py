@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from acquisition.belt import BeltOptions, Command, Control, Do, Limits, Motion
-from acquisition.derived import Derivation, Distance
-from acquisition.driver import About, Driver, Enquiry, Order, Setup
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.derived import Derivation, Distance
+from acquisition.driverkit.driver import About, Driver, Enquiry, Order, Setup
+from acquisition.driverkit.framing import Cutter, Skipped
 from acquisition.model import Channel, Notice, Quality, Readings, Stream
+from acquisition.treadmill import BeltOptions, Command, Control, Do, Limits, Motion
 from drivers.trackmaster.frames import (
     ANSWER,
     AUTO_STOP,

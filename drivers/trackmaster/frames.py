@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from acquisition.driver import Recognised, Serial
-from acquisition.framing import code_and_digits
+from acquisition.driverkit.driver import Recognised, Serial
+from acquisition.driverkit.framing import code_and_digits
 
 LINE = Serial(4800)
 KMH: dict[str, float] = {"mph": 1.609344, "kmh": 1.0}

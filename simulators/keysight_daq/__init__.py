@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 import msgspec
 import numpy as np
 
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from acquisition.model import Floats
 from drivers.keysight_daq.answers import OVERLOAD, Block, Identity, ScanList
 from drivers.keysight_daq.models import MODELS
-from simulators.instrument import Example, Instrument, Plan, no_ledger
+from simulators.bench.wiring import Terminal, Wiring, usual, wire
 from simulators.keysight_daq.converter import CONVERTERS, MAINS, RANGES
 from simulators.keysight_daq.formats import Formats, clock_time, date_time
 from simulators.keysight_daq.memory import Memory
 from simulators.keysight_daq.panel import front_panel
 from simulators.keysight_daq.parameters import among, count, scan_list, word
 from simulators.keysight_daq.scan import ENDLESS, Scan, Settings
-from simulators.scpi import Complaint, Scpi, integer, number, one, switch
-from simulators.wiring import Terminal, Wiring, usual, wire
+from simulators.simkit.instrument import Example, Instrument, Plan, no_ledger
+from simulators.transports.scpi import Complaint, Scpi, integer, number, one, switch
 
 EPOCH = datetime(2025, 1, 1)
 """What the instrument's clock shows at second 0 of the scenario."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulators.scpi import Complaint, number
+from simulators.transports.scpi import Complaint, number
 
 MAINS = 50.0
 """Hz, as SYST:LFR? answers."""

@@ -1,4 +1,4 @@
-"""How readings look when they are sent: their fields as text, or eight bytes each."""
+"""Formats of readings on the wire: their fields as text, or eight bytes each."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What hosts of a 34465A set and ask beside measuring: display, options, mains, triggers; nothing of it acts here."""
+"""Front panel of a 34465A: display, options, mains and triggers, set and asked beside measuring; nothing of it acts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulators.scpi import Scpi, number, one, switch
+from simulators.transports.scpi import Scpi, number, one, switch
 
 
 def front_panel(scpi: Scpi) -> None:

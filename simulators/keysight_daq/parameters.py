@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.keysight_daq.answers import OVERLOAD, ScanList
-from simulators.scpi import Complaint, number
+from simulators.transports.scpi import Complaint, number
 
 
 def scan_list(text: str) -> tuple[int, ...]:

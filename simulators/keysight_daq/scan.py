@@ -7,10 +7,10 @@ import numpy as np
 from acquisition.model import Floats
 from drivers.keysight_daq.answers import OVERLOAD
 from drivers.keysight_daq.models import CARDS, SCANNING, SPEEDS, TIMING_VIOLATED, Model
+from simulators.bench.wiring import Wiring
 from simulators.keysight_daq.converter import MAINS, Converter
 from simulators.keysight_daq.memory import Memory
-from simulators.scpi import Complaint, Scpi
-from simulators.wiring import Wiring
+from simulators.transports.scpi import Complaint, Scpi
 
 THRESHOLD = 512
 ENDLESS = float("inf")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from acquisition import assets, ending
-from acquisition.config import load
+from acquisition import exit_codes
+from acquisition.config import load, resources
 from acquisition.errors import ConfigurationError
-from simulators.phenotypes import PHENOTYPES
+from simulators.patient.phenotypes import PHENOTYPES
 from simulators.sessions.plan import Plan
 from simulators.sessions.recorder import write
 
@@ -54,7 +54,7 @@ def sessions(
     Samples of all devices of the bench, events, marks when things happen, entries. Each line that is printed names the
     session and what is true of the participant. Equal options make equal samples.
     """
-    config = load(path or assets.shipped() / BENCH)
+    config = load(path or resources.shipped() / BENCH)
     first = _instant(start)
     plans = (
         Plan(
@@ -98,7 +98,7 @@ def _code(pattern: str, seed: int) -> str:
 
 def main() -> None:
     """Run the command and exit with its code: 0, 1 unexpected, 2 usage, 3 configuration, 8 refused by state."""
-    ending.run(sessions, "perfusion simulate-session", "perfusion simulate-session")
+    exit_codes.run(sessions, "perfusion simulate-session", "perfusion simulate-session")
 
 
 if __name__ == "__main__":

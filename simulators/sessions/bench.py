@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.assembly import header_of
 from acquisition.config import Config, DeviceConfig
-from acquisition.derived import Derivation
-from acquisition.driver import Driver
+from acquisition.daemon.assembly import header_of
+from acquisition.driverkit.derived import Derivation
+from acquisition.driverkit.driver import Driver
 from acquisition.model import Floats, Header, Stream
-from simulators.physiology import UNITS, Participant
-from simulators.scenarios import SCENARIOS
+from simulators.patient.physiology import UNITS, Participant
+from simulators.patient.scenarios import SCENARIOS
 
 SETTING = 44.0
 """Temperature of the heated electrodes, Cel."""

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from acquisition import __version__
-from acquisition.clock import Clock, Timeline
 from acquisition.config import Config
+from acquisition.daemon.gateway import events
 from acquisition.errors import ConfigurationError, Refused
-from acquisition.examination.clerk import Clerk
-from acquisition.examination.desk import events
 from acquisition.examination.protocol import Protocol, load
 from acquisition.examination.rules import KEY, Rules
+from acquisition.examination.session_service import SessionService
 from acquisition.model import Chunk, Event, Flags, Floats, Gap, Header, Instant, Quality
 from acquisition.store import Store, StoreWriter, schema
-from simulators.physiology import Participant
+from acquisition.timing.clock import Clock, Timeline
+from simulators.patient.physiology import Participant
 from simulators.sessions.bench import Source, Unit, needed, units
 from simulators.sessions.course import Course, answers, course, entries_of, scenario
 from simulators.sessions.plan import Plan
@@ -188,7 +188,9 @@ class _Technician:
         self._now = 0
         self._headers: list[Header] = []
         self._writer: StoreWriter | None = None
-        self._clerk = Clerk(known, lambda: self._now, self._put, headers=lambda: self._headers, rules=rules)
+        self._session_service = SessionService(
+            known, lambda: self._now, self._put, headers=lambda: self._headers, rules=rules
+        )
 
     def examine(
         self, plan: Plan, protocol: Protocol, planned: Course, headers: list[Header], timeline: Timeline,
@@ -218,7 +220,7 @@ class _Technician:
 
     def _ask(self, timeline: Timeline, at: float, plan: Plan, **request: Any) -> str:
         self._now = timeline.key(round((BEFORE + at) * SECOND))
-        return str(self._clerk.answer({**request, "by": plan.by})["session"])
+        return str(self._session_service.answer({**request, "by": plan.by})["session"])
 
     def _put(self, event: Event) -> None:
         assert self._writer is not None

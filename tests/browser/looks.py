@@ -1,4 +1,4 @@
-"""What a person sees on the live page: its rows, words, digits and traces."""
+"""Looks of the live page as a person sees it: its rows, words, digits and traces."""
 
 import json
 import time

@@ -3,7 +3,7 @@
 import time
 
 from tests.browser.looks import eventually, ready
-from tests.examination.test_clerk import START
+from tests.examination.test_session_service import START
 
 SEEN = """(count) => new Promise((done) => {
   // When so many marks are there, in ms of the host's clock.
@@ -16,7 +16,7 @@ def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, vi
     page = ready(visit(bench.url))
     assert not page.locator("#session").is_visible()
     begun = time.monotonic()
-    bench.clerk.answer(START)
+    bench.session_service.answer(START)
     page.wait_for_selector("#session:visible")
     assert page.locator("#who").inner_text() == "03-117 · baseline · left"
     assert page.locator("#stages .present").inner_text().endswith("rest")
@@ -25,10 +25,10 @@ def test_an_examination_is_shown_with_its_participant_phases_and_marks(bench, vi
     eventually(page, lambda: page.locator("#elapsed").inner_text() != "0:00", "the time goes on")
     minutes, seconds = page.locator("#elapsed").inner_text().split(":")
     assert 1 <= 60 * int(minutes) + int(seconds) < time.monotonic() - begun + 1
-    bench.clerk.answer({"do": "session.mark", "name": "inflate", "early": "a test"})
+    bench.session_service.answer({"do": "session.mark", "name": "inflate", "early": "a test"})
     page.wait_for_selector("#stages li:nth-child(2).present")
     assert page.locator("#stages .present").inner_text().endswith("occlusion")
-    bench.clerk.answer({"do": "session.stop", "reason": "a test"})
+    bench.session_service.answer({"do": "session.stop", "reason": "a test"})
     page.wait_for_selector("#session", state="hidden")
     assert not page.locator("#who").is_visible()
 
@@ -37,13 +37,13 @@ def milliseconds_until_seen(bench, page, count):
     """From a mark in the record until it stands on the page as the one of that number."""
     page.evaluate(f"(count) => {{ window.seen = ({SEEN})(count); }}", count)
     set_at = time.time() * 1000
-    bench.clerk.answer({"do": "session.mark", "name": "moved"})
+    bench.session_service.answer({"do": "session.mark", "name": "moved"})
     return page.evaluate("window.seen") - set_at
 
 
 def examined(bench, visit):
     page = ready(visit(bench.url))
-    bench.clerk.answer(START)
+    bench.session_service.answer(START)
     page.wait_for_selector("#desk:visible")
     return page
 
@@ -54,7 +54,7 @@ def said(page, text):
 
 
 def entries(bench):
-    return bench.clerk.present()["items"]
+    return bench.session_service.present()["items"]
 
 
 def test_a_key_marks_what_happens_and_the_slider_says_that_it_was_earlier(bench, visit):
@@ -82,7 +82,7 @@ def test_a_refused_mark_says_why_and_goes_with_a_reason(bench, visit):
     page.locator("#why").fill("the pressure rose early")
     page.locator('[data-mark="inflate"]').click()
     page.wait_for_selector("#stages li:nth-child(2).present")
-    assert bench.clerk.present()["stages"][1]["early"] == "the pressure rose early"
+    assert bench.session_service.present()["stages"][1]["early"] == "the pressure rose early"
     assert page.locator("#why").input_value() == ""
 
 
@@ -110,18 +110,18 @@ def test_only_a_held_button_ends_the_examination(bench, visit):
     page.locator("#why").fill("a test of the button")
     page.locator("#stop").click(delay=100)
     page.wait_for_timeout(1200)
-    assert bench.clerk.present()["state"] == "open"
+    assert bench.session_service.present()["state"] == "open"
     page.locator("#stop").hover()
     page.mouse.down()
     page.wait_for_selector("#session", state="hidden")
     page.mouse.up()
-    assert bench.clerk.present() == {}
+    assert bench.session_service.present() == {}
 
 
 def test_a_page_that_may_not_mark_offers_nothing(benches, visit):
     bench = benches(marks=False)
     page = ready(visit(bench.url))
-    bench.clerk.answer(START)
+    bench.session_service.answer(START)
     page.wait_for_selector("#session:visible")
     assert not page.locator("#desk").is_visible()
     page.keyboard.press("m")

@@ -7,8 +7,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from acquisition.live import server
 from acquisition.model import Alarm, Quality
+from acquisition.page import server
 from tests.browser.looks import (
     CHANNELS,
     COLUMNS,
@@ -180,8 +180,8 @@ def test_another_record_behind_the_same_address_is_shown_as_itself(tmp_path, vis
 def test_the_clock_events_and_stages_show_the_wall_clock_where_the_axis_is_ahead(tmp_path, visit):
     with LiveBench(tmp_path / "ahead", ahead=3600.0 * 5 + 90.0, past=5.0) as bench:
         page = ready(visit(bench.url))
-        bench.clerk.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline",
-                            "checks": {"contraindications": "none"}})  # fmt: skip
+        start = {"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"}
+        bench.session_service.answer({**start, "checks": {"contraindications": "none"}})
         page.wait_for_selector("#stages time")
         off = page.evaluate(
             """() => ["#clock", "#events time", "#stages time"].map((where) => {

@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 
 from acquisition.config import documents
-from acquisition.driver import Setup
-from acquisition.registry import drivers
-from simulators.instrument import Plan, no_ledger
-from simulators.physiology import Participant
-from simulators.registry import simulators
+from acquisition.driverkit.driver import Setup
+from acquisition.driverkit.registry import drivers
+from simulators.bench.registry import simulators
+from simulators.patient.physiology import Participant
+from simulators.simkit.instrument import Plan, no_ledger
 
 NAMES = sorted(drivers())
 PAIRS = [name for name in NAMES if name in simulators()]

@@ -7,10 +7,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from acquisition.framing import Cutter
+from acquisition.driverkit.framing import Cutter
+from acquisition.driverkit.registry import drivers
 from acquisition.model import Notice, Readings
-from acquisition.registry import drivers
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.contract.pairs import DISTINCT, PAIRS, driver, simulator
 
 LATE = 2

@@ -1,4 +1,4 @@
-"""What every driver says of itself, for people, the configuration and the record."""
+"""Descriptions that every driver gives of itself, for people, the configuration and the record."""
 
 import re
 import sys
@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from acquisition.driver import Confidence, Link
-from acquisition.registry import drivers
-from simulators.registry import simulators
+from acquisition.driverkit.driver import Confidence, Link
+from acquisition.driverkit.registry import drivers
+from simulators.bench.registry import simulators
 from tests.contract.pairs import DRIVERS, NAMES, PAIRS, driver
 
 UCUM = {

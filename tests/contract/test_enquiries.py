@@ -1,10 +1,10 @@
-"""What each driver lets be asked of a port of which nobody knows what is plugged in there."""
+"""Enquiries that each driver allows on a port of which nobody knows what is plugged in there."""
 
 import numpy as np
 import pytest
 
-from acquisition.driver import Enquiry, Serial
-from acquisition.registry import drivers
+from acquisition.driverkit.driver import Enquiry, Serial
+from acquisition.driverkit.registry import drivers
 from drivers import csafe, intellivue, keysight_daq, trackmaster, woodway
 from tests.contract.pairs import NAMES, driver
 from tests.line_rates import misread

@@ -10,8 +10,8 @@ from acquisition import config
 from acquisition.model import Event, Quality
 from simulators.ascii import Ascii as Instrument
 from simulators.ascii import Options as Habits
-from simulators.instrument import Plan, no_ledger
-from simulators.physiology import Participant
+from simulators.patient.physiology import Participant
+from simulators.simkit.instrument import Plan, no_ledger
 from tests import virtual
 from tests.contract import pairs
 from tests.contract.pairs import PAIRS
@@ -74,7 +74,7 @@ def test_four_times_slow_or_fast_is_told_and_the_samples_are_questionable(name, 
     ((at, kind, text, details),) = told(wire)
     assert kind == "warning"
     assert details["factor"] == pytest.approx(tempo, rel=0.15)
-    assert details["streams"] == list(wire.books)
+    assert details["streams"] == list(wire.context)
     assert "was configured" in text
     slowest = min(c.header.stream.rate or 1 / c.header.stream.interval for c in wire.chunks) * min(tempo, 1.0)
     assert at < max(10.0, 20.0 / slowest) + 1.0
@@ -89,7 +89,7 @@ def test_four_times_slow_or_fast_is_told_and_the_samples_are_questionable(name, 
 @pytest.mark.parametrize("name", COUNTED)
 def test_where_counted_times_lag_the_record_has_a_gap_as_long_as_they_lagged(name, tmp_path):
     wire = run(name, 30.0, tmp_path, 0.25)
-    chunks = [c for c in wire.chunks if c.header.stream.name == next(iter(wire.books))]
+    chunks = [c for c in wire.chunks if c.header.stream.name == next(iter(wire.context))]
     (gap,) = [c.gap for c in chunks if c.gap is not None and "was configured" in c.gap.cause]
     assert gap.stop - gap.start > 1e9
     assert (int(chunks[-1].time[-1]) - int(chunks[0].time[0])) / 1e9 == pytest.approx(29.0, abs=1.5)

@@ -34,7 +34,7 @@ def test_a_silent_instrument_is_lost_its_last_value_not_repeated_and_its_return_
     lost_at, streaming_at = wire.states[3][0], wire.states[-1][0]
     assert QUIET_FROM < lost_at < QUIET_FROM + 1.3 * wire.driver.silence + 1.0
     assert back < streaming_at < back + wire.driver.silence + 5.0
-    for stream in wire.books:
+    for stream in wire.context:
         chunks = [chunk for chunk in wire.chunks if chunk.header.stream.name == stream]
         assert not [c for c in chunks if QUIET_FROM + 0.1 < c.arrived.seconds < back]
         (gap,) = [c.gap for c in chunks if c.gap is not None]

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from acquisition.replay import Rows, compare, play, tapes
+from acquisition.device.replay import Rows, compare, play, tapes
 from tests.contract.pairs import PAIRS
 from tests.contract.wire import Wire
 from tests.virtual import run

@@ -2,14 +2,14 @@
 
 import random
 
-from acquisition.bus import Bus
-from acquisition.clock import Timeline
-from acquisition.connection import Books, Expected
+from acquisition.device.bus import Bus
+from acquisition.device.connection import DeviceContext, Expected
+from acquisition.device.sequencer import InstrumentClocks, StreamSequencer
+from acquisition.device.supervisor import Device, Patience, Supervisor
+from acquisition.device.tape import Label, TapeWriter
 from acquisition.model import Chunk, Event, Header
 from acquisition.ports.memory import MemoryPort
-from acquisition.streambook import InstrumentClocks, StreamBook
-from acquisition.supervisor import Device, Patience, Supervisor
-from acquisition.tape import Label, TapeWriter
+from acquisition.timing.clock import Timeline
 from tests.contract.pairs import driver, simulator
 from tests.virtual import VirtualClock
 
@@ -32,8 +32,8 @@ class Wire:
         built, timeline, clocks, bus = driver(name), Timeline(1, 0, 10**18), InstrumentClocks(), Bus()
         bus.subscribe(self.items.append)
         self.driver = built
-        self.books = {
-            stream.name: StreamBook(Header("box", stream, name, "", "", True), timeline, clocks, built.silence)
+        self.context = {
+            stream.name: StreamSequencer(Header("box", stream, name, "", "", True), timeline, clocks, built.silence)
             for stream in built.streams
         }
 
@@ -47,7 +47,7 @@ class Wire:
             Patience(1.0),
             make_tape if tapes is not None else None,
         )
-        self.supervisor = Supervisor(device, Books(self.books), bus, self._clock, timeline, random.Random(1))
+        self.supervisor = Supervisor(device, DeviceContext(self.context), bus, self._clock, timeline, random.Random(1))
 
     @property
     def states(self):

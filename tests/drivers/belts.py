@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.driver import Order, Setup
+from acquisition.driverkit.driver import Order, Setup
 from acquisition.model import Notice, Readings
 from drivers.csafe import Csafe
 from drivers.csafe import Options as CsafeOptions
@@ -14,15 +14,15 @@ from drivers.trackmaster import Options as TrackmasterOptions
 from drivers.trackmaster import Trackmaster
 from drivers.woodway import Options as WoodwayOptions
 from drivers.woodway import Woodway
-from simulators.conversation import converse
 from simulators.csafe import Csafe as CsafeConsole
 from simulators.csafe import Options as CsafeHabits
-from simulators.instrument import Plan
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from simulators.trackmaster import Options as TrackmasterHabits
 from simulators.trackmaster import Trackmaster as TrackmasterBelt
 from simulators.woodway import Options as WoodwayHabits
 from simulators.woodway import Woodway as WoodwayBelt
-from tests.treadmill import Belt, Directed
+from tests.treadmill.belt import Belt, Directed
 
 MPH = 1.609344
 LIMITS = {"unit_check": 3.2, "max_speed": 5.0, "max_grade": 20.0, "max_step": 1.0}

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition import assets, config, strict
-from acquisition.driver import Serial, Setup
+from acquisition import config
+from acquisition.config import resources, toml
+from acquisition.driverkit.driver import Serial, Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice, Quality, Readings
 from drivers.ascii import Ascii, Options
@@ -17,11 +18,11 @@ from drivers.ascii.pattern import compile_safely
 from drivers.ascii.profile import AsciiProfile
 from simulators.ascii import Ascii as Instrument
 from simulators.ascii import Options as Habits
-from simulators.conversation import converse
-from simulators.instrument import Plan
-from simulators.physiology import Participant
+from simulators.patient.physiology import Participant
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 
-SHIPPED = assets.names("ascii")
+SHIPPED = resources.names("ascii")
 STREAM = """
 name = "flow"
 instrument = "none"
@@ -80,8 +81,8 @@ def said(built, data, at=0.0):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_profile_is_sound_and_says_that_it_is_an_example(name):
-    path = assets.find("ascii", name)
-    read = strict.convert(strict.read(path), AsciiProfile, path)
+    path = resources.find("ascii", name)
+    read = toml.convert(toml.read(path), AsciiProfile, path)
     read.check()
     assert read.name == name
     assert "example" in name

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from acquisition.config import load
-from acquisition.driver import Order
+from acquisition.driverkit.driver import Order
 from acquisition.errors import ConfigurationError, Refused
 from acquisition.model import Notice
-from acquisition.walking import Walk, load_walk
-from simulators.conversation import converse
+from acquisition.treadmill.protocol import WalkProgress, load_walk
+from simulators.simkit.conversation import converse
 from tests.drivers.belts import DIALECTS, LIMITS, MPH, PREPARE, START, WALK, began, phases, rows, words
 
 pytestmark = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda each: each.name)
@@ -52,7 +52,7 @@ def test_nothing_is_sent_on_a_new_link_until_a_watched_belt_would_have_stopped(d
 @pytest.mark.parametrize("name", ["walk-gs", "walk-constant"])
 def test_a_protocol_is_walked_to_its_end(dialect, name):
     protocol = load_walk(name)
-    said, treadmill, host = dialect.run(1290.0, START, walk=Walk(protocol))
+    said, treadmill, host = dialect.run(1290.0, START, walk=WalkProgress(protocol))
     assert host.refusals == []
     assert words(said, "alarm") == []
     samples = rows(said)
@@ -69,7 +69,7 @@ def test_a_protocol_is_walked_to_its_end(dialect, name):
 @pytest.mark.parametrize("name", ["walk-gs", "walk-constant"])
 def test_a_patient_ends_a_protocol(dialect, name):
     stop = (300.0, Order("stop", by="patient: maximal pain"))
-    said, treadmill, host = dialect.run(330.0, [*START, stop], walk=Walk(load_walk(name)))
+    said, treadmill, host = dialect.run(330.0, [*START, stop], walk=WalkProgress(load_walk(name)))
     assert host.refusals == []
     assert phases(said)[-2:] == ["stopping", "idle"]
     assert treadmill.speed == 0.0

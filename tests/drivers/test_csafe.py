@@ -5,16 +5,16 @@ import random
 import numpy as np
 import pytest
 
-from acquisition.driver import Setup
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.driver import Setup
+from acquisition.driverkit.framing import Cutter, Skipped
 from acquisition.model import Notice, Quality, Readings
 from drivers.csafe import Csafe, Options
 from drivers.csafe.frames import KMH, METRES, PERCENT, Previous, Reply, State, cut, decode, encode
-from simulators.conversation import converse
 from simulators.csafe import Csafe as Console
 from simulators.csafe import Options as Habits
-from simulators.instrument import Plan
-from tests.treadmill import Belt, one_by_one, randomly
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
+from tests.treadmill.belt import Belt, one_by_one, randomly
 
 # Contents and their frame: Concept2's definition and an independent codec agree on each.
 VECTORS = [

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from acquisition.config import load
-from acquisition.driver import Order
+from acquisition.driverkit.driver import Order
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice
 from drivers.csafe.frames import Reply, State, decode, encode
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.drivers.belts import DIALECTS, LIMITS, PREPARE, START, WALK, phases, rows, words
-from tests.treadmill import Belt
+from tests.treadmill.belt import Belt
 
 (CSAFE,) = (each for each in DIALECTS if each.name == "csafe")
 STOP = (30.0, Order("stop", by="patient"))

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from acquisition.analog import Input, Signal
-from acquisition.driver import Setup
+from acquisition.driverkit.analog import Input, Signal
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Readings
 from drivers.di1100 import Di1100Driver, Di1100Options, Scans
 

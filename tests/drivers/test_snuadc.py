@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from acquisition.analog import Input, Signal
-from acquisition.driver import Setup
+from acquisition.driverkit.analog import Input, Signal
+from acquisition.driverkit.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice, Quality, Readings
 from drivers.snuadc import Frames, SnuadcDriver, SnuadcOptions
@@ -94,7 +94,7 @@ def test_event_buttons_are_told_once_when_pressed():
 
 
 def test_a_companions_sentinel_condemns_its_neighbour():
-    from acquisition.analog import Sentinel
+    from acquisition.driverkit.analog import Sentinel
 
     flux = Signal("flux", "[arb'U]", 0.001, -100, 5000, companion="backscatter")
     light = Signal("backscatter", "%", 0.05, 0, 100, sentinels=(Sentinel(-2.5, 0.1, "low backscatter"),))

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Notice, Quality, Readings
 from drivers.tosca500 import MMHG_PER_KPA, STATUS, VALUES, Options, Record, State, Tosca500, Value
 from drivers.tosca500_csv import Heading, Row, Tosca500Csv, decode
 from drivers.tosca500_csv import Options as CsvOptions
-from simulators.conversation import converse
-from simulators.instrument import Plan
-from simulators.physiology import Participant
+from simulators.patient.physiology import Participant
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from simulators.tosca500 import Options as Habits
 from simulators.tosca500 import Tosca500 as Monitor
 from simulators.tosca500_csv import Options as CsvHabits

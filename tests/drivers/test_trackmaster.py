@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from acquisition.config import load
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from acquisition.errors import ConfigurationError
 from acquisition.model import Notice, Quality, Readings
 from drivers.trackmaster import Options, Trackmaster
 from drivers.trackmaster.frames import Frame, cut
-from simulators.conversation import converse
-from simulators.instrument import Plan
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from simulators.trackmaster import Options as Faults
 from simulators.trackmaster import Trackmaster as Treadmill
-from tests.treadmill import Belt, one_by_one, randomly
+from tests.treadmill.belt import Belt, one_by_one, randomly
 
 # PyPI `trackmaster` 0.1.1, an independent host, against a recorder of bytes: read on opening, 2.0 mph,
 # 12.0 %, running unwatched; then both ways to stop.

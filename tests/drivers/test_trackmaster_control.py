@@ -2,8 +2,8 @@
 
 import pytest
 
-from acquisition.driver import Order
-from simulators.conversation import converse
+from acquisition.driverkit.driver import Order
+from simulators.simkit.conversation import converse
 from tests.drivers.belts import DIALECTS, MPH, START, WALK, phases, words
 from tests.drivers.test_belt_control import configured
 

@@ -5,17 +5,17 @@ import random
 import numpy as np
 import pytest
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Notice, Quality, Readings
 from drivers.trackmaster import Options as TrackmasterOptions
 from drivers.trackmaster import Trackmaster as TrackmasterDriver
 from drivers.woodway import GRADE_TO, MPH, SPEED_TO, Frame, Options, Woodway, cut
-from simulators.conversation import converse
-from simulators.instrument import Plan
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from simulators.trackmaster import Trackmaster
 from simulators.woodway import Options as Habits
 from simulators.woodway import Woodway as Treadmill
-from tests.treadmill import Belt, one_by_one, randomly
+from tests.treadmill.belt import Belt, one_by_one, randomly
 
 # PyPI `pywoodway` 0.2.4 against a recorder of bytes: +2.0 mph, -2.0 mph, 12.0 %.
 FORWARD, BACKWARD, UPWARD = "A3 30 30 32 30", "A3 33 30 32 30", "A4 30 31 32 30"

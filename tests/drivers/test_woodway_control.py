@@ -2,11 +2,11 @@
 
 import pytest
 
-from acquisition.driver import Order
+from acquisition.driverkit.driver import Order
 from acquisition.errors import ConfigurationError
 from tests.drivers.belts import DIALECTS, MPH, WALK, phases, words
 from tests.drivers.test_belt_control import configured
-from tests.treadmill import Belt
+from tests.treadmill.belt import Belt
 
 (WOODWAY,) = (each for each in DIALECTS if each.name == "woodway")
 

@@ -16,13 +16,13 @@ from typing import Any
 import apsw
 import numpy as np
 
-from acquisition import __version__, assets
-from acquisition.clock import Clock
-from acquisition.config import load
-from acquisition.examination import desk
+from acquisition import __version__
+from acquisition.config import load, resources
+from acquisition.daemon import gateway
+from acquisition.device.replay import driver_of, play, tapes
 from acquisition.model import Chunk, Header, Instant
-from acquisition.replay import driver_of, play, tapes
 from acquisition.store import StoreWriter, compaction, schema
+from acquisition.timing.clock import Clock
 from simulators.sessions.plan import Plan
 from simulators.sessions.recorder import write
 from tests.earlier.reading import HERE, PACKED, expect
@@ -30,7 +30,7 @@ from tests.earlier.reading import HERE, PACKED, expect
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 T0 = 1_772_442_000 * SECOND  # 2026-03-02T09:00:00Z
-BENCH = assets.shipped() / "simulated_bench.toml"
+BENCH = resources.shipped() / "simulated_bench.toml"
 TAPES = HERE.parent / "tapes"
 EXAMINATIONS = (
     ("porh", "cli"), ("local-heating", "diabetic"), ("flowmotion", "healthy"), ("tcpo2-rest", "cli"),
@@ -61,7 +61,7 @@ def happenings(folder: Path) -> None:
     def ask(**request: Any) -> Any:
         moment[0] += 60 * SECOND
         at = moment[0]
-        return desk.send(folder, {"by": "mk", **request}, clock=Clock(monotonic=lambda: at - T0, utc=lambda: at))
+        return gateway.send(folder, {"by": "mk", **request}, clock=Clock(monotonic=lambda: at - T0, utc=lambda: at))
 
     walk = {"session": made.session}
     shown = ask(do="session.note", text="short of breath at the end", **walk)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from acquisition.analysis.outcomes import describe, outcomes
 from acquisition.cli import perfusion
-from acquisition.examination.desk import book
-from acquisition.examination.outcomes import describe, outcomes
+from acquisition.daemon.gateway import session_log
 from acquisition.store import Store, schema
 from acquisition.store.check import check
 
@@ -54,7 +54,7 @@ def lasting(folder):
 
 def analysed(folder):
     """Every index: session -> place, name and method -> value, unit, uncertainty, status and reason."""
-    known = book(folder)
+    known = session_log(folder)
     with Store(folder) as store:
         return {key: _indices(outcomes(store, known, session)) for key, session in known.sessions.items()}
 

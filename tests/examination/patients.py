@@ -8,7 +8,7 @@ from acquisition.examination.binding import bind
 from acquisition.examination.protocol import load
 from acquisition.examination.session import replay
 from acquisition.model import Channel, Chunk, Event, Header, Instant, Stream
-from simulators.physiology import Participant
+from simulators.patient.physiology import Participant
 from tests.store.records import Recording
 
 SECOND = 1_000_000_000

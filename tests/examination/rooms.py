@@ -2,7 +2,7 @@
 
 from acquisition.examination import decisions
 from acquisition.examination.protocol import load
-from acquisition.examination.session import Book, replay
+from acquisition.examination.session import SessionLog, replay
 
 SECOND = 1_000_000_000
 T0 = 1_767_225_600 * SECOND
@@ -14,14 +14,14 @@ class Room:
 
     def __init__(self, protocol="porh", **about):
         self.now = T0
-        self.book = Book()
+        self.session_log = SessionLog()
         self.events = []
         self.protocol = load(protocol)
-        self.take(decisions.start(self.book, self.now, protocol, self.protocol, {**ABOUT, **about}))
+        self.take(decisions.start(self.session_log, self.now, protocol, self.protocol, {**ABOUT, **about}))
 
     def take(self, event):
         self.events.append(event)
-        self.book = self.book.after(event)
+        self.session_log = self.session_log.after(event)
         return event
 
     def wait(self, seconds):
@@ -29,11 +29,11 @@ class Room:
         return self
 
     def do(self, what, *arguments, **more):
-        return self.take(getattr(decisions, what)(self.book, self.now, *arguments, **more))
+        return self.take(getattr(decisions, what)(self.session_log, self.now, *arguments, **more))
 
     @property
     def session(self):
-        return self.book.sessions["s1"]
+        return self.session_log.sessions["s1"]
 
     def again(self):
         """The book as it comes out of the record."""

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from acquisition import assets
 from acquisition.cli import perfusion
 from acquisition.cli.desk import moment
 from acquisition.cli.session import _asked
-from acquisition.config import load
+from acquisition.config import load, resources
+from acquisition.daemon import gateway
 from acquisition.errors import ConfigurationError, Refused, StoreError
-from acquisition.examination import desk
 from acquisition.examination.protocol import KIND
 from acquisition.examination.rules import Rules
 from acquisition.model import Instant
@@ -58,7 +57,7 @@ def test_an_entry_without_a_daemon_goes_into_the_record_and_its_chain_holds(call
     call("observe", "pressure", 130, 80, "--session", "s1")
     call("observe", "not-done", "tbi", "--reason", "toe bandaged", "--session", "s1")
     call("observe", "event", "adverse", "dizzy", "--session", "s1")
-    session = desk.book(directory).sessions["s1"]
+    session = gateway.session_log(directory).sessions["s1"]
     assert [item.name for item in session.observations()] == ["vas", "ulcer", "abi", "pressure", "not-done", "event"]
     assert session.observations("vas")[0].by == "mk"
     assert check(directory).ok
@@ -67,11 +66,11 @@ def test_an_entry_without_a_daemon_goes_into_the_record_and_its_chain_holds(call
 def test_a_correction_from_the_command_line_keeps_the_first_value(call, directory):
     call("observe", "vas", 62, "--session", "s1")
     call("session", "correct", 3, "--set", "mark=26", "--reason", "digits swapped", "--session", "s1")
-    item = desk.book(directory).sessions["s1"].observations("vas")[0]
+    item = gateway.session_log(directory).sessions["s1"].observations("vas")[0]
     assert (item.fields["mark"], item.first("mark")) == (26, 62)
     assert "mark: 62.0 -> 26.0 (digits swapped" in call("session", "show")
     call("session", "correct", "--set", "limb=right", "--reason", "ticked the wrong box", "--session", "s1")
-    assert desk.book(directory).sessions["s1"].about["limb"] == "right"
+    assert gateway.session_log(directory).sessions["s1"].about["limb"] == "right"
 
 
 def test_an_outline_comes_from_a_file(call, directory, tmp_path):
@@ -81,7 +80,7 @@ def test_an_outline_comes_from_a_file(call, directory, tmp_path):
         "observe", "ulcer", "--side", "left", "--site", "heel", "--outline", path, "--mm-per-pixel", 0.1,
         "--session", "s1",
     )  # fmt: skip
-    assert desk.book(directory).sessions["s1"].observations("ulcer")[0].fields["outline"][1] == [100.0, 0.0]
+    assert gateway.session_log(directory).sessions["s1"].observations("ulcer")[0].fields["outline"][1] == [100.0, 0.0]
 
 
 def test_an_ulcer_is_entered_with_what_makes_it_usable(call, directory):
@@ -90,14 +89,14 @@ def test_an_ulcer_is_entered_with_what_makes_it_usable(call, directory):
         "observe", "ulcer", "--id", "u1", "--limb", "left", "--site", "heel", "--length", "3.2cm", "--width", "18mm",
         "--rater", "R2", "--debrided", "yes", "--photo-sha256", digest, "--session", "s1",
     )  # fmt: skip
-    fields = desk.book(directory).sessions["s1"].observations("ulcer")[0].fields
+    fields = gateway.session_log(directory).sessions["s1"].observations("ulcer")[0].fields
     assert (fields["length"], fields["width"], fields["ulcer"], fields["side"]) == (32.0, 18.0, "u1", "left")
     assert (fields["rater"], fields["debrided"], fields["photograph_sha256"]) == ("R2", True, digest)
 
 
 def test_what_changes_an_outcome_by_itself_has_its_word_its_limb_and_its_day(call, directory):
     call("observe", "event", "amputation", "--limb", "left", "--on", "2026-02-27", "--session", "s1")
-    fields = desk.book(directory).sessions["s1"].observations("event")[0].fields
+    fields = gateway.session_log(directory).sessions["s1"].observations("event")[0].fields
     assert (fields["kind"], fields["limb"], fields["on"]) == ("amputation", "left", "2026-02-27")
     with pytest.raises(Refused, match="needs its limb"):
         call("observe", "event", "revascularisation", "--session", "s1")
@@ -108,14 +107,14 @@ def test_a_day_that_has_not_come_yet_is_refused_at_entry_and_at_correction(call,
     with pytest.raises(Refused, match=f"{ahead} has not come yet"):
         call("observe", "event", "amputation", "--limb", "left", "--on", ahead, "--session", "s1")
     call("observe", "event", "amputation", "--limb", "left", "--on", datetime.now(UTC).date(), "--session", "s1")
-    number = desk.book(directory).sessions["s1"].observations("event")[0].number
+    number = gateway.session_log(directory).sessions["s1"].observations("event")[0].number
     with pytest.raises(Refused, match=f"{ahead} has not come yet"):
         call("session", "correct", str(number), "--set", f"on={ahead}", "--reason", "a slip", "--session", "s1")
 
 
 def test_a_session_that_is_kept_outlives_the_retention(call, directory):
     assert "the samples of session s1 are kept" in call("session", "keep", "--reason", "for the adverse event board")
-    session = desk.book(directory).sessions["s1"]
+    session = gateway.session_log(directory).sessions["s1"]
     with Store(directory) as store:
         (kept,) = store.events("keep")
     details = kept.body["details"]
@@ -142,10 +141,10 @@ def entered(*arguments):
 
 @pytest.mark.parametrize(("subject", "visit", "said"), PHANTOMS)
 def test_without_a_daemon_a_study_has_the_same_participants_and_visits(bench, directory, subject, visit, said):
-    before = set(desk.book(directory).sessions)
+    before = set(gateway.session_log(directory).sessions)
     with pytest.raises(Refused, match=said):
         entered("observe", "vas", 40, "--visit", visit, "--subject", subject, "-c", bench)
-    assert set(desk.book(directory).sessions) == before
+    assert set(gateway.session_log(directory).sessions) == before
     change = f"subject={subject}" if "code" in said else f"visit={visit}"
     with pytest.raises(Refused, match=said):
         entered("session", "correct", "--set", change, "--reason", "a slip", "--session", "s1", "-c", bench)
@@ -193,10 +192,10 @@ def test_a_record_that_knows_no_study_says_so(directory, capsys):
 
 def test_protocols_beside_the_configuration_count_without_a_daemon(bench, directory):
     (bench.parent / "protocols").mkdir()
-    text = assets.find(KIND, "entries").read_text("utf-8").replace("version = 1", "version = 7")
+    text = resources.find(KIND, "entries").read_text("utf-8").replace("version = 1", "version = 7")
     (bench.parent / "protocols" / "entries.toml").write_text(text)
     entered("observe", "vas", 40, "--visit", "month-3", "--subject", "03-101", "-c", bench)
-    assert desk.book(directory).sessions["s2"].about["version"] == 7
+    assert gateway.session_log(directory).sessions["s2"].about["version"] == 7
 
 
 def test_a_session_starts_only_where_something_is_recorded(call, directory):
@@ -208,7 +207,7 @@ def test_a_session_starts_only_where_something_is_recorded(call, directory):
 
 def test_a_wrong_folder_does_not_become_a_record(tmp_path):
     with pytest.raises(StoreError, match="no record"):
-        desk.send(tmp_path, {"do": "session.note", "text": "x", "session": "s1"})
+        gateway.send(tmp_path, {"do": "session.note", "text": "x", "session": "s1"})
     assert not list(tmp_path.iterdir())
 
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acquisition.cli import perfusion
+from acquisition.daemon import gateway
 from acquisition.errors import PerfusionError, Refused
-from acquisition.examination import desk, fields
+from acquisition.examination import fields
 from acquisition.examination.description import describe, summarise
 from acquisition.examination.observation import KINDS
 from acquisition.examination.requests import ASKS, REQUESTS
@@ -21,7 +22,7 @@ from acquisition.store.chain import canonical
 from acquisition.store.wall import Wall
 from acquisition.text import is_clean
 from tests.examination.rooms import SECOND, T0, porh
-from tests.examination.test_clerk import START, Office
+from tests.examination.test_session_service import START, Office
 from tests.store.records import Recording
 
 TEXT = st.one_of(
@@ -45,7 +46,7 @@ CONVERTER = re.compile(r"Expected `|Invalid (enum )?value|Object (contains|missi
 def office(**more):
     """An examination that goes on, with a mark, a note and an entry."""
     made = Office(**more)
-    made.clerk.answer(START)
+    made.session_service.answer(START)
     made("mark", 300, name="inflate")
     made("note", text="warm hands")
     made("observe", fields={"what": "vas", "mark": 20})
@@ -59,8 +60,8 @@ def typed(made):
         kept = json.loads(canonical({"text": event.text, "details": event.details}))
         assert kept == {"text": event.text, "details": json.loads(json.dumps(event.details, allow_nan=False))}
         assert all(is_clean(text) for text in texts(kept))
-    book = replay(made.events)
-    for session in book.sessions.values():
+    session_log = replay(made.events)
+    for session in session_log.sessions.values():
         json.dumps(describe(session, made.now, Wall()), allow_nan=False).encode()
         about = session.about
         assert all(type(about[name]) is str for name in ("subject", "visit", "limb"))
@@ -95,7 +96,7 @@ def ask(made, request):
     """Ask as the control socket does: any refusal is one in words."""
     said = ""
     try:
-        made.clerk.answer(request)
+        made.session_service.answer(request)
     except PerfusionError as error:
         said = str(error)
     assert not CONVERTER.search(said)
@@ -206,7 +207,7 @@ def test_a_correction_is_refused_in_words(entry, field, value, said):
 )
 def test_a_request_is_refused_in_words(request_, said):
     with pytest.raises(Refused, match=said) as caught:
-        office().clerk.answer(request_)
+        office().session_service.answer(request_)
     assert not CONVERTER.search(str(caught.value))
 
 
@@ -223,7 +224,7 @@ def test_free_text_is_made_clean_and_kept():
     made("note", text="caf\udce9 \x1b[31mfell\u202e\nat once", by="m\udce9k")
     made("correct", entry=2, field="text", value="cafe\u0301", reason="sp\x07elled")
     made("observe", fields={"what": "event", "kind": "adverse", "text": "diz\x9b31mzy"})
-    session = made.clerk.book.current
+    session = made.session_service.session_log.current
     assert [item.name for item in session.items if item.kind == "note"] == ["café", "caf\ufffd fell at once"]
     assert session.items[-2].by == "m\ufffdk"
     assert session.items[1].corrections[0].reason == "spelled"
@@ -266,7 +267,7 @@ def old(tmp_path):
 
 
 def test_a_record_that_holds_untyped_values_opens_and_says_so(old, capsys):
-    session = desk.book(old).sessions["s1"]
+    session = gateway.session_log(old).sessions["s1"]
     assert summarise(session, Wall())["subject"] == '(no text: ["x"])'
     assert [item.at for item in session.marks()] == [T0 + 300 * SECOND, T0 + 480 * SECOND]
     for command in (
@@ -289,5 +290,5 @@ def test_a_code_that_looks_like_a_number_is_a_text_on_the_command_line(tmp_path,
         ["session", "correct", "--set", "subject=12", "--reason", "a slip", "--session", "s1", "--data", str(tmp_path)],
         standalone_mode=False,
     )
-    assert desk.book(tmp_path).sessions["s1"].about["subject"] == "12"
+    assert gateway.session_log(tmp_path).sessions["s1"].about["subject"] == "12"
     capsys.readouterr()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from acquisition import assets
+from acquisition.config import resources
 from acquisition.errors import Refused
-from acquisition.examination.preflight import State, must_not_start, of_a_person, of_the_bench
+from acquisition.examination.preflight import CheckState, must_not_start, of_a_person, of_the_bench
 from acquisition.examination.protocol import KIND, load
 from acquisition.examination.rules import Rules
 from tests.examination.rooms import T0
-from tests.examination.test_clerk import START, Office
+from tests.examination.test_session_service import START, Office
 
 TODAY = date(2026, 3, 1)
 GOOD = {
@@ -41,17 +41,17 @@ def seen(snapshot, free=10**12):
 
 
 def test_answers_within_their_limits_are_in_order():
-    assert {check.state for check in said(GOOD).values()} == {State.OK}
+    assert {check.state for check in said(GOOD).values()} == {CheckState.OK}
 
 
 @pytest.mark.parametrize(
     ("name", "answer", "state"),
     [
-        ("room", "24.0", State.OK), ("room", "24.1", State.LOOK), ("room", "21.9", State.LOOK),
-        ("acclimatised", "14", State.LOOK), ("fasting", "no", State.LOOK),
-        ("calibration", "2025-12-01", State.OK), ("calibration", "2025-11-30", State.LOOK),
-        ("calibration", "2026-03-02", State.LOOK), ("contraindications", "deep vein thrombosis", State.STOP),
-        ("contraindications", "None", State.OK),
+        ("room", "24.0", CheckState.OK), ("room", "24.1", CheckState.LOOK), ("room", "21.9", CheckState.LOOK),
+        ("acclimatised", "14", CheckState.LOOK), ("fasting", "no", CheckState.LOOK),
+        ("calibration", "2025-12-01", CheckState.OK), ("calibration", "2025-11-30", CheckState.LOOK),
+        ("calibration", "2026-03-02", CheckState.LOOK), ("contraindications", "deep vein thrombosis", CheckState.STOP),
+        ("contraindications", "None", CheckState.OK),
     ],
 )  # fmt: skip
 def test_an_answer_beyond_its_limits_is_to_be_looked_at(name, answer, state):
@@ -76,17 +76,17 @@ def test_a_number_that_is_none_is_refused(name, answer):
 
 
 def test_air_under_no_pressure_is_a_reading_to_be_looked_at():
-    assert said({"barometer": "0", "air": "151"}, "tcpo2-rest")["air"].state is State.LOOK
+    assert said({"barometer": "0", "air": "151"}, "tcpo2-rest")["air"].state is CheckState.LOOK
 
 
 def test_what_nobody_answered_stays_unanswered_and_says_what_is_wanted():
     found = said({})
-    assert {check.state for check in found.values()} == {State.UNANSWERED}
+    assert {check.state for check in found.values()} == {CheckState.UNANSWERED}
     assert found["room"].wanted == "at least 22 and at most 24 Cel"
     assert found["calibration"].wanted == "a date, at most 90 days ago"
 
 
-@pytest.mark.parametrize("name", assets.names(KIND))
+@pytest.mark.parametrize("name", resources.names(KIND))
 def test_every_cuff_and_every_walk_asks_what_speaks_against_it(name):
     protocol = load(name)
     asked = {rule.name for rule in protocol.check if rule.stops and rule.wants == "none"}
@@ -101,7 +101,12 @@ def test_every_electrode_examination_asks_for_membrane_calibration_air_and_zero(
 
 @pytest.mark.parametrize(
     ("readings", "state"),
-    [("154.7,154.7", State.OK), ("147.1", State.OK), ("146.9", State.LOOK), ("154,163", State.LOOK)],
+    [
+        ("154.7,154.7", CheckState.OK),
+        ("147.1", CheckState.OK),
+        ("146.9", CheckState.LOOK),
+        ("154,163", CheckState.LOOK),
+    ],
 )
 def test_a_reading_in_air_is_held_against_the_barometer(readings, state):
     found = said({"barometer": "760", "air": readings}, "tcpo2-rest")["air"]
@@ -111,14 +116,14 @@ def test_a_reading_in_air_is_held_against_the_barometer(readings, state):
 
 def test_without_a_barometer_a_reading_in_air_proves_nothing():
     found = said({"air": "154"}, "tcpo2-rest")["air"]
-    assert found.state is State.LOOK
+    assert found.state is CheckState.LOOK
     assert "barometer" in found.wanted
 
 
 def test_a_bench_in_order():
     found = seen(bench())
     assert list(found) == ["flux", "record", "disk", "clock"]
-    assert {check.state for check in found.values()} == {State.OK}
+    assert {check.state for check in found.values()} == {CheckState.OK}
     assert found["flux"].found == "12.3 PU"
 
 
@@ -133,7 +138,7 @@ def test_a_bench_in_order():
 )
 def test_a_channel_that_is_not_to_be_trusted_says_why(channel, found):
     check = seen(bench(**channel))["flux"]
-    assert (check.state, check.found) == (State.LOOK, found)
+    assert (check.state, check.found) == (CheckState.LOOK, found)
 
 
 def test_a_full_disk_a_record_in_trouble_and_a_stepped_clock_are_shown():
@@ -141,7 +146,7 @@ def test_a_full_disk_a_record_in_trouble_and_a_stepped_clock_are_shown():
     snapshot["record"].update(recording=False, trouble="no space")
     snapshot["utc"] = "2026-03-01T09:01:00.000Z"
     found = seen(snapshot, free=10**8)
-    assert {found[name].state for name in ("record", "disk", "clock")} == {State.LOOK}
+    assert {found[name].state for name in ("record", "disk", "clock")} == {CheckState.LOOK}
     assert found["disk"].found == "0.1 GB"
     assert "60.0 s from the record's axis" in found["clock"].found
 
@@ -154,10 +159,10 @@ def test_the_disk_is_that_of_the_record():
 
 def test_the_list_is_kept_with_the_session_and_an_unanswered_one_does_not_stop_it():
     office = Office()
-    answer = office.clerk.answer({**START, "checks": {"room": "26", "contraindications": "none"}})
+    answer = office.session_service.answer({**START, "checks": {"room": "26", "contraindications": "none"}})
     states = {check["name"]: check["state"] for check in answer["checks"]}
     assert (states["room"], states["contraindications"], states["zero"]) == ("look", "ok", "unanswered")
-    assert office.clerk.book.sessions["s1"].about["checks"] == answer["checks"]
+    assert office.session_service.session_log.sessions["s1"].about["checks"] == answer["checks"]
 
 
 @pytest.mark.parametrize("given", [{}, {"contraindications": ""}, {"contraindications": "  "}, {"room": "23"}])
@@ -166,11 +171,11 @@ def test_what_may_forbid_an_examination_is_answered_before_it_starts(given):
     with pytest.raises(
         Refused, match=r"thrombosis, bypass, stent.*nobody has answered.*--check contraindications=none"
     ):
-        office.clerk.answer({**START, "checks": given})
+        office.session_service.answer({**START, "checks": given})
     assert not office.events
 
 
-@pytest.mark.parametrize("name", assets.names(KIND))
+@pytest.mark.parametrize("name", resources.names(KIND))
 def test_no_question_that_stops_is_passed_over_in_any_protocol(name):
     rules = load(name).check
     every = [rule.name for rule in rules if rule.stops]
@@ -182,21 +187,21 @@ def test_no_question_that_stops_is_passed_over_in_any_protocol(name):
 
 
 def test_a_question_of_a_site_that_stops_needs_an_answer_too(tmp_path):
-    text = assets.find(KIND, "flowmotion", None).read_text("utf-8")
+    text = resources.find(KIND, "flowmotion", None).read_text("utf-8")
     own = '[[check]]\nname = "pacemaker"\nsay = "A pacemaker"\nlow = 0\nhigh = 0\nstops = true\n'
     (tmp_path / KIND).mkdir()
     (tmp_path / KIND / "flowmotion.toml").write_text(f"{text}\n{own}")
     office = Office(rules=Rules(beside=tmp_path))
     with pytest.raises(Refused, match=r"A pacemaker: nobody has answered.*--check pacemaker=… "):
-        office.clerk.answer({**START, "protocol": "flowmotion", "checks": {}})
+        office.session_service.answer({**START, "protocol": "flowmotion", "checks": {}})
     start = {**START, "protocol": "flowmotion", "checks": {"pacemaker": "0"}}
-    assert office.clerk.answer(start)["state"] == "open"
+    assert office.session_service.answer(start)["state"] == "open"
 
 
 def test_a_contraindication_starts_nothing():
     office = Office()
     with pytest.raises(Refused, match="bypass") as refused:
-        office.clerk.answer({**START, "checks": {"contraindications": "bypass last year"}})
+        office.session_service.answer({**START, "checks": {"contraindications": "bypass last year"}})
     assert "observe not-done" in str(refused.value)
     assert not office.events
 
@@ -213,4 +218,4 @@ def test_looking_starts_nothing_and_knows_the_bench():
 def test_an_answer_that_names_a_person_is_refused():
     office = Office()
     with pytest.raises(Refused):
-        office.clerk.answer({**START, "checks": {"contraindications": "ask anna@example.org"}})
+        office.session_service.answer({**START, "checks": {"contraindications": "ask anna@example.org"}})

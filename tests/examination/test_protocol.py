@@ -2,13 +2,13 @@
 
 import pytest
 
-from acquisition import assets
+from acquisition.config import resources
 from acquisition.errors import ConfigurationError
 from acquisition.examination.protocol import KIND, load, read
 from acquisition.signals.walking import StopReason
-from acquisition.walking import load_walk
+from acquisition.treadmill.protocol import load_walk
 
-SHIPPED = assets.names(KIND)
+SHIPPED = resources.names(KIND)
 
 
 def test_every_examination_of_the_trial_has_a_protocol():
@@ -42,7 +42,7 @@ def test_a_walk_ends_for_a_reason_that_the_analysis_knows():
 
 def test_one_beside_the_configuration_goes_before_the_shipped_one(tmp_path):
     (tmp_path / KIND).mkdir()
-    text = (assets.find(KIND, "porh")).read_text("utf-8").replace("version = 1", "version = 7")
+    text = (resources.find(KIND, "porh")).read_text("utf-8").replace("version = 1", "version = 7")
     (tmp_path / KIND / "porh.toml").write_text(text, "utf-8")
     assert load("porh", tmp_path).version == 7
     assert load("porh").version == 1

@@ -19,33 +19,33 @@ def test_a_whole_examination():
     assert session.window("occlusion") == (T0 + 300 * SECOND, T0 + 480 * SECOND)
     assert session.window("recovery") == (T0 + 480 * SECOND, T0 + 1080 * SECOND)
     assert session.about["subject"] == "03-117"
-    assert room.book.current is None
+    assert room.session_log.current is None
 
 
 def test_what_was_known_before_a_crash_is_known_after_it():
     room = porh(stop=False)
     room.do("observe", {"what": "vas", "mark": 62})
-    assert room.again() == room.book
+    assert room.again() == room.session_log
     resumed = decisions.resume(room.again(), room.now + 90 * SECOND)
     assert resumed.details["phase"] == "recovery"
     assert "90 s after its last entry" in resumed.text
-    assert decisions.resume(porh().book, T0) is None
+    assert decisions.resume(porh().session_log, T0) is None
 
 
 def test_events_of_other_kinds_and_foreign_events_change_nothing():
     room = porh()
     noise = [Event("state", T0, "ldf", "STREAMING"), Event("mark", T0, "ldf", "an instrument's own mark")]
-    assert replay([*noise, *room.events, *noise]) == room.book
+    assert replay([*noise, *room.events, *noise]) == room.session_log
 
 
 def test_a_second_session_waits_for_the_first_to_end():
     room = Room()
     with pytest.raises(Refused, match="s1 goes on"):
-        decisions.start(room.book, room.now, "porh", room.protocol, room.session.about)
+        decisions.start(room.session_log, room.now, "porh", room.protocol, room.session.about)
     done = porh()
-    second = done.take(decisions.start(done.book, done.now, "porh", done.protocol, {"subject": "03-118"}))
+    second = done.take(decisions.start(done.session_log, done.now, "porh", done.protocol, {"subject": "03-118"}))
     assert second.details["session"] == "s2"
-    assert list(done.book.sessions) == ["s1", "s2"]
+    assert list(done.session_log.sessions) == ["s1", "s2"]
 
 
 def test_a_name_starts_no_session():
@@ -158,7 +158,7 @@ def test_a_correction_keeps_the_first_value_and_needs_a_reason():
         (first, first - 3 * SECOND), (first - 3 * SECOND, first - 2 * SECOND),
     ]  # fmt: skip
     assert room.session.window("recovery")[0] == first - 2 * SECOND, "the phase begins with its mark"
-    assert room.again() == room.book
+    assert room.again() == room.session_log
 
 
 def test_phases_stay_in_order_whatever_is_corrected():
@@ -256,7 +256,7 @@ def test_whatever_is_tried_the_replayed_book_is_the_same_and_its_order_holds(ste
             tries.get(what, lambda w=what, at=when: room.do("mark", w, at=at))()
         except Refused:
             continue
-    assert room.again() == room.book
+    assert room.again() == room.session_log
     starts = [stage.start for stage in room.session.stages]
     assert starts == sorted(starts)
     assert [item.number for item in room.session.items] == list(range(1, len(room.session.items) + 1))

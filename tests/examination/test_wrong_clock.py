@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from acquisition import timekeeping
 from acquisition.cli import clock, perfusion
 from acquisition.config.tables import Endpoint, Study
+from acquisition.daemon import gateway, timekeeping
 from acquisition.errors import Refused
-from acquisition.examination import desk, study, trial
-from acquisition.examination.clerk import Clerk
+from acquisition.examination.session_service import SessionService
 from acquisition.store import Store, check
+from acquisition.study import collection, trial
 from tests.store.clocks import AHEAD, DAY, HOUR, LDF, MINUTE, SECOND, Bedside, accident
 from tests.store.records import T0
 
@@ -54,7 +54,7 @@ def test_sessions_are_listed_and_shown_with_the_times_of_their_clock(tmp_path, c
 def test_days_and_windows_of_a_study_go_by_the_wall_clock(tmp_path, call):
     three_months(tmp_path)
     with Store(tmp_path) as store:
-        made = study.attempts([("bed", store, desk.book(tmp_path))])
+        made = collection.attempts([("bed", store, gateway.session_log(tmp_path))])
         rows = {row["visit"]: row for row in trial.rows(made, PLAN) if row["endpoint"] and row["subject"] == "03-117"}
     assert (rows["month-3"]["day"], rows["month-3"]["window"]) == (90.0, "in")
     assert rows["month-3"]["difference"] == -30
@@ -67,7 +67,7 @@ def test_what_happened_is_dated_by_the_wall_clock(tmp_path):
     with host.run(host.utc + HOUR) as run:
         run.ask("session.observe", session="s3", fields={"what": "event", "kind": "vasoactive"})
     with Store(tmp_path) as store:
-        made = study.attempts([("bed", store, desk.book(tmp_path))])
+        made = collection.attempts([("bed", store, gateway.session_log(tmp_path))])
         rows = [row for row in trial.rows(made, PLAN) if row["visit"] == "month-3" and row["subject"] == "03-117"]
     assert {row["intercurrent"] for row in rows} == {"vasoactive 2026-04-01"}
 
@@ -148,13 +148,13 @@ def test_without_a_daemon_a_visit_is_not_opened_by_a_clock_in_doubt(tmp_path):
     host.record(T0)
     host.utc = EPOCH
     with pytest.raises(Refused, match="this clock is behind") as refused:
-        desk.send(tmp_path, {"do": "session.visit", "subject": "03-117", "visit": "later"}, clock=host.clock)
+        gateway.send(tmp_path, {"do": "session.visit", "subject": "03-117", "visit": "later"}, clock=host.clock)
     assert "perfusion clock accept" in refused.value.remedy
-    answer = desk.send(tmp_path, {"do": "session.note", "text": "warm hands", "session": "s1"}, clock=host.clock)
+    answer = gateway.send(tmp_path, {"do": "session.note", "text": "warm hands", "session": "s1"}, clock=host.clock)
     assert answer["items"][-1]["time"].startswith("1970-01-04")
     assert "this clock is behind" in answer["warnings"][0]
     host.utc = T0 + DAY
-    answer = desk.send(tmp_path, {"do": "session.visit", "subject": "03-117", "visit": "later"}, clock=host.clock)
+    answer = gateway.send(tmp_path, {"do": "session.visit", "subject": "03-117", "visit": "later"}, clock=host.clock)
     assert answer["start"].startswith("2026-01-02")
 
 
@@ -162,7 +162,7 @@ def test_no_session_begins_while_the_clock_is_in_doubt(tmp_path):
     host = accident(tmp_path)
     with Store(tmp_path) as store:
         alarm = store.doubt(host.utc).alarm(T0)
-    office = Clerk((), lambda: T0, print, headers=lambda: LDF, alarms=lambda: (alarm,))
+    office = SessionService((), lambda: T0, print, headers=lambda: LDF, alarms=lambda: (alarm,))
     with pytest.raises(Refused, match="that run's was ahead"):
         office.answer({"do": "session.start", "protocol": "porh", "subject": "03-117", "visit": "baseline"})
     with pytest.raises(Refused, match="that run's was ahead"):

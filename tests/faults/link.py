@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from acquisition.model import Notice, Readings
-from simulators.conversation import converse
-from simulators.instrument import Plan
-from simulators.physiology import UNITS
+from simulators.patient.physiology import UNITS
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from tests.contract.pairs import driver, example, simulators
 
 ERRORS = {

@@ -6,10 +6,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from acquisition.clock import Clock, Timeline
+from acquisition.device.sequencer import InstrumentClocks, StreamEnd, StreamSequencer
 from acquisition.model import Instant, Readings
 from acquisition.store import Store, StoreWriter, check
-from acquisition.streambook import InstrumentClocks, Last, StreamBook
+from acquisition.timing.clock import Clock, Timeline
 from tests.store.records import SECOND, T0, header
 
 HOUR, DAY = 3600 * SECOND, 86400 * SECOND
@@ -46,7 +46,9 @@ def run_once(directory, host, rate, samples, steps):
     timeline = Timeline(writer.begin_run(started, anchor, {}), started.monotonic, anchor)
     head = header(rate=rate)
     last = writer.last(*head.key)
-    book = StreamBook(head, timeline, InstrumentClocks(), 1e9, None if last is None else Last(last.next, last.key))
+    sequencer = StreamSequencer(
+        head, timeline, InstrumentClocks(), 1e9, None if last is None else StreamEnd(last.next, last.key)
+    )
     values = []
     for k in range(samples):
         host.pass_time(25_000_000 + host.random.randrange(4_000_000))
@@ -55,7 +57,7 @@ def run_once(directory, host, rate, samples, steps):
         n = host.random.choice((1, 1, 1, 4))
         block = np.array([[host.random.random(), 0.0] for _ in range(n)])
         values += block[:, 0].tolist()
-        writer.put(book.chunk(Readings("flux", block, np.zeros((n, 2), np.uint8)), host.now(), 1))
+        writer.put(sequencer.chunk(Readings("flux", block, np.zeros((n, 2), np.uint8)), host.now(), 1))
     writer.close()
     return values
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.registry import drivers
+from acquisition.driverkit.registry import drivers
 from drivers.ascii.profile import Grammar
 from tests.contract.pairs import DISTINCT
 from tests.faults.link import DELAY, ERRORS, trial, undisturbed

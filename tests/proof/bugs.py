@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
+from acquisition.device.sequencer import StreamSequencer
 from acquisition.remotes import influx
-from acquisition.remotes.answer import Verdict
 from acquisition.remotes.outbox import Outbox
 from acquisition.remotes.shipper import Shipper
+from acquisition.remotes.write_result import WriteVerdict
 from acquisition.store import StoreWriter, chain, journal, parcel, retention, rows, tiers, wal
 from acquisition.store.compaction import Compactor
 from acquisition.store.journal import Journal
 from acquisition.store.lock import Lock
 from acquisition.store.ring import Ring
-from acquisition.streambook import StreamBook
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def wall_clock_keys():
     def times(self, readings, arrived, first):
         return arrived.utc + np.arange(1 - len(readings.values), 1, dtype=np.int64)
 
-    StreamBook._times = times
+    StreamSequencer._times = times
 
 
 @bug(
@@ -201,7 +201,9 @@ def cursor_before_the_answer():
 @bug("a batch is dropped when the server refuses the token", "tests/remotes/test_shipper.py")
 def dropped_on_401():
     around(
-        influx, "_verdict", lambda original, status, own: Verdict.ACCEPTED if status == 401 else original(status, own)
+        influx,
+        "_verdict",
+        lambda original, status, own: WriteVerdict.ACCEPTED if status == 401 else original(status, own),
     )
 
 

@@ -1,17 +1,17 @@
-"""What landed in a server, beside what the record holds: compared to the last bit."""
+"""Contents of a server beside those of the record: compared to the last bit."""
 
 import re
 import struct
 
 from acquisition.model import Event
-from acquisition.remotes.delivery import Pace
+from acquisition.remotes.delivery import RetryPace
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.reader import Shipment
 from acquisition.remotes.shipper import Shipper
 from acquisition.store import Store
 
 TAGS = {"site": "ward", "station": "bed1"}
-QUICK = Pace(0.002, 0.01, 0.02, 0.02)
+QUICK = RetryPace(0.002, 0.01, 0.02, 0.02)
 LINE = re.compile(
     r"m,device=(?P<device>\w+),(?:simulated=true,)?site=ward,station=\w+,stream=(?P<stream>\w+) .*?seq=(\d+)i"
 )

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from acquisition.assets import shipped
-from acquisition.remotes.configured import measurement
+from acquisition.config.resources import shipped
+from acquisition.remotes.factory import measurement
 from acquisition.remotes.reader import Shipment
 from tests.remotes.landed import TAGS, ship
 from tests.remotes.servers import until

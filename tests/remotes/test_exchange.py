@@ -1,4 +1,4 @@
-"""What a server may cost whatever it answers: so many bytes, so many seconds, a reason in words, and no connection."""
+"""Cost of a server whatever it answers: so many bytes, so many seconds, a reason in words, and no connection."""
 
 import os
 import random
@@ -9,10 +9,10 @@ import tracemalloc
 import pytest
 
 from acquisition.errors import RemoteError
-from acquisition.remotes.answer import Verdict
 from acquisition.remotes.exchange import Budget, Exchange, OverBudget
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.readback import InfluxReader
+from acquisition.remotes.write_result import WriteVerdict
 from acquisition.text import is_clean
 from tests.remotes.hostile import LONG, HostileServer, chunked, dripping, slow, whole
 
@@ -43,7 +43,7 @@ def test_an_answer_that_is_too_long_is_held_and_costs_no_memory(name):
         finally:
             tracemalloc.stop()
         assert time.monotonic() - begun < 20
-    assert answer.verdict in (Verdict.HOLD, Verdict.KEEP), answer
+    assert answer.verdict in (WriteVerdict.HOLD, WriteVerdict.KEEP), answer
     assert answer.reason
     assert peak < 8 << 20, f"{peak} bytes, the server's own among them"
     assert server.sent < 50 << 20
@@ -55,7 +55,7 @@ def test_an_answer_that_never_ends_is_held_when_its_time_is_over(name):
         begun = time.monotonic()
         answer = sent(server, SHORT)
         assert 0.4 < time.monotonic() - begun < 5
-    assert answer.verdict is Verdict.HOLD
+    assert answer.verdict is WriteVerdict.HOLD
     assert answer.reason.startswith("the answer had not ended after 0.5 s")
 
 
@@ -98,7 +98,7 @@ def test_a_server_that_takes_a_request_byte_by_byte_is_slow():
         answer = writer.send(LINE + "\n" + "x" * (32 << 20))
         writer.close()
         assert time.monotonic() - begun < 10
-    assert answer.verdict is Verdict.SLOW
+    assert answer.verdict is WriteVerdict.SLOW
 
 
 def test_answers_within_the_budget_are_what_they_were_and_keep_their_connection():
@@ -110,7 +110,7 @@ def test_answers_within_the_budget_are_what_they_were_and_keep_their_connection(
 
     with HostileServer(answer, keep=True) as server:
         writer = InfluxWriter(server.url, "org", "bucket", TOKEN)
-        assert [writer.send(LINE).verdict for _ in range(3)] == [Verdict.ACCEPTED] * 3
+        assert [writer.send(LINE).verdict for _ in range(3)] == [WriteVerdict.ACCEPTED] * 3
         writer.close()
         assert len(server._connections) == 1
     assert all(accepted)
@@ -119,42 +119,45 @@ def test_answers_within_the_budget_are_what_they_were_and_keep_their_connection(
 def test_what_was_accepted_but_did_not_end_is_sent_again():
     """It was stored perhaps; a point that is sent twice is one."""
     with HostileServer(lambda _: dripping(b"HTTP/1.1 204 No Content\r\nX: " + b"x" * 999, PAUSE)) as server:
-        assert sent(server, SHORT).verdict is Verdict.HOLD
+        assert sent(server, SHORT).verdict is WriteVerdict.HOLD
 
 
 LATIN = "<html>502 Serveur arrêté: café, não, ¿qué?</html>".encode("latin-1")
 STRANGE = {
-    "a page in ISO-8859-1": (whole(502, LATIN, b"Content-Type: text/html; charset=iso-8859-1"), Verdict.KEEP),
-    "a page of nothing but bytes": (whole(503, bytes(range(256)) * 8), Verdict.KEEP),
-    "a reason in ISO-8859-1": (b"HTTP/1.1 502 arr\xeat\xe9\r\nContent-Length: 0\r\n\r\n", Verdict.KEEP),
-    "headers of bytes": (whole(500, b"no", b"X-\xff\xfe: \x00\x01\xe9", b"\xe9\xe9"), Verdict.KEEP),
-    "no HTTP": (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", Verdict.KEEP),
-    "nothing": (b"", Verdict.KEEP),
-    "a status of letters": (b"HTTP/1.1 abc Words\r\n\r\n", Verdict.KEEP),
-    "a status of 4 digits": (b"HTTP/1.1 2000 Words\r\n\r\n", Verdict.KEEP),
-    "fewer bytes than it says": (b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nabc", Verdict.KEEP),
-    "two lengths": (b"HTTP/1.1 500 No\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", Verdict.KEEP),
-    "a length that is none": (b"HTTP/1.1 500 No\r\nContent-Length: many\r\n\r\nabcd", Verdict.KEEP),
-    "a length below nothing": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", Verdict.KEEP),
-    "a length of words after success": (b"HTTP/1.1 204 OK\r\nContent-Length: 0x10\r\n\r\n", Verdict.KEEP),
-    "two lengths after success": (b"HTTP/1.1 204 No\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", Verdict.KEEP),
-    "a length of 5000 digits": (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", Verdict.HOLD),
-    "a length beyond all bounds": (b"HTTP/1.1 204 No\r\nContent-Length: 99999999\r\n\r\n", Verdict.HOLD),
-    "a head that is cut off": (b"HTTP/1.1 204 No Content\r\nDate: Thu", Verdict.KEEP),
-    "a status that is cut off": (b"HTTP/1.1 204", Verdict.KEEP),
-    "a chunk of -5 bytes": (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcde\r\n", Verdict.KEEP),
-    "a chunk of words": (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\nabcde\r\n", Verdict.KEEP),
-    "packed, and broken": (whole(500, b"\x1f\x8bbroken", b"Content-Encoding: gzip"), Verdict.KEEP),
-    "packed in an unknown way": (whole(500, b"\x00\x01\x02", b"Content-Encoding: br, gzip"), Verdict.KEEP),
-    "JSON as deep as it is long": (whole(400, b"[" * 60_000), Verdict.HOLD),
-    "JSON of another form": (whole(400, b'{"message": {"a": [1, null]}}'), Verdict.REJECT),
-    "nothing but tags that do not end": (whole(500, b"<" * 60_000), Verdict.KEEP),
-    "a number of dropped lines beyond all numbers": (
-        whole(400, b'{"message": "dropped=%s"}' % (b"9" * 5000)), Verdict.REJECT
+    "a page in ISO-8859-1": (whole(502, LATIN, b"Content-Type: text/html; charset=iso-8859-1"), WriteVerdict.KEEP),
+    "a page of nothing but bytes": (whole(503, bytes(range(256)) * 8), WriteVerdict.KEEP),
+    "a reason in ISO-8859-1": (b"HTTP/1.1 502 arr\xeat\xe9\r\nContent-Length: 0\r\n\r\n", WriteVerdict.KEEP),
+    "headers of bytes": (whole(500, b"no", b"X-\xff\xfe: \x00\x01\xe9", b"\xe9\xe9"), WriteVerdict.KEEP),
+    "no HTTP": (b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", WriteVerdict.KEEP),
+    "nothing": (b"", WriteVerdict.KEEP),
+    "a status of letters": (b"HTTP/1.1 abc Words\r\n\r\n", WriteVerdict.KEEP),
+    "a status of 4 digits": (b"HTTP/1.1 2000 Words\r\n\r\n", WriteVerdict.KEEP),
+    "fewer bytes than it says": (b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nabc", WriteVerdict.KEEP),
+    "two lengths": (b"HTTP/1.1 500 No\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", WriteVerdict.KEEP),
+    "a length that is none": (b"HTTP/1.1 500 No\r\nContent-Length: many\r\n\r\nabcd", WriteVerdict.KEEP),
+    "a length below nothing": (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", WriteVerdict.KEEP),
+    "a length of words after success": (b"HTTP/1.1 204 OK\r\nContent-Length: 0x10\r\n\r\n", WriteVerdict.KEEP),
+    "two lengths after success": (
+        b"HTTP/1.1 204 No\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+        WriteVerdict.KEEP,
     ),
-    "a switch of protocols": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", Verdict.HOLD),
-    "a place that is none": (whole(302, b"", b"Location: http://[broken"), Verdict.HOLD),
-    "ESC in its words": (whole(503, b'{"message": "\\u001b[2J\\u202egone\\u0007"}'), Verdict.KEEP),
+    "a length of 5000 digits": (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", WriteVerdict.HOLD),
+    "a length beyond all bounds": (b"HTTP/1.1 204 No\r\nContent-Length: 99999999\r\n\r\n", WriteVerdict.HOLD),
+    "a head that is cut off": (b"HTTP/1.1 204 No Content\r\nDate: Thu", WriteVerdict.KEEP),
+    "a status that is cut off": (b"HTTP/1.1 204", WriteVerdict.KEEP),
+    "a chunk of -5 bytes": (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcde\r\n", WriteVerdict.KEEP),
+    "a chunk of words": (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\nabcde\r\n", WriteVerdict.KEEP),
+    "packed, and broken": (whole(500, b"\x1f\x8bbroken", b"Content-Encoding: gzip"), WriteVerdict.KEEP),
+    "packed in an unknown way": (whole(500, b"\x00\x01\x02", b"Content-Encoding: br, gzip"), WriteVerdict.KEEP),
+    "JSON as deep as it is long": (whole(400, b"[" * 60_000), WriteVerdict.HOLD),
+    "JSON of another form": (whole(400, b'{"message": {"a": [1, null]}}'), WriteVerdict.REJECT),
+    "nothing but tags that do not end": (whole(500, b"<" * 60_000), WriteVerdict.KEEP),
+    "a number of dropped lines beyond all numbers": (
+        whole(400, b'{"message": "dropped=%s"}' % (b"9" * 5000)), WriteVerdict.REJECT
+    ),
+    "a switch of protocols": (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", WriteVerdict.HOLD),
+    "a place that is none": (whole(302, b"", b"Location: http://[broken"), WriteVerdict.HOLD),
+    "ESC in its words": (whole(503, b'{"message": "\\u001b[2J\\u202egone\\u0007"}'), WriteVerdict.KEEP),
 }  # fmt: skip
 
 
@@ -174,7 +177,7 @@ def test_a_strange_answer_is_judged_by_its_status_and_told_in_clean_words(name):
 def test_a_time_to_wait_that_is_none_is_not_followed(value):
     with HostileServer(lambda _: [whole(429, b"", f"Retry-After: {value}".encode())]) as server:
         answer = sent(server)
-    assert answer.verdict is Verdict.KEEP
+    assert answer.verdict is WriteVerdict.KEEP
     assert answer.wait is None
 
 
@@ -184,7 +187,7 @@ def test_a_redirect_says_where_it_leads_and_nobody_follows(status):
     with HostileServer(lambda _: [whole(status, b"<html>moved</html>", b"Location: " + place.encode())]) as server:
         answer = sent(server)
         assert server.asked == 1
-    assert answer.verdict is Verdict.HOLD
+    assert answer.verdict is WriteVerdict.HOLD
     assert answer.reason == (
         f"HTTP {status}: it has moved to https://other.example.org/api/v2/write; redirects are not followed: "
         "is [influx] url right?"
@@ -202,7 +205,7 @@ def test_no_proxy_of_the_environment_is_asked(monkeypatch):
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
-        assert sent(server).verdict is Verdict.ACCEPTED
+        assert sent(server).verdict is WriteVerdict.ACCEPTED
         assert proxy.asked == 0
 
 

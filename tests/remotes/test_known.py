@@ -6,7 +6,7 @@ import pytest
 
 from acquisition.cli import perfusion as command
 from acquisition.errors import Refused, StoreError
-from acquisition.remotes import known
+from acquisition.remotes import registry
 from acquisition.store import Retention, Store, check
 from acquisition.store.compaction import Compactor
 from acquisition.store.retention import Expiry
@@ -37,15 +37,15 @@ def blocks_that_expire(folder):
 
 def test_each_remote_is_shown_with_what_it_has_and_what_it_lacks(folder):
     with Store(folder) as store:
-        influx, mqtt = known.known(store)
+        influx, mqtt = registry.known(store)
         last, _ = store.head()
-    assert influx == known.Known("influx", 100, 200, 1, last - 1, T0 + 100 * STEP)
-    assert mqtt == known.Known("mqtt", 300, 0, 2, last - 2, None)
+    assert influx == registry.RemoteLag("influx", 100, 200, 1, last - 1, T0 + 100 * STEP)
+    assert mqtt == registry.RemoteLag("mqtt", 300, 0, 2, last - 2, None)
 
 
 def test_a_remote_that_is_let_go_of_holds_nothing_back_and_the_chain_says_so(folder):
     assert blocks_that_expire(folder) == 1, "what influx has not acknowledged stays"
-    gone = known.let_go(folder, "influx", "the server was replaced", "nurse")
+    gone = registry.let_go(folder, "influx", "the server was replaced", "nurse")
     assert gone == {"name": "influx", "acknowledged": 100, "not_acknowledged": 200}
     with Store(folder) as store:
         assert set(store.cursors()) == {"mqtt"}
@@ -60,21 +60,21 @@ def test_a_remote_that_is_let_go_of_holds_nothing_back_and_the_chain_says_so(fol
 
 def test_neither_a_configured_remote_nor_an_unknown_one_is_let_go_of(folder):
     with pytest.raises(Refused, match="configuration has"):
-        known.let_go(folder, "influx", "tidying up", "nurse", {"influx"})
+        registry.let_go(folder, "influx", "tidying up", "nurse", {"influx"})
     with pytest.raises(Refused, match=r"no remote 'influxdb'.*influx, mqtt"):
-        known.let_go(folder, "influxdb", "tidying up", "nurse")
+        registry.let_go(folder, "influxdb", "tidying up", "nurse")
     with pytest.raises(Refused, match="no reason"):
-        known.let_go(folder, "influx", " ", "nurse")
+        registry.let_go(folder, "influx", " ", "nurse")
     with Store(folder) as store:
         assert set(store.cursors()) == {"influx", "mqtt"}
 
 
 def test_nothing_is_let_go_of_where_the_record_cannot_be_written(folder, monkeypatch):
-    monkeypatch.setattr(known, "PATIENCE", 0.0)
+    monkeypatch.setattr(registry, "PATIENCE", 0.0)
     with Recording(folder) as writer:
         writer.submit = lambda step: None
         with pytest.raises(StoreError, match="nothing was changed"):
-            known.forget(folder, writer, "influx", T0, "replaced", "nurse", ())
+            registry.forget(folder, writer, "influx", T0, "replaced", "nurse", ())
     with Store(folder) as store:
         assert set(store.cursors()) == {"influx", "mqtt"}
 
@@ -85,7 +85,7 @@ def test_a_remote_whose_position_is_damaged_can_be_let_go_of_too(folder):
     connection = apsw.Connection(str(folder / "record.db"))
     connection.execute("UPDATE cursor SET next = 7 WHERE name = 'influx'")
     connection.close()
-    assert known.let_go(folder, "influx", "damaged", "nurse")["acknowledged"] == 0
+    assert registry.let_go(folder, "influx", "damaged", "nurse")["acknowledged"] == 0
     assert check(folder).problems == ()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquisition.remotes import lines
+from acquisition.remotes import line_protocol
 from acquisition.store.reader import Recorded
 from acquisition.store.rows import Samples
 
@@ -23,11 +23,11 @@ def samples(values, quality=None, first=7, run=3):
 
 
 def encode(*arguments):
-    return lines.encode(*arguments).split("\n")
+    return line_protocol.encode(*arguments).split("\n")
 
 
 def events(*arguments):
-    return lines.events(*arguments).split("\n")
+    return line_protocol.events(*arguments).split("\n")
 
 
 def parse(line):
@@ -97,5 +97,5 @@ def test_what_a_person_entered_stays_at_the_bedside():
 
 
 def test_the_sign_of_life_says_by_how_much_the_wall_clock_differs():
-    line = lines.station({"station": "bed1"}, 3, 0, 5, -3000)
+    line = line_protocol.station({"station": "bed1"}, 3, 0, 5, -3000)
     assert line == "perfusion_station,station=bed1 pending=3i,refused=0i,wall_offset=-3000i 5"

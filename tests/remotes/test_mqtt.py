@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from acquisition.model import Channel, Event, Header, Stream
-from acquisition.remotes.delivery import Pace
+from acquisition.remotes.delivery import RetryPace
+from acquisition.remotes.health import Standing
 from acquisition.remotes.mqtt import Account, MqttRemote, Station, Topics
 from acquisition.remotes.mqtt.live import LiveQueue
-from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, decode, recorded
 from tests.remotes.servers import PATIENCE, Broker, until
@@ -21,7 +21,7 @@ from tests.store.records import T0, Recording, Source, event, header
 TOPICS = Topics("ward", "bed1")
 ROOT = "perfusion/v1/ward/bed1"
 RECORD = (f"{ROOT}/+/+/record", f"{ROOT}/_record/events")
-QUICK = Pace(0.01, 0.05, 0.05, 0.05)
+QUICK = RetryPace(0.01, 0.05, 0.05, 0.05)
 
 
 class Said:

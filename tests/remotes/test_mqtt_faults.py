@@ -13,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from acquisition.remotes.mqtt import Account
-from acquisition.remotes.mqtt.durable import Cursor, Load
+from acquisition.remotes.mqtt.durable import Load, SettledCursor
 from acquisition.remotes.mqtt.link import judge
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
@@ -131,7 +131,7 @@ def test_while_nobody_subscribes_the_durable_feed_waits_and_says_so(tmp_path):
 
 def test_what_a_broker_took_counts_only_after_it_lived_on_for_a_while():
     now, advanced = [0.0], []
-    cursor = Cursor({1: 5}, 2, lambda positions, last: advanced.append((positions, last)), 5.0, lambda: now[0])
+    cursor = SettledCursor({1: 5}, 2, lambda positions, last: advanced.append((positions, last)), 5.0, lambda: now[0])
     cursor.acknowledge(Load([], {1: 9}))
     now[0] = 4.0
     cursor.acknowledge(Load([], {1: 12}, 3))

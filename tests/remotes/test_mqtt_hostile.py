@@ -131,7 +131,7 @@ def test_a_service_that_ends_while_the_loop_is_dead_does_not_wait(tmp_path, monk
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(session.Session, "run", broken)
+    monkeypatch.setattr(session.BrokerSession, "run", broken)
     with Recording(tmp_path) as writer, remote(1, writer, tmp_path) as running:
         until(lambda: running._worker.deaths >= 4, "the fourth death")
         begun = time.monotonic()

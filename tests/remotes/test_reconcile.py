@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from acquisition.cli import perfusion
 from acquisition.config import load
 from acquisition.errors import RemoteError
-from acquisition.remotes.configured import INFLUX, influx_reader, influx_shipment, influx_writer
+from acquisition.remotes.factory import INFLUX, influx_reader, influx_shipment, influx_writer
 from acquisition.remotes.readback import InfluxReader
 from acquisition.remotes.reconcile import HOUR, reconcile, resend
 from acquisition.store import Store

@@ -1,4 +1,4 @@
-"""What the shipper promises beside delivery: live data pass a backlog, secrets stay, poison is told, nothing spins."""
+"""Promises of the shipper beside delivery: live data pass a backlog, secrets stay, poison is told, nothing spins."""
 
 import json
 import logging
@@ -13,15 +13,15 @@ import pytest
 
 from acquisition.errors import ConfigurationError, StoreError
 from acquisition.model import Event
+from acquisition.remotes import health as standing_of_remotes
 from acquisition.remotes import shipper as shipping
-from acquisition.remotes import standing as standing_of_remotes
-from acquisition.remotes.answer import Answer, Verdict
 from acquisition.remotes.batch import Batch, Origin
 from acquisition.remotes.delivery import Delivery
+from acquisition.remotes.health import Standing
 from acquisition.remotes.influx import InfluxWriter
 from acquisition.remotes.reader import Shipment
 from acquisition.remotes.shipper import Shipper
-from acquisition.remotes.standing import Standing
+from acquisition.remotes.write_result import Answer, WriteVerdict
 from acquisition.store import Retention, Store
 from acquisition.store.compaction import Compactor
 from acquisition.store.retention import Expiry
@@ -42,8 +42,8 @@ class Sink:
         self.texts = []
 
     def send(self, text):
-        answer = self.script(text) or Answer(Verdict.ACCEPTED)
-        if answer.verdict is Verdict.ACCEPTED:
+        answer = self.script(text) or Answer(WriteVerdict.ACCEPTED)
+        if answer.verdict is WriteVerdict.ACCEPTED:
             self.texts.append(text)
         return answer
 
@@ -155,7 +155,7 @@ def test_live_data_pass_a_backlog_that_drains_in_order(tmp_path):
 
 def test_while_nothing_is_taken_what_waits_is_counted(tmp_path):
     source, away = Source(), [True]
-    sink = Sink(lambda text: Answer(Verdict.KEEP, "no route") if away else None)
+    sink = Sink(lambda text: Answer(WriteVerdict.KEEP, "no route") if away else None)
     with Recording(tmp_path) as writer:
         writer.put(source.chunk(100))
         writer.flush()
@@ -219,7 +219,7 @@ def test_what_is_older_than_the_servers_retention_is_refused_at_once(tmp_path, i
 def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path):
     source = Source(seed=4)
     poison = "seq=3i"
-    sink = Sink(lambda text: Answer(Verdict.REJECT, "poison") if poison in text else None)
+    sink = Sink(lambda text: Answer(WriteVerdict.REJECT, "poison") if poison in text else None)
     said = []
     with Recording(tmp_path) as writer:
         writer.put(source.chunk(10))
@@ -244,7 +244,7 @@ def test_the_cursor_passes_refused_samples_only_once_the_record_says_so(tmp_path
 
 def poisoned(writer, directory, said):
     """A shipper whose remote refuses 3 and 13, and whose words are kept in `said`, not in the record."""
-    sink = Sink(lambda text: Answer(Verdict.REJECT, "poison") if "seq=3i" in text or "seq=13i" in text else None)
+    sink = Sink(lambda text: Answer(WriteVerdict.REJECT, "poison") if "seq=3i" in text or "seq=13i" in text else None)
     return ship("", "", writer, directory, remote=sink, standing=Standing("influx", lambda *event: said.append(event)))
 
 
@@ -310,7 +310,7 @@ def test_a_quarantine_recorded_while_the_record_could_not_be_read_is_seen_afterw
 
 
 def test_refused_events_are_no_reason_for_further_events(tmp_path):
-    sink = Sink(lambda text: Answer(Verdict.REJECT, "no events here") if "perfusion_event" in text else None)
+    sink = Sink(lambda text: Answer(WriteVerdict.REJECT, "no events here") if "perfusion_event" in text else None)
     with Recording(tmp_path) as writer:
         writer.put(Source().chunk(10))
         shipper = ship("", "", writer, tmp_path, remote=sink)
@@ -325,7 +325,7 @@ def test_refused_events_are_no_reason_for_further_events(tmp_path):
 
 def test_retention_waits_for_a_remote_that_has_never_answered(tmp_path):
     source, down = Source(), [True]
-    sink = Sink(lambda text: Answer(Verdict.KEEP, "down") if down else None)
+    sink = Sink(lambda text: Answer(WriteVerdict.KEEP, "down") if down else None)
     with Recording(tmp_path, compact=None) as writer:
         file = tmp_path / "record.db"
         expiry = Expiry(file, Retention(size=1), writer.submit)
@@ -596,7 +596,7 @@ def insist(script, lines):
 
 
 def test_poison_is_found_by_halving_and_refused_alone_twice():
-    reject = Answer(Verdict.REJECT, "poison")
+    reject = Answer(WriteVerdict.REJECT, "poison")
     found, tried, waits, _ = insist(lambda text: reject if "p" in text and text != "probe" else None,
                                     [*"abcdefg", "p1", "p2", *"hijklm"])  # fmt: skip
     (one,) = found
@@ -607,7 +607,7 @@ def test_poison_is_found_by_halving_and_refused_alone_twice():
 
 
 def test_a_server_that_refuses_everything_is_held_until_it_takes_something():
-    answers = [Answer(Verdict.REJECT, "bad bucket")] * 20
+    answers = [Answer(WriteVerdict.REJECT, "bad bucket")] * 20
     found, _, waits, _ = insist(lambda text: answers.pop() if answers else None, ["a", "b"])
     assert found == []
     assert len(waits) > 5
@@ -615,7 +615,9 @@ def test_a_server_that_refuses_everything_is_held_until_it_takes_something():
 
 def test_a_slow_server_gets_smaller_batches_and_then_larger_ones_again():
     lines = [str(number) for number in range(400)]
-    found, tried, _, deliverer = insist(lambda text: Answer(Verdict.SLOW) if text.count("\n") >= 100 else None, lines)
+    found, tried, _, deliverer = insist(
+        lambda text: Answer(WriteVerdict.SLOW) if text.count("\n") >= 100 else None, lines
+    )
     assert found == []
     assert deliverer.limit == 200
     taken = [line for text in tried if text.count("\n") < 100 for line in text.split("\n")]
@@ -623,7 +625,11 @@ def test_a_slow_server_gets_smaller_batches_and_then_larger_ones_again():
 
 
 def test_a_time_that_the_server_asks_for_is_kept_within_reason():
-    waits = [Answer(Verdict.KEEP, wait=0.015), Answer(Verdict.KEEP, wait=86_400.0), Answer(Verdict.KEEP, wait=0.0)]
+    waits = [
+        Answer(WriteVerdict.KEEP, wait=0.015),
+        Answer(WriteVerdict.KEEP, wait=86_400.0),
+        Answer(WriteVerdict.KEEP, wait=0.0),
+    ]
     _, _, waited, _ = insist(lambda text: waits.pop(0) if waits else None, ["a"])
     assert waited[0] >= 0.015
     assert waited[1] == QUICK.asked

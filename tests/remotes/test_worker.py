@@ -3,7 +3,7 @@
 import itertools
 import threading
 
-from acquisition.remotes.standing import Standing
+from acquisition.remotes.health import Standing
 from acquisition.remotes.worker import CAP, LONG, Worker
 
 

@@ -153,7 +153,7 @@ class Daemon:
 
     def snapshot(self, store):
         """What the daemon answers over its control socket, None while it does not."""
-        from acquisition.control import ask
+        from acquisition.control_socket.client import ask
         from acquisition.errors import Refused
 
         try:

@@ -7,12 +7,12 @@ import time
 import apsw
 import pytest
 
-from acquisition.clock import Clock
 from acquisition.config import load
-from acquisition.service import Service
+from acquisition.daemon.service import Service
+from acquisition.device.supervisor import Supervisor
 from acquisition.store import Store
 from acquisition.store.journal import Journal
-from acquisition.supervisor import Supervisor
+from acquisition.timing.clock import Clock
 
 BENCH = """
 [page]

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from acquisition.clock import Clock, monotonic_ns
 from acquisition.config import load
+from acquisition.daemon.service import Service
 from acquisition.model import Event
-from acquisition.service import Service
 from acquisition.store import Store, check
+from acquisition.timing.clock import Clock, monotonic_ns
 
 BENCH = """
 [page]

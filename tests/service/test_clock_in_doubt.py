@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from acquisition import timekeeping
-from acquisition.clock import Clock
 from acquisition.config import load
-from acquisition.control import ask
+from acquisition.control_socket.client import ask
+from acquisition.daemon import timekeeping
+from acquisition.daemon.service import Service
 from acquisition.errors import Refused
 from acquisition.model import Event
-from acquisition.service import Service
 from acquisition.store import Store, check
+from acquisition.timing.clock import Clock
 from tests.store.clocks import DAY, Bedside
 
 BENCH = """

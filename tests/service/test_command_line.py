@@ -1,4 +1,4 @@
-"""What a command line costs before it does anything, and that what it starts is itself."""
+"""Start of a command line: what it costs before it does anything, and that what it starts is itself."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_with_every_standard_stream_closed_a_record_is_not_written_over(tmp_path
 
 
 FAULTY = """\
-from acquisition.driver import About, Driver
+from acquisition.driverkit.driver import About, Driver
 from acquisition.model import Channel, Stream
 
 class Faulty(Driver):

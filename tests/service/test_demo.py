@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from acquisition.cli.bench import CLASSES, SCENARIOS
-from simulators import scenarios
-from simulators.phenotypes import PHENOTYPES
+from simulators.patient import scenarios
+from simulators.patient.phenotypes import PHENOTYPES
 from tests.service.bench import PATIENCE, PERFUSION, children, demo, perfusion
 
 

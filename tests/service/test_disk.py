@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from websockets.sync.client import connect
 
 from acquisition.cli import perfusion as command
-from acquisition.control import ask
+from acquisition.control_socket.client import ask
 from acquisition.store import Store
 from tests.service import failing
 from tests.service.bench import PATIENCE, PERFUSION, Bench, streaming

@@ -11,9 +11,9 @@ import pytest
 
 from acquisition.cli import perfusion
 from acquisition.config import load
-from acquisition.control import ask
+from acquisition.control_socket.client import ask
+from acquisition.daemon import gateway
 from acquisition.errors import PerfusionError
-from acquisition.examination import desk
 from acquisition.examination.rules import Rules
 from acquisition.store import Store, check
 from tests.service.bench import PERFUSION, Bench, streaming
@@ -55,7 +55,7 @@ def test_a_session_outlives_a_kill_and_every_answer_was_on_disk(bench, say):
     assert started["bindings"] == {"chest": ["tcpo2/chest/tcpo2"], "limb": ["tcpo2/calf/tcpo2"]}
     assert say("session", "mark", "applied")["phase"] == "settling"
     daemon.kill()
-    assert [item.name for item in desk.book(bench.store).sessions["s1"].items] == ["applied"]
+    assert [item.name for item in gateway.session_log(bench.store).sessions["s1"].items] == ["applied"]
 
     daemon = bench.run()
     daemon.until(bench.store, streaming)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from acquisition.tape import TapeWriter, label, pieces
+from acquisition.device.tape import TapeWriter, label, pieces
 from tests.service.bench import ENTRIES, PERFUSION, Bench, streaming
 
 TAPED = {

@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from acquisition.control import ask
+from acquisition.control_socket.client import ask
+from acquisition.daemon import gateway
 from acquisition.errors import Refused
-from acquisition.examination import desk
 from acquisition.store import Store, check
 from acquisition.store.place import FOUND
 from tests.service.bench import Bench, perfusion, streaming
@@ -71,7 +71,7 @@ def test_a_record_moved_away_in_an_examination_goes_on_in_a_new_one(bench, tmp_p
         assert report.ok, report.problems
         assert all(stream.samples for stream in report.streams)
     assert {stream.gaps for stream in check(bench.store).streams} == {1}
-    session = desk.book(bench.store).sessions["s1"]
+    session = gateway.session_log(bench.store).sessions["s1"]
     assert [stage.phase for stage in session.stages] == ["calibration", "settling", "reading"]
     with Store(bench.store) as store:
         (told,) = store.events("record")

@@ -1,4 +1,4 @@
-"""What somebody types wrongly: an exit code of its kind, and words that name place, cause and next step."""
+"""Wrong inputs at the command line: an exit code of their kind, and words that name place, cause and next step."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition import ending
+from acquisition import exit_codes
 from acquisition.cli import perfusion
 from tests.store.records import Recording, Source
 
@@ -25,7 +25,7 @@ def call(tmp_path, monkeypatch, capsys):
     def run(line):
         monkeypatch.setattr("sys.argv", ["perfusion", *line.split()])
         with pytest.raises(SystemExit) as ended:
-            ending.run(perfusion, "perfusion")
+            exit_codes.run(perfusion, "perfusion")
         return ended.value.code, capsys.readouterr().err
 
     return run

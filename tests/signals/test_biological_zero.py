@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from acquisition.signals.biological_zero import Verdict, biological_zero, cardiac_spectrum, verdict
+from acquisition.signals.biological_zero import OcclusionVerdict, biological_zero, cardiac_spectrum, verdict
 from acquisition.signals.hyperaemia import measure
+from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CUFF, HEALTHY, Hyperaemia
 
 
@@ -68,11 +68,11 @@ def test_a_pulse_that_stops_proves_that_rest_had_no_flow_to_lose():
 @pytest.mark.parametrize(
     ("held", "abi", "expected"),
     [
-        (None, None, Verdict.INDETERMINATE),
-        (True, None, Verdict.NO_REST_FLOW),
-        (True, 1.3, Verdict.NO_REST_FLOW),
-        (True, 1.31, Verdict.INDETERMINATE),
-        (False, 0.6, Verdict.INDETERMINATE),
+        (None, None, OcclusionVerdict.INDETERMINATE),
+        (True, None, OcclusionVerdict.NO_REST_FLOW),
+        (True, 1.3, OcclusionVerdict.NO_REST_FLOW),
+        (True, 1.31, OcclusionVerdict.INDETERMINATE),
+        (False, 0.6, OcclusionVerdict.INDETERMINATE),
     ],
 )
 def test_without_a_pulse_only_pressure_decides_and_never_over_calcified_arteries(held, abi, expected):
@@ -115,7 +115,9 @@ def test_a_pulse_under_the_cuff_is_an_incomplete_occlusion_however_far_a_slow_wa
         assert "incomplete_occlusion" in porh(told, CUFF)["peak_flow"].reason
 
 
-@pytest.mark.parametrize(("closed", "expected"), [(0.0, Verdict.NO_REST_FLOW), (0.04, Verdict.INCOMPLETE)])
+@pytest.mark.parametrize(
+    ("closed", "expected"), [(0.0, OcclusionVerdict.NO_REST_FLOW), (0.04, OcclusionVerdict.INCOMPLETE)]
+)
 def test_a_small_pulse_is_followed_into_the_noise(closed, expected):
     trace = failed_cuff(0.04, closed, noise=0.2)
     assert 10 < cardiac_spectrum(trace.between(180, 290)).line < 60

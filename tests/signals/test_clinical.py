@@ -23,14 +23,14 @@ from acquisition.signals.comparison import (
     sdc95_from_differences,
 )
 from acquisition.signals.eligibility import (
+    CriterionVerdict,
     Provenance,
-    Verdict,
     by_abi,
     by_tcpo2,
     eligibility,
     first_valid,
 )
-from acquisition.signals.result import Result, Status, Trace
+from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, rutherford, wifi_code, wifi_stage
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
 from tests.signals.oxygen import pieces
@@ -340,11 +340,11 @@ def tc(value, provenance=None):
 @pytest.mark.parametrize(
     ("index", "oxygen", "verdict"),
     [
-        (0.69, 45.0, Verdict.MET),
-        (0.70, 29.9, Verdict.MET),
-        (0.70, 30.0, Verdict.NOT_MET),
-        (1.40, 25.0, Verdict.MET),
-        (1.40, 45.0, Verdict.UNUSABLE),
+        (0.69, 45.0, CriterionVerdict.MET),
+        (0.70, 29.9, CriterionVerdict.MET),
+        (0.70, 30.0, CriterionVerdict.NOT_MET),
+        (1.40, 25.0, CriterionVerdict.MET),
+        (1.40, 45.0, CriterionVerdict.UNUSABLE),
     ],
 )
 def test_either_limit_includes_and_only_two_usable_values_exclude(index, oxygen, verdict):
@@ -354,12 +354,12 @@ def test_either_limit_includes_and_only_two_usable_values_exclude(index, oxygen,
 def test_what_was_not_measured_is_unusable_and_not_unmet():
     assert by_abi([]).reason == "not_measured"
     failed = by_abi([Result.missing("abi", "1", "pulse_not_found")])
-    assert (failed.verdict, failed.value, failed.reason) == (Verdict.UNUSABLE, None, "pulse_not_found")
+    assert (failed.verdict, failed.value, failed.reason) == (CriterionVerdict.UNUSABLE, None, "pulse_not_found")
     failed = by_tcpo2([(Result.missing("tcpo2_rest", "mm[Hg]", "sensor_detached"), Provenance())])
-    assert (failed.verdict, failed.value, failed.reason) == (Verdict.UNUSABLE, None, "sensor_detached")
-    assert eligibility(by_abi([]), by_tcpo2(tc(45.0))).verdict is Verdict.UNUSABLE
+    assert (failed.verdict, failed.value, failed.reason) == (CriterionVerdict.UNUSABLE, None, "sensor_detached")
+    assert eligibility(by_abi([]), by_tcpo2(tc(45.0))).verdict is CriterionVerdict.UNUSABLE
     assert by_abi([abi_of(1.4)]).reason == "non_compressible"
-    assert by_abi([Result.of("abi", 1.4, "1")]).verdict is Verdict.UNUSABLE, "even where nobody flagged it"
+    assert by_abi([Result.of("abi", 1.4, "1")]).verdict is CriterionVerdict.UNUSABLE, "even where nobody flagged it"
 
 
 @pytest.mark.parametrize(
@@ -372,19 +372,19 @@ def test_what_was_not_measured_is_unusable_and_not_unmet():
 )
 def test_a_number_of_unsure_scale_decides_nothing(provenance, reason):
     criterion = by_tcpo2(tc(8.0, provenance))
-    assert (criterion.verdict, criterion.reason) == (Verdict.NOT_COMPARABLE, reason)
-    assert eligibility(by_abi([abi_of(1.0)]), criterion).verdict is Verdict.NOT_COMPARABLE
+    assert (criterion.verdict, criterion.reason) == (CriterionVerdict.NOT_COMPARABLE, reason)
+    assert eligibility(by_abi([abi_of(1.0)]), criterion).verdict is CriterionVerdict.NOT_COMPARABLE
 
 
 def test_a_falling_tcpo2_decides_nothing():
     falling = rested(25.0).flagged("falling (steadily_falling)")
-    assert by_tcpo2([(falling, Provenance())]).verdict is Verdict.UNUSABLE
+    assert by_tcpo2([(falling, Provenance())]).verdict is CriterionVerdict.UNUSABLE
 
 
 def test_the_first_valid_attempt_counts_and_no_later_one():
     attempts = [rested(20.0).flagged("not_yet"), rested(35.0), rested(25.0)]
     assert first_valid(attempts) is attempts[1]
-    assert by_tcpo2([(r, Provenance()) for r in attempts]).verdict is Verdict.NOT_MET
+    assert by_tcpo2([(r, Provenance()) for r in attempts]).verdict is CriterionVerdict.NOT_MET
     gone = Result.missing("tcpo2_rest", "mm[Hg]", "sensor_detached")
     assert first_valid([gone, attempts[0]]) is attempts[0]
     assert first_valid([]) is None

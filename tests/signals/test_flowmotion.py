@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acquisition.model import Quality
-from acquisition.signals.bands import LINKOPING, OROZCO, SETS, STEFANOVSKA
 from acquisition.signals.decay import level, without_decay
 from acquisition.signals.flowmotion import (
     band_powers,
@@ -17,7 +16,8 @@ from acquisition.signals.flowmotion import (
     flowmotion,
     power_density,
 )
-from acquisition.signals.result import Status, Trace
+from acquisition.signals.kit.bands import LINKOPING, OROZCO, SETS, STEFANOVSKA
+from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.wavelet import TONE_ENERGY, Plan, Voices
 from tests.recordings import forearm
 from tests.signals.waves import AMPLITUDES, FREQUENCIES, six_tones

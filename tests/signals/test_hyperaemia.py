@@ -1,11 +1,11 @@
-"""Whether there was a hyperaemia at all, where its peak is and when it is over."""
+"""Hyperaemia: its presence, its peak, and its end."""
 
 import numpy as np
 import pytest
 
 from acquisition.signals.hyperaemia import Settings
+from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CLAUDICANT, CUFF, EXACT, HEALTHY, Hyperaemia, value
 
 

@@ -9,13 +9,13 @@ from acquisition.signals.attachment import attached, stuck
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.hyperaemia import measure
-from acquisition.signals.live_tcpo2 import Electrode, Lamp
+from acquisition.signals.kit.result import Result, Status, Trace, table
+from acquisition.signals.live.tcpo2 import Electrode, Lamp
 from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Result, Status, Trace, table
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
-from acquisition.signals.walking import StopReason, Walk, distances
-from acquisition.signals.walking_protocols import BeltProtocol, Stage, adherence
+from acquisition.signals.walking import StopReason, WalkMarks, distances
+from acquisition.signals.walking_protocols import BeltProtocol, BeltStage, adherence
 from tests.signals.curves import Hyperaemia
 from tests.signals.oxygen import settling
 
@@ -174,7 +174,7 @@ def belt(*glitches):
     return Trace.of(time, speed)
 
 
-WALK = Walk(60.0, 360.0, StopReason.CLAUDICATION, onset=160.0)
+WALK = WalkMarks(60.0, 360.0, StopReason.CLAUDICATION, onset=160.0)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_belt_that_stood_still_was_not_walked_on():
 
 
 def test_an_impossible_speed_is_no_speed_that_was_kept():
-    protocol = BeltProtocol("constant", (Stage(0.0, 3.2, 0.0),))
+    protocol = BeltProtocol("constant", (BeltStage(0.0, 3.2, 0.0),))
     grade = Trace.of([0.0, 400.0], [0.0, 0.0])
     assert adherence(belt((200, 230, -3.2)), grade, protocol, 60.0, 360.0).value == pytest.approx(100.0)
 

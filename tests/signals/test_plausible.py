@@ -5,15 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from acquisition.signals import drop, oxygen_calibration, porh, tcpo2, units, walking, walking_cost, wound
+from acquisition.signals import drop, oxygen_calibration, porh, tcpo2, walking, walking_cost, wound
 from acquisition.signals.clinical import abi, abi_class, pain, pain_change, post_exercise, tbi, toe_pressure
 from acquisition.signals.comparison import Detectable, Meaning, change, geometric_mean_ratio
-from acquisition.signals.eligibility import Provenance, Verdict, by_abi, by_tcpo2
+from acquisition.signals.eligibility import CriterionVerdict, Provenance, by_abi, by_tcpo2
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.iontophoresis import Dose, drug_ratio, iontophoresis
+from acquisition.signals.kit import units
+from acquisition.signals.kit.plausible import TCPO2, impossible, present
+from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion
-from acquisition.signals.plausible import TCPO2, impossible, present
-from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, wifi_stage
 from acquisition.signals.thermal_dose import ThermalDose
 
@@ -54,8 +55,8 @@ def test_a_measure_that_cannot_be_grades_no_ischaemia(word, value):
 def test_an_index_of_0_needs_the_ankle_pressure_that_it_is_of():
     assert ischaemia_grade(abi=0.0).reason.startswith("abi_impossible")
     assert ischaemia_grade(abi=0.0, ankle=0.0).value == 3.0
-    assert by_abi([abi(0.0, 0.0, 120.0, 125.0)]).verdict is Verdict.MET
-    assert by_abi([of("abi", 0.0)]).verdict is Verdict.UNUSABLE
+    assert by_abi([abi(0.0, 0.0, 120.0, 125.0)]).verdict is CriterionVerdict.MET
+    assert by_abi([of("abi", 0.0)]).verdict is CriterionVerdict.UNUSABLE
 
 
 def test_a_stage_of_wifi_needs_grades_that_are():
@@ -95,11 +96,11 @@ def test_pain_is_marked_on_a_line_that_has_an_end():
 def test_a_pressure_of_oxygen_that_cannot_be_meets_no_limit_and_makes_no_ratio():
     for value in (-5.0, 801.0):
         criterion = by_tcpo2([(of("tcpo2_rest", value, "mm[Hg]"), Provenance())])
-        assert (criterion.verdict, criterion.reason[:16]) == (Verdict.UNUSABLE, "tcpo2_impossible")
+        assert (criterion.verdict, criterion.reason[:16]) == (CriterionVerdict.UNUSABLE, "tcpo2_impossible")
     good = of("b", 60.0, "mm[Hg]")
     assert not_computable(tcpo2.rpi(of("a", -2.0, "mm[Hg]"), good), tcpo2.rpi(good, of("a", 900.0, "mm[Hg]")))
     assert tcpo2.rpi(of("a", 6.6, "kPa"), good).reason == "unit_is_not_mmHg (kPa, mm[Hg])"
-    assert by_abi([of("abi", -0.3)]).verdict is Verdict.UNUSABLE
+    assert by_abi([of("abi", -0.3)]).verdict is CriterionVerdict.UNUSABLE
 
 
 def test_an_accuracy_that_cannot_be_confirms_no_scale():
@@ -137,11 +138,11 @@ def test_an_ulcer_heals_by_areas_and_days_that_can_be():
 def test_walking_takes_nan_as_no_mark_and_no_infinite_one():
     belt = Trace.of(np.arange(400.0), np.full(400, 3.2))
     reason = walking.StopReason.CLAUDICATION
-    never = walking.distances(belt, walking.Walk(10.0, 300.0, reason, onset=NAN))
-    assert never == walking.distances(belt, walking.Walk(10.0, 300.0, reason))
-    assert not_computable(*walking.distances(belt, walking.Walk(NAN, 300.0, reason)))
-    assert not_computable(*walking.distances(belt, walking.Walk(10.0, INF, reason)))
-    assert not_computable(walking.recovery_time(walking.Walk(10.0, 300.0, reason, onset=200.0, pain_gone=INF)))
+    never = walking.distances(belt, walking.WalkMarks(10.0, 300.0, reason, onset=NAN))
+    assert never == walking.distances(belt, walking.WalkMarks(10.0, 300.0, reason))
+    assert not_computable(*walking.distances(belt, walking.WalkMarks(NAN, 300.0, reason)))
+    assert not_computable(*walking.distances(belt, walking.WalkMarks(10.0, INF, reason)))
+    assert not_computable(walking.recovery_time(walking.WalkMarks(10.0, 300.0, reason, onset=200.0, pain_gone=INF)))
     assert fontaine(Symptoms.MILD_CLAUDICATION, of("acd_distance", -50.0, "m")).stage == "II"
 
 

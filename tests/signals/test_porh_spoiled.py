@@ -1,11 +1,11 @@
-"""What artefacts, saturation, gaps and a short rest cost a reactive hyperaemia."""
+"""Reactive hyperaemia with artefacts, saturation, gaps or a short rest: what they cost."""
 
 import numpy as np
 import pytest
 
 from acquisition.model import Quality
+from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CLAUDICANT, CUFF, HEALTHY, Hyperaemia, value
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquisition.signals.smoothing import amplitude_left, exponential_mean, moving_mean, samples
+from acquisition.signals.kit.smoothing import amplitude_left, exponential_mean, moving_mean, samples
 
 finite = st.floats(-1e4, 1e4)
 series = st.lists(finite | st.just(math.nan), min_size=1, max_size=60).map(lambda v: np.array(v, float))

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from acquisition.signals.artefacts import runs
 from acquisition.signals.flowmotion import band_powers
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.live_artefacts import SpikeMeter, causal_hampel
-from acquisition.signals.live_bands import BandMeter, decimator
-from acquisition.signals.live_porh import Phase, PorhAssistant
-from acquisition.signals.live_pulse import PulseMeter, held, pulse
+from acquisition.signals.kit.result import Trace
+from acquisition.signals.kit.smoothing import exponential_mean, moving_mean
+from acquisition.signals.kit.streaming import ExponentialMean, Recent, TrailingMean
+from acquisition.signals.live.artefacts import SpikeMeter, causal_hampel
+from acquisition.signals.live.bands import BandMeter, decimator
+from acquisition.signals.live.porh import Phase, PorhAssistant
+from acquisition.signals.live.pulse import PulseMeter, held, pulse
 from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.porh import porh
-from acquisition.signals.result import Trace
-from acquisition.signals.smoothing import exponential_mean, moving_mean
-from acquisition.signals.streaming import ExponentialMean, Recent, TrailingMean
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import six_tones
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from acquisition.signals.levels import block_means, judged, window_mean
-from acquisition.signals.result import Result, Status, Trace
-from acquisition.signals.units import (
+from acquisition.signals.kit.levels import block_means, judged, window_mean
+from acquisition.signals.kit.result import Result, Status, Trace
+from acquisition.signals.kit.units import (
     conductance,
     fluctuation,
     mean_arterial_pressure,

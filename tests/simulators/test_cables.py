@@ -6,9 +6,9 @@ import time
 import pytest
 import serial
 
-from acquisition.driver import Serial
+from acquisition.driverkit.driver import Serial
 from acquisition.errors import ConfigurationError, PerfusionError
-from simulators.cables import PtyCable, TcpCable
+from simulators.transports.cables import PtyCable, TcpCable
 
 PATIENCE = 60.0
 """Seconds for anything to come about."""

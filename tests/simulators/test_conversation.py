@@ -4,10 +4,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from acquisition.driver import About, Driver, Setup
+from acquisition.driverkit.driver import About, Driver, Setup
 from acquisition.model import Channel, Notice, Readings, Stream
-from simulators.conversation import converse
-from simulators.instrument import Instrument, Plan
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Instrument, Plan
 
 
 class Room:

@@ -4,8 +4,8 @@ import pytest
 
 from drivers.csafe.frames import State, decode, encode
 from simulators.csafe import Csafe, Options
-from simulators.instrument import Plan
-from tests.treadmill import Belt
+from simulators.simkit.instrument import Plan
+from tests.treadmill.belt import Belt
 
 
 class Host:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from acquisition.errors import ConfigurationError
-from simulators.faults import KINDS, Fault, Faults, parse
+from simulators.simkit.faults import KINDS, Fault, Faults, parse
 
 MESSAGE = bytes(range(48, 88))
 

@@ -2,23 +2,23 @@
 
 import pytest
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Quality
 from drivers.csafe import Csafe, Options
 from drivers.trackmaster import Options as TrackmasterOptions
 from drivers.trackmaster import Trackmaster
 from drivers.woodway import Options as WoodwayOptions
 from drivers.woodway import Woodway
-from simulators.conversation import converse
+from simulators.bench.registry import simulators
 from simulators.csafe import Csafe as Console
 from simulators.csafe import Options as Habits
-from simulators.instrument import Plan
-from simulators.registry import simulators
+from simulators.simkit.conversation import converse
+from simulators.simkit.instrument import Plan
 from simulators.trackmaster import Options as TrackmasterHabits
 from simulators.trackmaster import Trackmaster as TrackmasterBelt
 from simulators.woodway import Woodway as WoodwayBelt
 from tests.digitiser import driver, simulator
-from tests.treadmill import Belt
+from tests.treadmill.belt import Belt
 
 WALK = Belt((0, 0, 0), (2, 3.2, 5), (600, 3.2, 5))
 

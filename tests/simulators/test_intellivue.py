@@ -9,8 +9,8 @@ from drivers.intellivue import association, attributes, electrodes, exchange
 from drivers.intellivue.attributes import UNAVAILABLE
 from drivers.intellivue.exchange import decode
 from drivers.intellivue.frames import frame, unframe
-from simulators.instrument import Plan
 from simulators.intellivue import IntelliVueMonitor, Options
+from simulators.simkit.instrument import Plan
 from tests import intellivue as known
 from tests.intellivue import Room, one_by_one
 

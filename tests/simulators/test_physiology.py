@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from acquisition.errors import ConfigurationError
-from simulators import flowmotion
-from simulators.levels import Levels
-from simulators.phenotypes import PHENOTYPES, draw
-from simulators.physiology import UNITS, Participant
-from simulators.processes import generator, recursion, wander
-from simulators.scenarios import SCENARIOS
+from simulators.patient import flowmotion
+from simulators.patient.levels import Levels
+from simulators.patient.phenotypes import PHENOTYPES, draw
+from simulators.patient.physiology import UNITS, Participant
+from simulators.patient.processes import generator, recursion, wander
+from simulators.patient.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -14,7 +14,7 @@ import pytest
 import serial
 
 from simulators.__main__ import main
-from simulators.registry import simulators
+from simulators.bench.registry import simulators
 
 NAME = "trackmaster"
 PATIENCE = 60.0
@@ -200,7 +200,8 @@ def test_the_truth_is_printed_without_an_instrument(run):
 
 HANGING = """
 import sys, time
-from simulators import runner, trackmaster
+from simulators import trackmaster
+from simulators.bench import runner
 from simulators.__main__ import main
 runner.HANG = 0.5
 trackmaster.Trackmaster.connect = lambda self, at: time.sleep(60)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from acquisition.errors import ConfigurationError
-from simulators.physiology import Participant
-from simulators.replay import load
+from simulators.bench.replay import load
+from simulators.patient.physiology import Participant
 from tests import recordings
 
 

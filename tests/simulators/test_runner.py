@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from acquisition.errors import ConfigurationError
-from simulators.cables import Cable
-from simulators.faults import Faults, parse
-from simulators.instrument import Instrument, Plan
-from simulators.runner import Runner, ScenarioClock
+from simulators.bench.runner import Runner, ScenarioClock
+from simulators.simkit.faults import Faults, parse
+from simulators.simkit.instrument import Instrument, Plan
+from simulators.transports.cables import Cable
 from tests.virtual import run
 
 
@@ -161,11 +161,11 @@ def test_the_clock_starts_now_or_at_its_origin_and_runs_at_its_speed(monkeypatch
 
     monkeypatch.setattr(time, "time", lambda: 1_700_000_100.0)
     ticks = iter([50 * 10**9, 50 * 10**9, 53 * 10**9])
-    monkeypatch.setattr("simulators.runner.monotonic_ns", lambda: next(ticks))
+    monkeypatch.setattr("simulators.bench.runner.monotonic_ns", lambda: next(ticks))
     clock = ScenarioClock(1_700_000_000.0, 2.0)
     assert clock.now() == pytest.approx(200.0)
     assert clock.now() == pytest.approx(206.0)
-    monkeypatch.setattr("simulators.runner.monotonic_ns", lambda: 7 * 10**9)
+    monkeypatch.setattr("simulators.bench.runner.monotonic_ns", lambda: 7 * 10**9)
     assert ScenarioClock().now() == 0.0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulators.scpi import Complaint, Scpi, number, one, spellings
+from simulators.transports.scpi import Complaint, Scpi, number, one, spellings
 from tests.digitiser import simulator
 
 NO_ERROR = b'+0,"No error"'

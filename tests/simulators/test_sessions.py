@@ -8,12 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from acquisition import assets
-from acquisition.config import load
+from acquisition.analysis.outcomes import outcomes
+from acquisition.config import load, resources
+from acquisition.daemon.gateway import session_log
 from acquisition.errors import ConfigurationError
 from acquisition.examination import protocol as protocols
-from acquisition.examination.desk import book
-from acquisition.examination.outcomes import outcomes
 from acquisition.store import Store
 from acquisition.store.check import check
 from benchmarks.whole_way import results
@@ -22,7 +21,7 @@ from simulators.sessions.recorder import write
 
 DAY = 86_400 * 1_000_000_000
 T0 = 1_772_442_000 * 1_000_000_000  # 2026-03-02T09:00:00Z
-BENCH = assets.shipped() / "simulated_bench.toml"
+BENCH = resources.shipped() / "simulated_bench.toml"
 CHIEF = {
     "porh": ("rest_flow", ("porh", "RF"), 0.15),
     "local-heating": ("heating_baseline", ("heating", "baseline"), 0.15),
@@ -32,7 +31,7 @@ CHIEF = {
     "walking-gardner-skinner": ("acd_distance", ("walk", "ACD"), 0.05),
 }
 """The chief index of a protocol, where its truth stands, and how near it has to come."""
-NAMES = assets.names(protocols.KIND)
+NAMES = resources.names(protocols.KIND)
 
 
 def make(folder, *plans, config=BENCH):
@@ -42,7 +41,7 @@ def make(folder, *plans, config=BENCH):
 def found(folder, key):
     """The results of a session by (place, name)."""
     with Store(folder) as store:
-        known = book(folder)
+        known = session_log(folder)
         return {
             (each.place, each.result.name): each.result for each in outcomes(store, known, known.sessions[key]).results
         }
@@ -64,7 +63,7 @@ def _address(header):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_protocol_is_examined_from_start_to_stop(tmp_path, name):
     (made,) = make(tmp_path, Plan(name, "claudicant", 7, T0))
-    session = book(tmp_path).sessions[made.session]
+    session = session_log(tmp_path).sessions[made.session]
     assert not session.open
     required = {rule.name for rule in protocols.load(name).mark if rule.required}
     assert required <= {item.name for item in session.marks()}
@@ -98,7 +97,7 @@ def test_a_record_goes_on_with_numbers_and_a_gap_for_the_time_between(tmp_path):
     make(
         tmp_path, Plan("tcpo2-rest", "cli", 3, T0 + 90 * DAY, visit="month3"), Plan("entries", "cli", 3, T0 + 91 * DAY)
     )
-    known = book(tmp_path)
+    known = session_log(tmp_path)
     assert [session.about["visit"] for session in known.sessions.values()] == ["baseline", "month3", "baseline"]
     with Store(tmp_path) as store:
         (gap,) = store.gaps("tcpo2", "calf")
@@ -110,11 +109,11 @@ def test_a_record_goes_on_with_numbers_and_a_gap_for_the_time_between(tmp_path):
 def test_a_protocol_of_a_site_is_followed_by_its_own_words(tmp_path):
     shutil.copy(BENCH, tmp_path / "bench.toml")
     (tmp_path / "protocols").mkdir()
-    text = (assets.shipped() / "protocols" / "porh.toml").read_text("utf-8")
+    text = (resources.shipped() / "protocols" / "porh.toml").read_text("utf-8")
     renamed = text.replace('name = "recovery"', 'name = "afterwards"').replace('"recovery"', '"afterwards"')
     (tmp_path / "protocols" / "our-porh.toml").write_text(renamed, "utf-8")
     (made,) = make(tmp_path / "rec", Plan("our-porh", "healthy", 2, T0), config=tmp_path / "bench.toml")
-    session = book(tmp_path / "rec").sessions[made.session]
+    session = session_log(tmp_path / "rec").sessions[made.session]
     assert [stage.phase for stage in session.stages] == ["rest", "occlusion", "afterwards"]
 
 
@@ -163,7 +162,7 @@ def test_a_wrong_word_is_refused_and_nothing_is_recorded(tmp_path, wrong, code, 
     said = command(tmp_path / "rec", *wrong)
     assert (said.returncode, said.stdout) == (code, "")
     assert says in said.stderr
-    assert not (tmp_path / "rec" / "record.db").exists() or not book(tmp_path / "rec").sessions
+    assert not (tmp_path / "rec" / "record.db").exists() or not session_log(tmp_path / "rec").sessions
 
 
 WIRE = {

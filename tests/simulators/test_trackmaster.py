@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from simulators.cables import PtyCable
-from simulators.instrument import Plan
+from simulators.simkit.instrument import Plan
 from simulators.trackmaster import Options, Trackmaster
-from tests.treadmill import Belt
+from simulators.transports.cables import PtyCable
+from tests.treadmill.belt import Belt
 
 
 class Host:

@@ -3,9 +3,9 @@
 import pytest
 
 from drivers.woodway import MPH
-from simulators.instrument import Plan
+from simulators.simkit.instrument import Plan
 from simulators.woodway import Options, Woodway
-from tests.treadmill import Belt
+from tests.treadmill.belt import Belt
 
 
 class Host:

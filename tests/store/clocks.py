@@ -4,11 +4,11 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from acquisition.clock import Clock
-from acquisition.examination.clerk import Clerk
-from acquisition.examination.desk import events
+from acquisition.daemon.gateway import events
+from acquisition.examination.session_service import SessionService
 from acquisition.model import Gap
 from acquisition.store import Store, StoreWriter, runs
+from acquisition.timing.clock import Clock
 from tests.store.records import SECOND, T0, Source, header
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
@@ -55,13 +55,15 @@ class Run:
         self.host, self.writer, self.timeline = host, writer, timeline
         with Store(host.directory) as store:
             known = list(events(store))
-        self.clerk = Clerk(known, self.key, writer.put, headers=lambda: LDF, wall=lambda: writer.wall)
+        self.session_service = SessionService(
+            known, self.key, writer.put, headers=lambda: LDF, wall=lambda: writer.wall
+        )
 
     def key(self):
         return self.timeline.key(self.host.monotonic)
 
     def ask(self, do, **fields):
-        answer = self.clerk.answer({"do": do, **fields})
+        answer = self.session_service.answer({"do": do, **fields})
         assert self.writer.flush()
         return answer
 

@@ -3,9 +3,9 @@
 import apsw
 import numpy as np
 
-from acquisition.clock import Clock
 from acquisition.model import Channel, Chunk, Event, Gap, Header, Instant, Stream
 from acquisition.store import StoreWriter, compaction
+from acquisition.timing.clock import Clock
 
 SECOND = 1_000_000_000
 T0 = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z

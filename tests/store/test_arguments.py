@@ -1,4 +1,4 @@
-"""What a caller hands over wrongly is told as the caller's, and a date is its midnight; damage is of the file alone."""
+"""Arguments of a reader: a caller's mistakes are told as the caller's, and a date is its midnight."""
 
 import math
 from datetime import UTC, date, datetime

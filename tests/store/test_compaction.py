@@ -254,7 +254,7 @@ def test_a_kill_in_the_middle_leaves_what_was_there_or_the_block(tmp_path, step,
 import os, signal, sys
 from pathlib import Path
 import apsw
-from acquisition.clock import Clock
+from acquisition.timing.clock import Clock
 from acquisition.model import Instant
 from acquisition.store import StoreWriter
 from acquisition.store.compaction import Compactor

@@ -1,4 +1,4 @@
-"""Who may read a record: the account that records, under any umask, and nobody through a link."""
+"""Modes of a record's files: readable by the account that records, under any umask, and by nobody through a link."""
 
 import logging
 import os
@@ -6,11 +6,11 @@ import stat
 
 import pytest
 
+from acquisition.device.replay import cut
+from acquisition.device.tape import Label, Piece, TapeWriter
 from acquisition.errors import PerfusionError, Refused, StoreError
 from acquisition.model import Instant
-from acquisition.replay import cut
 from acquisition.store import backup, check, modes
-from acquisition.tape import Label, Piece, TapeWriter
 from tests.store.records import Recording, Source
 
 NOBODY = 65534
@@ -46,7 +46,7 @@ def test_no_other_account_can_read_what_the_record_is_made_of(tmp_path):
 
 @pytest.mark.usefixtures("umask")
 def test_a_case_cut_from_a_tape_is_closed_to_others_too(tmp_path, monkeypatch):
-    monkeypatch.setattr("acquisition.replay.write_expected", lambda *_: None)
+    monkeypatch.setattr("acquisition.device.replay.write_expected", lambda *_: None)
     source = tmp_path / "ldf-1-1-0000.tape"
     source.write_bytes(b"a tape")
     source.chmod(0o644)

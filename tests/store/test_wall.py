@@ -1,4 +1,4 @@
-"""What people read and ask goes by the clock of each run, though keys go on after a clock that was ahead."""
+"""Wall clock of each run: what people read and ask goes by it, though keys go on after a clock that was ahead."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What is accepted comes back bit for bit, beside the writer and in other processes too."""
+"""Round trip through the record: bit for bit, beside the writer and in other processes too."""
 
 import subprocess
 import sys
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from acquisition.clock import Clock
 from acquisition.errors import Refused, StoreError
 from acquisition.model import Instant
 from acquisition.store import Store, StoreWriter, check, rows, schema
 from acquisition.store.journal import Journal
+from acquisition.timing.clock import Clock
 from tests.store.records import SECOND, STEP, T0, Recording, Source, event, header
 
 
@@ -96,7 +96,7 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(tmp_path):
     program = """
 import sys
 from pathlib import Path
-from acquisition.clock import Clock
+from acquisition.timing.clock import Clock
 from acquisition.store import StoreWriter
 writer = StoreWriter(Path(sys.argv[1]), clock=Clock())
 writer.open()

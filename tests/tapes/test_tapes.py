@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.registry import drivers
-from acquisition.replay import EXPECTED, compare, play, read_expected, tapes
+from acquisition.device.replay import EXPECTED, compare, play, read_expected, tapes
+from acquisition.driverkit.registry import drivers
 
 HERE = Path(__file__).parent
 CASES = sorted(str(file.parent.relative_to(HERE)) for file in HERE.glob(f"*/*/{EXPECTED}"))

@@ -1,16 +1,16 @@
-"""How long to wait before the next try: longer each time, and never in step with other stations."""
+"""Exponential back-off with jitter: longer before each try, and never in step with other stations."""
 
 from __future__ import annotations
 
 import random
 
-from acquisition.remotes.delivery import Pace
+from acquisition.remotes.delivery import RetryPace
 
 
 class Backoff:
-    """Exponential with jitter within a `Pace`."""
+    """Exponential with jitter within a `RetryPace`."""
 
-    def __init__(self, pace: Pace, rng: random.Random) -> None:
+    def __init__(self, pace: RetryPace, rng: random.Random) -> None:
         self._pace = pace
         self._rng = rng
         self._failures = 0

@@ -52,7 +52,7 @@ class RecordMessages:
         return [Outgoing(topic, each) for each in self.payloads(stream, samples)]
 
 
-class Cursor:
+class SettledCursor:
     """How far the feed is: `positions` and `event` are acknowledged, but count only after `settle` seconds.
 
     A broker acknowledges before its disk has a message. What it took shortly before it was lost is therefore
@@ -104,7 +104,7 @@ class Cursor:
 class DurableFeed:
     """Cuts what the cursor has yet to deliver into loads: the streams that are furthest behind in time go first."""
 
-    def __init__(self, messages: RecordMessages, topics: Topics, cursor: Cursor) -> None:
+    def __init__(self, messages: RecordMessages, topics: Topics, cursor: SettledCursor) -> None:
         self.cursor = cursor
         self._messages = messages
         self._topics = topics

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from acquisition.errors import ConfigurationError
-from acquisition.remotes.mqtt.account import Account
+from acquisition.remotes.mqtt.credentials import Account
 
 KEEPALIVE = 10
 """Seconds; a broker tells of a station that vanished without a word after one and a half times as long."""

@@ -1,4 +1,4 @@
-"""What is live: the newest chunks on their way to a broker, the oldest dropped where it is too slow."""
+"""Live queue to a broker: the newest chunks, the oldest dropped if the broker is too slow."""
 
 from __future__ import annotations
 

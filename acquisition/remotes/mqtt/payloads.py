@@ -1,4 +1,4 @@
-"""What messages say: JSON for everybody, or the same with its numbers as they stand in memory (docs/mqtt.md)."""
+"""Payloads of MQTT messages: JSON, or the same with its numbers in binary (docs/mqtt.md)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from acquisition.model import Chunk, Floats, Gap, Header
-from acquisition.remotes.lines import TOLD
+from acquisition.remotes.line_protocol import TOLD
 from acquisition.store.reader import Recorded
 from acquisition.store.rows import Samples
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiomqtt
 
 from acquisition.remotes.mqtt import link, payloads
-from acquisition.remotes.mqtt.account import Account
+from acquisition.remotes.mqtt.credentials import Account
 from acquisition.remotes.mqtt.link import Link
 
 FAREWELL = 0.5

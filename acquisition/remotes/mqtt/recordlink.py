@@ -7,13 +7,13 @@ import logging
 import time
 from collections.abc import Callable
 
+from acquisition.remotes.health import Standing
 from acquisition.remotes.mqtt import outgoing
 from acquisition.remotes.mqtt.backfill import Backfill
 from acquisition.remotes.mqtt.backoff import Backoff
 from acquisition.remotes.mqtt.durable import DurableFeed
 from acquisition.remotes.mqtt.link import REFUSED, WINDOW, Link, pause
 from acquisition.remotes.mqtt.outgoing import NotTaken
-from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 
 log = logging.getLogger(__name__)

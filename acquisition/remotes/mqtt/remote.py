@@ -16,15 +16,15 @@ import apsw
 
 from acquisition.errors import ConfigurationError, StoreError
 from acquisition.model import Chunk, Event, Header
-from acquisition.remotes.delivery import Pace
+from acquisition.remotes.delivery import RetryPace
+from acquisition.remotes.health import Say, Standing
 from acquisition.remotes.mqtt import link
-from acquisition.remotes.mqtt.account import Account
 from acquisition.remotes.mqtt.backoff import Backoff
-from acquisition.remotes.mqtt.durable import Cursor
+from acquisition.remotes.mqtt.credentials import Account
+from acquisition.remotes.mqtt.durable import SettledCursor
 from acquisition.remotes.mqtt.live import LiveQueue
 from acquisition.remotes.mqtt.presence import DeviceStates
-from acquisition.remotes.mqtt.session import Ending, Session, Station
-from acquisition.remotes.standing import Say, Standing
+from acquisition.remotes.mqtt.session import BrokerSession, Ending, Station
 from acquisition.remotes.worker import Worker
 from acquisition.store import Store, StoreWriter
 
@@ -51,7 +51,7 @@ class MqttRemote:
         say: Say,
         key_now: Callable[[], int],
         *,
-        pace: Pace | None = None,
+        pace: RetryPace | None = None,
         standing: Standing | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -67,9 +67,9 @@ class MqttRemote:
         self._writer = writer
         self._headers = headers
         self._key_now = key_now
-        self._backoff = Backoff(pace or Pace(), rng or random.Random())
+        self._backoff = Backoff(pace or RetryPace(), rng or random.Random())
         self._states = DeviceStates(dict(station.devices), key_now)
-        self._cursor: Cursor | None = None
+        self._cursor: SettledCursor | None = None
         self._record = ""
         self._deadline = float("inf")
         self._stopping = threading.Event()
@@ -146,7 +146,7 @@ class MqttRemote:
         """Be connected as long as it goes; what ended it, None where that was the end of the service."""
         ending = self._ending
         assert ending is not None
-        session = Session(
+        session = BrokerSession(
             self._account,
             self._station,
             self.live,
@@ -175,7 +175,7 @@ class MqttRemote:
             with contextlib.suppress(StoreError), Store(self._station.record) as store:
                 self.standing.behind(self._rewound(store).pending(store.ends()))
 
-    def _rewound(self, store: Store) -> Cursor:
+    def _rewound(self, store: Store) -> SettledCursor:
         """The feed's cursor, back at what counts."""
         record = store.record
         if self._cursor is None or record != self._record:
@@ -183,6 +183,6 @@ class MqttRemote:
             positions, event = (dict(known.positions), known.event) if known is not None else ({}, 0)
             advance = lambda moved, last: self._writer.advance(NAME, moved, last, record)  # noqa: E731
             self._record = record
-            self._cursor = Cursor(positions, event, advance, self._station.settle)
+            self._cursor = SettledCursor(positions, event, advance, self._station.settle)
         self._cursor.rewind()
         return self._cursor

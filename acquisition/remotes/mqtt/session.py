@@ -1,4 +1,4 @@
-"""What a station says to its broker while it is connected."""
+"""One connected session of a station at its broker: birth, live and durable feeds, last will."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from acquisition import __version__
 from acquisition.model import Header
+from acquisition.remotes.health import Standing
 from acquisition.remotes.mqtt import link, payloads
-from acquisition.remotes.mqtt.account import Account
 from acquisition.remotes.mqtt.backfill import Backfill
 from acquisition.remotes.mqtt.backoff import Backoff
-from acquisition.remotes.mqtt.durable import Cursor, DurableFeed, RecordMessages
+from acquisition.remotes.mqtt.credentials import Account
+from acquisition.remotes.mqtt.durable import DurableFeed, RecordMessages, SettledCursor
 from acquisition.remotes.mqtt.link import Link
 from acquisition.remotes.mqtt.live import LiveFeed, LiveQueue
 from acquisition.remotes.mqtt.payloads import Format
 from acquisition.remotes.mqtt.presence import DeviceStates, presence
 from acquisition.remotes.mqtt.recordlink import RecordLink
 from acquisition.remotes.mqtt.topics import Topics
-from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 
 BEAT = 10.0
@@ -53,7 +53,7 @@ class Ending:
     late: Callable[[], bool] = lambda: False
 
 
-class Session:
+class BrokerSession:
     """One connection for the station, which carries what is live, one for each device, and one for the record.
 
     Each may leave one will behind, hence so many. Where one breaks, `run` ends with what broke it.
@@ -68,7 +68,7 @@ class Session:
         headers: Callable[[], Iterable[Header]],
         key_now: Callable[[], int],
         standing: Standing,
-        cursor: Callable[[Store], Cursor],
+        cursor: Callable[[Store], SettledCursor],
         backoff: Backoff,
         ending: Ending,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Where each kind of message stands in a broker's tree of topics (docs/mqtt.md)."""
+"""Topics of a station in a broker's tree, by kind of message (docs/mqtt.md)."""
 
 from __future__ import annotations
 

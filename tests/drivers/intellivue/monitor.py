@@ -4,12 +4,12 @@ import random
 
 import numpy as np
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Readings
 from drivers.intellivue import Electrode, IntelliVue, Options
-from simulators.instrument import Plan
 from simulators.intellivue import IntelliVueMonitor
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.instrument import Plan
 from tests.intellivue import Room
 
 CHEST, CALF = Electrode("chest", 257), Electrode("calf", 258)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from acquisition.driver import Announced
+from acquisition.driverkit.driver import Announced
 from drivers.intellivue import IntelliVue, attributes, exchange
 from tests import intellivue as known
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from drivers.intellivue import association, exchange, frames
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.drivers.intellivue.monitor import BOTH, Scripted, arrivals, reader, texts
 
 

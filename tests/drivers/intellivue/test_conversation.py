@@ -7,8 +7,8 @@ import pytest
 
 from acquisition.model import Readings
 from drivers.intellivue import association, exchange, frames
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests.drivers.intellivue.monitor import (
     BOTH,
     POLLS,

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests import intellivue as known
 from tests.drivers.intellivue.monitor import BOTH, CHEST, POLLS, Scripted, device_times, reader
 

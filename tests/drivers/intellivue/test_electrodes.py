@@ -7,8 +7,8 @@ import pytest
 
 from acquisition.model import Readings
 from drivers.intellivue import Electrode, electrodes
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests.drivers.intellivue.monitor import BOTH, CHEST, TCPCO2, TCPO2, Scripted, reader, texts
 from tests.drivers.intellivue.replies import gas, one, talk
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from acquisition.framing import Cutter, Skipped
+from acquisition.driverkit.framing import Cutter, Skipped
 from drivers.intellivue import association, frames
 from tests import intellivue as known
 from tests.drivers.intellivue.messages import MESSAGES

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from acquisition.model import Readings
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests.drivers.intellivue.monitor import BOTH, POLLS, Scripted, reader
 from tests.drivers.intellivue.replies import gas, talk
 

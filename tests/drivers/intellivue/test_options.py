@@ -1,4 +1,4 @@
-"""What the device's entry may say."""
+"""Options of the device's entry."""
 
 import pytest
 

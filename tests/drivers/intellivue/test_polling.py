@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from drivers.intellivue import IntelliVue, Options, attributes, exchange, frames
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests import intellivue as known
 from tests.drivers.intellivue.monitor import BOTH, CHEST, Scripted, device_times, reader, texts
 

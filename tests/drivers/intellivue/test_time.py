@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from acquisition.clock import Timeline
-from acquisition.driver import Setup
+from acquisition.device.sequencer import InstrumentClocks, StreamSequencer
+from acquisition.driverkit.driver import Setup
 from acquisition.model import Header, Instant, Readings
-from acquisition.streambook import InstrumentClocks, StreamBook
+from acquisition.timing.clock import Timeline
 from drivers.intellivue import IntelliVue, Options
-from simulators.conversation import converse
 from simulators.intellivue import Options as Monitor
+from simulators.simkit.conversation import converse
 from tests.drivers.intellivue.monitor import BOTH, CHEST, POLLS, Scripted, arrivals, device_times, reader
 
 
@@ -61,13 +61,13 @@ def test_two_connections_to_one_running_monitor_share_the_time_base_and_a_restar
 @pytest.mark.parametrize("poll", POLLS)
 def test_a_gap_over_a_reconnection_says_how_many_samples_are_missing(poll):
     header = Header("tcpo2", IntelliVue(Setup("intellivue", Options(BOTH))).streams[0], "intellivue", "", "")
-    book = StreamBook(header, Timeline(1, 0, 0), InstrumentClocks(), 10.0)
+    sequencer = StreamSequencer(header, Timeline(1, 0, 0), InstrumentClocks(), 10.0)
     chunks = []
     for connection, (start, seconds) in enumerate([(0.0, 30.0), (90.0, 30.0)]):
         said = converse(reader(*BOTH, poll=poll), Scripted(Monitor(uptime=1000)), seconds, start=start)
-        book.interrupted("unplugged")
+        sequencer.interrupted("unplugged")
         chunks += [
-            book.chunk(r, Instant(round(t * 1e9), 0), connection)
+            sequencer.chunk(r, Instant(round(t * 1e9), 0), connection)
             for t, r in said
             if isinstance(r, Readings) and r.stream == "chest"
         ]

@@ -1,4 +1,4 @@
-"""What a driver said of a digitiser, by stream and kind."""
+"""Readings of a digitiser's driver, by stream and kind."""
 
 import numpy as np
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from acquisition.driver import Setup
+from acquisition.driverkit.driver import Setup
 from drivers.keysight_daq import KeysightDaq, Options
 from drivers.keysight_daq.answers import Block
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.digitiser import driver, inputs, simulator
 from tests.drivers.keysight_daq.said import stream, texts
 

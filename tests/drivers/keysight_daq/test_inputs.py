@@ -1,10 +1,10 @@
-"""What the wired instruments say: companions, sentinels, overload, recordings."""
+"""Inputs of a digitiser: companions, sentinels, overload, recordings."""
 
 import numpy as np
 import pytest
 
-from simulators.conversation import converse
-from simulators.replay import load
+from simulators.bench.replay import load
+from simulators.simkit.conversation import converse
 from tests import recordings
 from tests.digitiser import FLOWMETER, Room, driver, entry, simulator
 from tests.drivers.keysight_daq.said import INVALID, RANGE, stream, texts, unplugged

@@ -5,15 +5,15 @@ import random
 
 import pytest
 
-from acquisition.bus import Bus
-from acquisition.clock import Timeline
-from acquisition.connection import Books, Expected
+from acquisition.device.bus import Bus
+from acquisition.device.connection import DeviceContext, Expected
+from acquisition.device.sequencer import InstrumentClocks, StreamSequencer
+from acquisition.device.supervisor import Device, Patience, Supervisor
 from acquisition.errors import ConfigurationError
 from acquisition.model import Chunk, Event, Header, Quality
 from acquisition.ports.memory import MemoryPort
-from acquisition.streambook import InstrumentClocks, StreamBook
-from acquisition.supervisor import Device, Patience, Supervisor
-from simulators.conversation import converse
+from acquisition.timing.clock import Timeline
+from simulators.simkit.conversation import converse
 from tests import virtual
 from tests.digitiser import driver, simulator
 from tests.drivers.keysight_daq.said import stream, texts
@@ -87,8 +87,8 @@ def run(meter, seconds, **options):
         clock, timeline, bus = virtual.VirtualClock(loop), Timeline(1, 0, 10**18), Bus()
         bus.subscribe(items.append)
         built = driver("34465a", **options)
-        books = {
-            s.name: StreamBook(Header("box", s, "34465a", "", ""), timeline, InstrumentClocks(), built.silence)
+        context = {
+            s.name: StreamSequencer(Header("box", s, "34465a", "", ""), timeline, InstrumentClocks(), built.silence)
             for s in built.streams
         }
 
@@ -104,7 +104,7 @@ def run(meter, seconds, **options):
             return port
 
         device = Device(Expected("box"), lambda: driver("34465a", **options), plug, Patience(1.0))
-        supervisor = Supervisor(device, Books(books), bus, clock, timeline, random.Random(1))
+        supervisor = Supervisor(device, DeviceContext(context), bus, clock, timeline, random.Random(1))
         task = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(seconds)
         supervisor.stop()

@@ -1,4 +1,4 @@
-"""What the device's entry may say, and what may be written."""
+"""Options of the device's entry, and the messages that may be written."""
 
 import pytest
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.digitiser import driver, simulator
 from tests.drivers.keysight_daq.said import stream, texts, unplugged
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acquisition.model import Readings
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.digitiser import driver, simulator
 from tests.drivers.keysight_daq.said import stream, texts, unplugged
 

@@ -1,11 +1,11 @@
-"""How long a sweep takes: relays, integration, and what was asked for."""
+"""Duration of a sweep: relays, integration, and what was asked for."""
 
 import re
 
 import numpy as np
 import pytest
 
-from simulators.conversation import converse
+from simulators.simkit.conversation import converse
 from tests.digitiser import driver, inputs, simulator
 from tests.drivers.keysight_daq.said import stream, texts
 

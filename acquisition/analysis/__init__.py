@@ -1,0 +1,1 @@
+"""The read side of examinations: session data, indices, outcomes and suggestions, computed from a record."""

@@ -1,6 +1,0 @@
-"""Moving a patient's belt: what a site must say of it, and the control that drivers of treadmills share."""
-
-from acquisition.belt.control import Command, Control, Do, Motion
-from acquisition.belt.limits import BeltOptions, Limits
-
-__all__ = ["BeltOptions", "Command", "Control", "Do", "Limits", "Motion"]

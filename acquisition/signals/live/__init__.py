@@ -1,0 +1,1 @@
+"""Indices as samples come: streaming counterparts, held against those over whole arrays."""

@@ -1,0 +1,1 @@
+"""Transports of simulated instruments: pseudo-terminals, TCP, UDP, SCPI, HiSLIP and VXI-11."""
