@@ -9,8 +9,9 @@ from typing import Any
 from acquisition.examination import observation
 from acquisition.examination.observation import Abi, ArmPressure, MeanPressure, Ulcer, Vas
 from acquisition.examination.session import Item, Session
+from acquisition.signals.catalogue import comparable
 from acquisition.signals.clinical import abi, pain, post_exercise, tbi, toe_pressure
-from acquisition.signals.comparison import PAIN, PRESSURE, ULCER, UNSAID
+from acquisition.signals.comparison import UNSAID
 from acquisition.signals.eligibility import first_valid
 from acquisition.signals.kit.result import Result
 from acquisition.signals.kit.units import mean_arterial_pressure
@@ -21,18 +22,22 @@ from acquisition.signals.wound import healed
 class Outcome:
     """One index of a session: `place` says of what (a channel, a leg, an ulcer).
 
-    `conditions` and the `fields` of them that must agree say with what it may be compared. What a person `entered` is
-    of a visit, whichever session took it; `limb` is its leg where it is of one. `objection` says why the numbers of its
-    channel make no endpoint: an unconfirmed scale, an unchecked unit, a coarse range.
+    `conditions` are those under which it was taken; `fields` of them must agree where it is compared. What a person
+    `entered` is of a visit, whichever session took it; `limb` is its leg where it is of one. `objection` says why the
+    numbers of its channel make no endpoint: an unconfirmed scale, an unchecked unit, a coarse range.
     """
 
     place: str
     result: Result
     conditions: dict[str, Any] = field(default_factory=dict)
-    fields: tuple[str, ...] = ()
     limb: str = ""
     entered: bool = False
     objection: str = ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The conditions that must agree between two visits, by the catalogue."""
+        return comparable(self.result.name)
 
     @property
     def reads(self) -> str:
@@ -92,7 +97,7 @@ def falls(session: Session, visit: Iterable[Session]) -> list[Outcome]:
         results = post_exercise(at_rest, index(after), None if entry is None else ankle(entry), ankle(after))
         conditions = {"method": after.method, "position": after.position}
         place = f"leg {after.side} {after.moment}"
-        found += [Outcome(place, result, conditions, PRESSURE, after.side, True) for result in results]
+        found += [Outcome(place, result, conditions, after.side, True) for result in results]
     return found
 
 
@@ -119,14 +124,14 @@ def _of(item: Item) -> list[Outcome]:
         case Vas():
             place = " ".join(filter(None, ("pain", entry.context or entry.question, entry.recall, entry.side)))
             said = {"scale": entry.scale, "question": entry.question, "context": entry.context, "recall": entry.recall}
-            return [Outcome(place, pain(entry.mark, entry.line), said, PAIN, entry.side or "", True)]
+            return [Outcome(place, pain(entry.mark, entry.line), said, entry.side or "", True)]
         case Ulcer():
             method = "planimetry" if entry.outline else entry.method
             debrided = {True: "yes", False: "no", None: UNSAID}[entry.debrided]
             conditions = {"ulcer": entry.ulcer, "method": method, "debrided": debrided, "rater": entry.rater}
             place, area = f"ulcer {entry.ulcer} {entry.side} {entry.site}", entry.area()
             results = [area, healed(area, entry.epithelialised_days), *entry.perimeters()]
-            return [Outcome(place, result, conditions, ULCER, entry.side, True) for result in results]
+            return [Outcome(place, result, conditions, entry.side, True) for result in results]
         case Abi():
             return _indices(entry)
     return []
@@ -141,7 +146,7 @@ def _indices(entry: Abi) -> list[Outcome]:
             tbi(entry.toe, entry.brachial_left, entry.brachial_right),
             toe_pressure(entry.toe),
         ]
-    return [Outcome(place, result, conditions, PRESSURE, entry.side, True) for result in results]
+    return [Outcome(place, result, conditions, entry.side, True) for result in results]
 
 
 def _has_ankle(entry: Abi) -> bool:

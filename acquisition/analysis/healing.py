@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from acquisition.analysis.entries import Outcome
-from acquisition.signals.comparison import ULCER, incomparable
+from acquisition.signals.catalogue import comparable
+from acquisition.signals.comparison import incomparable
 from acquisition.signals.kit.result import Result
 from acquisition.signals.wound import area_reduction, healing_advance
 
@@ -33,8 +34,8 @@ def healing(before: Iterable[Outcome], after: Iterable[Outcome], weeks: float) -
             area_reduction(then.result, now.result),
             healing_advance(then.result, now.result, perimeters[0], closed, weeks),
         ]
-        field = incomparable(then.conditions, now.conditions, ULCER)
+        field = incomparable(then.conditions, now.conditions, comparable(AREA))
         if field is not None:
             results = [Result.missing(r.name, r.unit, f"not_comparable({field})", settings=r.settings) for r in results]
-        found += [replace(now, result=result, conditions={}, fields=()) for result in results]
+        found += [replace(now, result=result, conditions={}) for result in results]
     return found

@@ -18,10 +18,8 @@ from acquisition.examination.protocol import Measures
 from acquisition.signals import drop as drops
 from acquisition.signals import hyperaemia, tcpo2
 from acquisition.signals.attachment import attached
-from acquisition.signals.comparison import FLUX, TCPO2, WALKING
 from acquisition.signals.decay import UNITS as DECAY
 from acquisition.signals.decay import fit_decay
-from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.kit.bands import SETS, STEFANOVSKA
 from acquisition.signals.kit.result import Result, Status, Trace
@@ -30,8 +28,8 @@ from acquisition.signals.porh import porh
 from acquisition.signals.thermal_dose import ThermalDose
 from acquisition.signals.walking import StopReason, WalkMarks, distances, recovery_time
 from acquisition.signals.walking_cost import UPTAKE, estimated_costs
-from acquisition.signals.walking_protocols import BeltProtocol, BeltStage, adherence
-from acquisition.treadmill.protocol import load_walk
+from acquisition.signals.walking_protocols import BeltProtocol, adherence
+from acquisition.treadmill.protocol import frozen
 
 ISCHAEMIC_ABI = 0.9
 BESIDES = ("cuff", "heater", "grade", "odometer")
@@ -61,7 +59,7 @@ def _porh(data: SessionData, known: VisitContext) -> list[Outcome]:
     results = [r.flagged(objection) if objection and r.value is not None else r for r in found.values()]
     results += [conductance(data, found[name], known.means, known.abi) for name in ("rest_flow", "peak_flow")]
     results = posture.judged(data, [*results, *_decay(data.flux, found, occlusion, settings)])
-    return _all(data, "flux", [*results, *posture.of_flux(data, data.flux)], FLUX)
+    return _all(data, "flux", [*results, *posture.of_flux(data, data.flux)])
 
 
 def _decay(
@@ -112,19 +110,21 @@ def _heating(data: SessionData, known: VisitContext) -> list[Outcome]:
             for name in ("heating_baseline", "plateau", "maximum")
         ),
     ]
-    outcomes = _all(data, "flux", posture.judged(data, results), FLUX)
+    outcomes = _all(data, "flux", posture.judged(data, results))
     return [*outcomes, _dose(data, "heater", heater)]
 
 
 def _flowmotion(data: SessionData, known: VisitContext) -> list[Outcome]:
     del known
+    from acquisition.signals.flowmotion import flowmotion  # its transforms take a second to load
+
     window, flux = data.phase("rest"), data.flux
     if window is not None:
         window = (window[0], min(window[1], posture.lying_until(data)))
     bands = SETS.get(str(data.settings.get("bands")), STEFANOVSKA)
     tau = data.conditions().get("time_constant")
     found = flowmotion(flux, window, bands, tau=None if tau is None else float(tau))
-    return _all(data, "flux", [*found.values(), *posture.of_flux(data, flux)], FLUX)
+    return _all(data, "flux", [*found.values(), *posture.of_flux(data, flux)])
 
 
 def _tcpo2(data: SessionData, known: VisitContext) -> list[Outcome]:
@@ -139,7 +139,7 @@ def _oxygen(data: SessionData, known: VisitContext) -> list[Outcome]:
     if on is None or off is None:
         return outcomes
     for address in (*data.addresses("chest"), *data.addresses("limb")):
-        outcomes += [_outcome(data, address, r, TCPO2) for r in tcpo2.oxygen_challenge(data.trace(address), on, off)]
+        outcomes += [_outcome(data, address, r) for r in tcpo2.oxygen_challenge(data.trace(address), on, off)]
     return outcomes
 
 
@@ -158,14 +158,14 @@ def _resting(data: SessionData, until: float | None) -> list[Outcome]:
             resting = tcpo2.rest(skin, applied, end, temperature=data.beside(address, TEMPERATURE))
             doubt = drifted[address].reason if address in drifted and drifted[address].value is not None else ""
             rests[address] = resting.flagged(doubt) if doubt and resting.value is not None else resting
-        outcomes.append(_outcome(data, address, rests[address], TCPO2))
-    outcomes += [_outcome(data, address, result, ()) for address, result in drifted.items()]
+        outcomes.append(_outcome(data, address, rests[address]))
+    outcomes += [_outcome(data, address, result) for address, result in drifted.items()]
     if chests:
         ratios = {address: tcpo2.rpi(rests[address], rests[chests[0]]) for address in limbs}
-        outcomes += [_outcome(data, address, ratio, TCPO2) for address, ratio in ratios.items()]
+        outcomes += [_outcome(data, address, ratio) for address, ratio in ratios.items()]
     for address in (*chests, *limbs):
         posed = posture.of_oxygen(data, data.trace(address))
-        outcomes += [_outcome(data, address, result, TCPO2) for result in posed]
+        outcomes += [_outcome(data, address, result) for result in posed]
         outcomes.append(_dose(data, str(address), data.beside(address, TEMPERATURE)))
     return outcomes
 
@@ -197,7 +197,7 @@ def _walking(data: SessionData, known: VisitContext) -> list[Outcome]:
     if start is None:
         missing = [Result.missing(f"{n}_{q}", u, "start_not_marked") for n in ("icd", "acd", "fcd")
                    for q, u in (("distance", "m"), ("time", "s"))]  # fmt: skip
-        return _all(data, "belt", missing, WALKING)
+        return _all(data, "belt", missing)
     walk = WalkMarks(
         start, data.mark("stop"), reason, data.mark("onset"), data.mark("functional"),
         data.mark("pain_gone"), bool(data.session.marks("handrail")), str(data.session.about["protocol"]),
@@ -208,7 +208,7 @@ def _walking(data: SessionData, known: VisitContext) -> list[Outcome]:
         grade = data.of_role("grade")
         results.append(_followed(data, belt, grade, walk.start, walk.stop))
         results += _costs(belt, grade, walk)
-    outcomes = _all(data, "belt", results, WALKING, {"handrail": walk.handrail})
+    outcomes = _all(data, "belt", results, {"handrail": walk.handrail})
     return outcomes + (_drops(data, walk.start, walk.stop) if walk.stop is not None else [])
 
 
@@ -216,8 +216,14 @@ def _followed(data: SessionData, belt: Trace, grade: Trace | None, start: float,
     name = data.protocol.belt
     if name is None:
         return Result.missing("protocol_adherence", "%", "no_belt_protocol")
-    table = BeltProtocol(name, tuple(BeltStage(s.after, s.speed, s.grade) for s in load_walk(name).stage))
-    return adherence(belt, grade, table, start, stop)
+    kept = data.session.about.get("belt")
+    # A session of a version that kept no table was walked by a shipped one.
+    stages = (kept or frozen(name))["stages"]
+    if not stages:
+        return Result.missing("protocol_adherence", "%", "belt_protocol_not_found")
+    table = BeltProtocol(name, tuple((float(after), float(speed), float(grade)) for after, speed, grade in stages))
+    found = adherence(belt, grade, table, start, stop)
+    return replace(found, settings={**found.settings, "stages": stages}) if kept else found
 
 
 def _costs(belt: Trace, grade: Trace | None, walk: WalkMarks) -> list[Result]:
@@ -247,9 +253,9 @@ def _drops(data: SessionData, start: float, stop: float) -> list[Outcome]:
     for address in limbs:
         for result in drops.indices(attached(data.trace(address)), chest, start, stop, settings):
             result = replace(result, settings={**result.settings, "chest": change})
-            outcomes.append(_outcome(data, address, result, TCPO2))
+            outcomes.append(_outcome(data, address, result))
     least = [each.result for each in outcomes if each.result.name == "drop_min"]
-    return [*outcomes, Outcome("all sites", drops.sum_of(least), outcomes[0].conditions, TCPO2)]
+    return [*outcomes, Outcome("all sites", drops.sum_of(least), outcomes[0].conditions)]
 
 
 def _entries(data: SessionData, known: VisitContext) -> list[Outcome]:
@@ -265,9 +271,7 @@ def _dose(data: SessionData, place: str, temperature: Trace | None) -> Outcome:
     return Outcome(place, dose.result())
 
 
-def _all(
-    data: SessionData, role: str, results: list[Result], fields: tuple[str, ...], more: Mapping[str, Any] | None = None
-) -> list[Outcome]:
+def _all(data: SessionData, role: str, results: list[Result], more: Mapping[str, Any] | None = None) -> list[Outcome]:
     address = next(iter(data.addresses(role)), None)
     conditions = {**data.conditions(address), **(more or {})}
     place = role if address is None else str(address)
@@ -275,14 +279,14 @@ def _all(
     used = [each for word in (role, *BESIDES) for each in data.addresses(word)]
     for doubt in filter(None, map(data.unit_fault, used)):
         results = [r.flagged(doubt) if r.status is not Status.NOT_COMPUTABLE else r for r in results]
-    return [Outcome(place, result, conditions, fields, objection=against) for result in results]
+    return [Outcome(place, result, conditions, objection=against) for result in results]
 
 
-def _outcome(data: SessionData, address: Address, result: Result, fields: tuple[str, ...]) -> Outcome:
+def _outcome(data: SessionData, address: Address, result: Result) -> Outcome:
     against = objection(data, address, tcpo2.UNIT)
     if (doubt := data.unit_fault(address)) and result.status is not Status.NOT_COMPUTABLE:
         result = result.flagged(doubt)
-    return Outcome(str(address), result, data.conditions(address), fields, objection=against)
+    return Outcome(str(address), result, data.conditions(address), objection=against)
 
 
 ANALYSES: Mapping[Measures, Callable[[SessionData, VisitContext], list[Outcome]]] = {

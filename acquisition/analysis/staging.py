@@ -9,7 +9,6 @@ from acquisition.analysis.entries import Outcome, ankle, index
 from acquisition.examination import observation
 from acquisition.examination.observation import Abi, StageEntry, Ulcer, Wifi
 from acquisition.examination.session import Session
-from acquisition.signals.comparison import STAGES
 from acquisition.signals.eligibility import first_valid
 from acquisition.signals.kit.result import Result
 from acquisition.signals.staging import (
@@ -63,12 +62,7 @@ def _leg(side: str, visit: list[Session], found: Found, rule: Rule) -> list[Outc
     results += _symptoms(said, found)
     measure = " ".join(ischaemia.settings.get("decided_by", ())) or None
     conditions = {"limb": side, "rule": rule, "measure": measure}
-    # Only the grade of ischaemia, and what follows from it, depends on how it was measured.
-    graded_by = dict.fromkeys(("wifi_ischaemia", "wifi_stage"), STAGES)
-    return [
-        Outcome(f"leg {side}", result, conditions, graded_by.get(result.name, ("limb",)), side, True)
-        for result in results
-    ]
+    return [Outcome(f"leg {side}", result, conditions, side, True) for result in results]
 
 
 def _ischaemia(pressures: list[Abi], tcpo2: Result | None, rule: Rule) -> Result:

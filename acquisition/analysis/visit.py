@@ -24,7 +24,7 @@ class Visit:
     def __init__(self, store: Store, sessions: Sequence[Session]) -> None:
         self.sessions = list(sessions)
         self._store = store
-        self._evidence: dict[str, SessionData] = {}
+        self._data: dict[str, SessionData] = {}
         self._analysed: dict[str, list[Outcome]] = {}
         self._heated: dict[str, list[Heated]] = {}
 
@@ -35,9 +35,9 @@ class Visit:
 
     def data(self, session: Session) -> SessionData:
         """What the record holds of a session."""
-        if session.id not in self._evidence:
-            self._evidence[session.id] = SessionData(self._store, session)
-        return self._evidence[session.id]
+        if session.id not in self._data:
+            self._data[session.id] = SessionData(self._store, session)
+        return self._data[session.id]
 
     def analysed(self, session: Session) -> list[Outcome]:
         """Every index of a session's protocol."""
@@ -65,7 +65,7 @@ class Visit:
 
 
 def visits(session_log: SessionLog) -> Iterator[list[Session]]:
-    """The sessions of each participant and visit of a book, in order."""
+    """The sessions of each participant and visit of a log, in order."""
     found: dict[tuple[str, str], list[Session]] = {}
     for each in session_log.sessions.values():
         found.setdefault((each.about["subject"], each.about["visit"]), []).append(each)

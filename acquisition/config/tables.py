@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from acquisition.errors import ConfigurationError
+from acquisition.signals.catalogue import ENDPOINTS
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Positive = Annotated[float, Meta(gt=0)]
@@ -276,14 +277,7 @@ class Study(Table, frozen=True):
     index_limb: dict[str, Literal["left", "right"]] = {}
     sdc95: dict[str, Reliability] = {}
     wifi: Literal["toe_first", "worst"] = "toe_first"
-    endpoint: tuple[Endpoint, ...] = (
-        Endpoint("reactivity", "peak_percent_increase", "porh"),
-        Endpoint("oxygen", "tcpo2_rest", "tcpo2-rest"),
-        Endpoint("walking", "acd_distance", "walking-constant"),
-        Endpoint("ulcer", "ulcer_area"),
-        Endpoint("pain", "pain_vas"),
-        Endpoint("abi", "abi"),
-    )
+    endpoint: tuple[Endpoint, ...] = tuple(Endpoint(i.endpoint, i.name, i.endpoint_protocol) for i in ENDPOINTS)
 
 
 class Tables(Table, frozen=True):

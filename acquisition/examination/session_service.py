@@ -34,6 +34,7 @@ from acquisition.model import Alarm, Event, Header
 from acquisition.store import moments
 from acquisition.store.runs import ALARM as CLOCK
 from acquisition.store.wall import Wall
+from acquisition.treadmill.protocol import frozen
 
 SECOND = 1_000_000_000
 ENTRIES = "entries"
@@ -198,6 +199,7 @@ class SessionService:
             "conditions": asked.conditions,
             "checks": [check.as_dict() for check in checks],
             "simulated": any(header.simulated for header in headers),
+            **({"belt": frozen(protocol.belt, self._rules.beside)} if protocol.belt else {}),
         }
         return decisions.start(self.session_log, now, asked.protocol, protocol, about, self._rules.pattern)
 

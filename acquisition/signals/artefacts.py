@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
-from scipy.ndimage import maximum_filter1d, median_filter
 
 from acquisition.model import Floats, Quality
 from acquisition.signals.kit.arrays import numbers
@@ -63,8 +62,8 @@ def hampel(values: ArrayLike, rate: float, rule: Hampel | None = None) -> Mask:
     width = min(samples(rule.window, rate), 2 * ((len(x) - 1) // 2) + 1)
     filled = fill(x, ~good)
     if rule.form == "two_pass":
-        centre = median_filter(filled, width, mode="reflect")
-        spread = median_filter(np.abs(filled - centre), width, mode="reflect")
+        centre = _running_median(filled, width)
+        spread = _running_median(np.abs(filled - centre), width)
     elif rule.form == "windowed":
         centre, spread = _windowed(filled, width)
     else:
@@ -76,10 +75,20 @@ def hampel(values: ArrayLike, rate: float, rule: Hampel | None = None) -> Mask:
     return widened(good & (np.abs(filled - centre) > limit + slack), rule.widen) & good
 
 
+def _running_median(x: Floats, width: int) -> Floats:
+    # A third of a second to load: no session without flux should wait for it.
+    from scipy.ndimage import median_filter
+
+    median: Floats = median_filter(x, width, mode="reflect")
+    return median
+
+
 def widened(bad: Mask, each_side: int) -> Mask:
     """Return the mask with `each_side` more samples on both sides of every marked one, along the last axis."""
     if each_side < 1 or bad.size == 0:
         return bad
+    from scipy.ndimage import maximum_filter1d
+
     wide: Mask = maximum_filter1d(bad.astype(np.uint8), 2 * each_side + 1, axis=-1, mode="constant") > 0
     return wide
 
@@ -160,7 +169,7 @@ def too_steep(values: ArrayLike, rate: float, per_second: float = 25.0, window: 
         return np.zeros(x.shape, np.bool_)
     filled = fill(x, ~good)
     width = min(samples(window, rate), 2 * ((len(x) - 1) // 2) + 1)
-    level = np.abs(median_filter(filled, width, mode="reflect"))
+    level = np.abs(_running_median(filled, width))
     jump = np.abs(np.diff(filled, prepend=filled[0])) * rate > per_second * level
     steep: Mask = (jump | np.concatenate((jump[1:], [False]))) & good
     return steep
@@ -185,7 +194,7 @@ def lifted(
         return np.ones(light.shape, np.bool_)
     if reference is None:
         width = min(samples(60.0, rate), 2 * ((len(light) - 1) // 2) + 1)
-        level = median_filter(fill(light, ~good), width, mode="reflect")
+        level = _running_median(fill(light, ~good), width)
     else:
         level = np.full(light.shape, reference)
     away: Mask = (np.abs(light - level) > step * np.abs(level)) | ~good

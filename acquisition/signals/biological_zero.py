@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy.signal import welch
 
 from acquisition.model import Floats
 from acquisition.signals.kit.levels import judged, standard_error
 from acquisition.signals.kit.plausible import PERFUSION, in_range
 from acquisition.signals.kit.result import Result, Trace, Window
+from acquisition.signals.kit.spectrum import welch
 from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
 
@@ -151,6 +151,6 @@ def cardiac_spectrum(part: Trace) -> CardiacSpectrum | None:
     grid = part.uniform(max_gap=2.0)
     if len(grid) < 2 or grid.rate < 5.0 or len(grid) < 20.0 * grid.rate or not grid.valid.all():
         return None
-    frequency, density = welch(grid.values, grid.rate, nperseg=round(20.0 * grid.rate), detrend="linear")
+    frequency, density = welch(grid.values, grid.rate, round(20.0 * grid.rate))
     band = (frequency >= CARDIAC[0]) & (frequency <= CARDIAC[1])
     return CardiacSpectrum(frequency[band], density[band]) if density[band].any() else None

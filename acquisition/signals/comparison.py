@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from acquisition.signals.catalogue import DETECTABLE, ORDINAL
+from acquisition.signals.catalogue.index import Detectable
 from acquisition.signals.kit.plausible import impossible_value
 from acquisition.signals.kit.result import Result, Status
 from acquisition.signals.kit.units import FLUX as FLUX_UNIT
@@ -16,13 +18,6 @@ from acquisition.signals.wound import LEAST as LEAST_ULCER
 Conditions = Mapping[str, Any]
 """Under what a value was taken: field -> value, None or absent where it is not known."""
 
-FLUX = ("model", "probe", "time_constant", "calibration", "sensor_temperature", "site", "position", "protocol")
-TCPO2 = ("model", "probe", "calibration", "sensor_temperature", "site", "position", "protocol")
-WALKING = ("model", "protocol", "handrail")
-PRESSURE = ("method", "position")
-ULCER = ("ulcer", "method", "debrided")
-PAIN = ("scale", "question", "context", "recall")
-STAGES = ("rule", "measure")
 UNSAID = "not said"
 """A condition that nobody states as a rule: on both sides it leaves a doubt, against a known one it is a difference."""
 TEMPERATURE, CLOSE = "sensor_temperature", 0.2
@@ -31,17 +26,6 @@ METHOD = ("search", "smoothing", "bands", "normalised", "detrend", "cutoff", "va
 """Settings of a method that make two results unlike where they differ."""
 LOW_FLUX = 2.0
 """PU: below it a change has no per cent."""
-ORDINAL = frozenset({"fontaine", "rutherford", "wifi_ischaemia", "wifi_wound", "wifi_infection", "wifi_stage"})
-"""Stages and grades: an order without distances, whose change has no per cent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detectable:
-    """The smallest change that is not chance in 95 of 100: absolute in the index's unit, or per cent."""
-
-    value: float
-    percent: bool
-    source: str
 
 
 def sdc95_from_cv(cv: float) -> float:
@@ -52,17 +36,6 @@ def sdc95_from_cv(cv: float) -> float:
 def sdc95_from_differences(sd: float) -> float:
     """Return 1.96 SD of the differences of repeated measurements, in their unit."""
     return 1.96 * sd
-
-
-SDC95 = {
-    "tcpo2_rest": Detectable(15.0, False, "repeat within 24-48 h: 80 % of differences within -11 to +9 mmHg"),
-    "acd_distance": Detectable(36.0, True, "CV 13 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
-    "icd_distance": Detectable(42.0, True, "CV 15 % at 3 km/h 12 % (Int Angiol 2012;31:150)"),
-    "abi": Detectable(0.15, False, "a difference of 0.15 counts as one (Aboyans 2012)"),
-    "peak_flow": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
-    "peak_flow_cvc": Detectable(69.0, True, "finger PORH, CV 25 % (PMID 20064535)"),
-}
-"""Of other populations than yours: replace them with your own reliability as soon as you have it."""
 
 
 class Meaning(StrEnum):
@@ -112,7 +85,7 @@ def change(
     after: Result,
     conditions: tuple[Conditions, Conditions],
     fields: tuple[str, ...],
-    detectable: Mapping[str, Detectable] = SDC95,
+    detectable: Mapping[str, Detectable] = DETECTABLE,
 ) -> Change:
     """Return after - before and what it is worth; a difference in any of `fields` gives not_comparable(field)."""
     names = (("difference", before.unit), ("percent", "%"), ("ratio", "1"))

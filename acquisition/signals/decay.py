@@ -7,25 +7,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from acquisition.model import Floats
+from acquisition.signals.catalogue import units
+from acquisition.signals.catalogue.flux import DECAY
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.plausible import PERFUSION, in_range
 from acquisition.signals.kit.result import Result, Trace
-from acquisition.signals.kit.units import FLUX
 
 LONGEST, STEEPEST, LARGEST = 600.0, 4.0, 10.0
 """Bounds: b in s, c, and a and d in multiples of the flux at the start (Hultman's code bounds them so)."""
 
 
-UNITS = {
-    "decay_amplitude": FLUX,
-    "decay_time_constant": "s",
-    "decay_shape": "1",
-    "decay_offset": FLUX,
-    "decay_r_squared": "1",
-}
+UNITS = units(DECAY)
 PARAMETERS = tuple(UNITS)[:4]
 """Those of `level`, in its order."""
 
@@ -44,6 +38,8 @@ def fit_decay(flux: Trace, start: float, stop: float) -> dict[str, Result]:
     Bounded least squares from four starting points, the best kept. Where one parameter ends on its bound all are
     low quality, since each is what the others leave; fewer than 8 s or 8 samples of data give none.
     """
+    from scipy.optimize import least_squares  # loaded for a fit alone
+
     part = in_range(flux, PERFUSION).between(start, stop)
     use = part.valid
     known: Mapping[str, Any] = {"window": (start, stop), "n_valid": int(use.sum())}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.fft import irfft, rfft
-from scipy.signal import find_peaks, welch
 
 from acquisition.model import Floats
 from acquisition.signals.artefacts import NO_SIGNAL, Hampel, Screened, judge, screened, still
@@ -19,6 +18,7 @@ from acquisition.signals.kit.bands import STEFANOVSKA, Band, BandSet
 from acquisition.signals.kit.plausible import PERFUSION, in_range
 from acquisition.signals.kit.result import Result, Status, Trace, Window
 from acquisition.signals.kit.smoothing import amplitude_left
+from acquisition.signals.kit.spectrum import welch
 from acquisition.signals.kit.units import FLUX, fluctuation
 from acquisition.signals.wavelet import BATCH_PAD, CONE, NYQUIST_SHARE, Plan, Voices, plan
 
@@ -335,7 +335,7 @@ def power_density(
     The Fourier alternative to band powers; its lowest bin is 1/segment, so slow bands hold few bins.
     """
     x = numbers(values)
-    frequency, density = welch(x, rate, nperseg=min(len(x), round(segment * rate)), detrend="linear")
+    frequency, density = welch(x, rate, min(len(x), round(segment * rate)))
     inside = (frequency >= low) & (frequency <= high)
     return frequency[inside], density[inside]
 
@@ -345,6 +345,8 @@ def envelope_area(values: ArrayLike, rate: float) -> float:
 
     The envelopes are lines through the local maxima and minima; NaN with fewer than two of either.
     """
+    from scipy.signal import find_peaks  # a second to load, for this alone
+
     x = numbers(values)
     top, bottom = find_peaks(x)[0], find_peaks(-x)[0]
     if len(top) < 2 or len(bottom) < 2:

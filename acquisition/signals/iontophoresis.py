@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
 
 from acquisition.model import Floats
+from acquisition.signals.catalogue import units
+from acquisition.signals.catalogue.flux import IONTOPHORESIS
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.levels import window_mean
 from acquisition.signals.kit.plausible import PERFUSION, POSITIVE, impossible, impossible_value, in_range, present
@@ -105,18 +106,7 @@ def _fault(doses: Sequence[Dose], stop: float) -> str:
     return "" if [*starts, stop] == sorted({*starts, stop}) else "marks_out_of_order"
 
 
-UNITS = {
-    "iontophoresis_baseline": FLUX,
-    "peak_response": FLUX,
-    "peak_response_increase": FLUX,
-    "peak_response_percent": "%",
-    "response_area_by_charge": f"{FLUX}.{CHARGE}",
-    "response_area_by_time": f"{FLUX}.s",
-    "dose_response": FLUX,
-    "greatest_effect": FLUX,
-    "half_effective_charge": CHARGE,
-    "hill_slope": "1",
-}
+UNITS = units(IONTOPHORESIS)
 """Name and unit of every index, in the order of a report."""
 
 
@@ -212,6 +202,8 @@ def _logistic(charge: Floats, response: Floats, rest: Result, common: dict[str, 
     low = np.array([0.0, 0.0, 1e-3 * q[-1], 0.3])
     high = np.array([max(3 * rest.value, 1.0), 3 * e.max(), 3 * q[-1], 20.0])
     first = np.clip(scale, low * 1.001 + 1e-9, high * 0.999)
+    from scipy.optimize import least_squares  # loaded for a fit alone
+
     fit = least_squares(_misfit, first, bounds=(low, high), x_scale=np.maximum(scale, 1e-3), args=(q, e))
     found = [Result.of(name, float(x), UNITS[name], **common) for name, x in zip(names, fit.x[1:], strict=True)]
     if not 0 < fit.x[2] <= q[-1]:

@@ -13,6 +13,8 @@ from acquisition.model import Quality
 from acquisition.signals import biological_zero as zero_rules
 from acquisition.signals.artefacts import NO_SIGNAL, runs, still
 from acquisition.signals.biological_zero import OcclusionVerdict
+from acquisition.signals.catalogue import units
+from acquisition.signals.catalogue.flux import PORH
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.kit.levels import judged, window_mean
 from acquisition.signals.kit.plausible import PERFUSION, PRESSURE_INDEX, impossible, in_range, present
@@ -21,39 +23,10 @@ from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
 
-AREA, SLOPE = f"{FLUX}.s", f"{FLUX}/s"
 LEAST_DEBT = 60.0
 """PU s: a smaller occlusion area repays nothing."""
 
-UNITS = {
-    "rest_flow": FLUX,
-    "biological_zero": FLUX,
-    "hyperaemia": "1",
-    "peak_flow": FLUX,
-    "peak_increase": FLUX,
-    "peak_percent_of_rest": "%",
-    "peak_percent_increase": "%",
-    "peak_percent_of_rest_corrected": "%",
-    "hyperaemic_ratio": "1",
-    "hyperaemic_reserve": "1",
-    "latency": "s",
-    "time_to_peak": "s",
-    "half_rise": "s",
-    "recovery_75": "s",
-    "half_recovery": "s",
-    "half_recovery_from_peak": "s",
-    "recovery_25": "s",
-    "recovery_time": "s",
-    "mean_slope": SLOPE,
-    "peak_over_time": SLOPE,
-    "max_slope": SLOPE,
-    "occlusion_area": AREA,
-    "hyperaemia_area": AREA,
-    "repayment": "1",
-    "auc_60": AREA,
-    "auc_180": AREA,
-    "porh_index": "1",
-}
+UNITS = units(PORH)
 """Name and unit of every index, in the order of a report."""
 BEFORE_RELEASE = ("rest_flow", "biological_zero", "occlusion_area")
 

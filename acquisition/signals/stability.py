@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from acquisition.model import Floats
 from acquisition.signals.kit.bins import Binner, Bins
@@ -119,6 +118,8 @@ def slope_of(means: Floats, width: float, confidence: float = 0.95) -> Slope | N
     independent = min(max(n * (1.0 - r) / (1.0 + r), INDEPENDENT), float(n))
     freedom = independent - 2.0
     error = math.sqrt(power / freedom / spread)
+    from scipy.special import stdtrit  # loaded where a slope is judged
+
     quantile = float(stdtrit(freedom, 0.5 + confidence / 2.0))
     return Slope(slope, quantile * error, math.sqrt(power / n))
 

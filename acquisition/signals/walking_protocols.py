@@ -15,32 +15,23 @@ from acquisition.signals.kit.result import Result, Trace
 
 
 @dataclass(frozen=True, slots=True)
-class BeltStage:
-    """From `start` s after the belt starts: `speed` km/h, `grade` per cent."""
-
-    start: float
-    speed: float
-    grade: float
-
-
-@dataclass(frozen=True, slots=True)
 class BeltProtocol:
-    """Stages in order of time; the last one lasts."""
+    """Stages in order of time, the last one lasts: s after the start of the belt, km/h, and per cent of grade."""
 
     name: str
-    stages: tuple[BeltStage, ...]
+    stages: tuple[tuple[float, float, float], ...]
 
     def __post_init__(self) -> None:
-        starts = [stage.start for stage in self.stages]
+        starts = [start for start, _, _ in self.stages]
         if not starts or starts[0] != 0.0 or any(b <= a for a, b in itertools.pairwise(starts)):
             raise ValueError(f"{self.name}: stages must begin at 0 and follow one another")
 
     def at(self, elapsed: ArrayLike) -> tuple[Floats, Floats]:
         """Return the speed (km/h) and grade (%) asked for at `elapsed` s (any shape)."""
-        k = np.searchsorted([stage.start for stage in self.stages], numbers(elapsed, "elapsed"), side="right") - 1
+        k = np.searchsorted([start for start, _, _ in self.stages], numbers(elapsed, "elapsed"), side="right") - 1
         k = np.maximum(k, 0)
-        speeds = np.array([stage.speed for stage in self.stages])
-        grades = np.array([stage.grade for stage in self.stages])
+        speeds = np.array([speed for _, speed, _ in self.stages])
+        grades = np.array([grade for _, _, grade in self.stages])
         return speeds[k], grades[k]
 
 
@@ -56,7 +47,7 @@ def adherence(
     speed = in_range(speed, BELT)
     part = speed.between(start, stop)
     elapsed = part.time - start
-    changes = np.array([stage.start for stage in protocol.stages])
+    changes = np.array([begin for begin, _, _ in protocol.stages])
     since = elapsed - changes[np.maximum(np.searchsorted(changes, elapsed, side="right") - 1, 0)]
     judged = part.valid & (since >= settle)
     if not judged.any():

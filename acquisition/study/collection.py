@@ -9,19 +9,11 @@ from typing import Any
 from acquisition.analysis.entries import Outcome
 from acquisition.analysis.outcomes import Outcomes, every, method
 from acquisition.examination.session import Session, SessionLog
+from acquisition.signals.catalogue import DECISIVE
 from acquisition.signals.kit.result import Status
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
 
-DECISIVE = {
-    "porh": "peak_flow",
-    "heating": "plateau",
-    "flowmotion": "myogenic_power",
-    "tcpo2": "tcpo2_rest",
-    "oxygen": "tcpo2_rest",
-    "walking": "acd_distance",
-}
-"""The index by which an attempt at a protocol counts as technically valid; entries by hand count as they are."""
 TRUE = (Status.OK, Status.CENSORED)
 ROWS = (
     "record", "session", "subject", "visit", "limb", "protocol", "attempt", "counts", "simulated", "place", "index",

@@ -15,19 +15,13 @@ from acquisition.examination import observation
 from acquisition.examination.observation import INTERCURRENT, Happening, NotDone
 from acquisition.examination.session import Session
 from acquisition.examination.session_service import ENTRIES
-from acquisition.signals.comparison import SDC95, Detectable, change
+from acquisition.signals.catalogue import DETECTABLE, INDICES
+from acquisition.signals.catalogue.index import Detectable
+from acquisition.signals.comparison import change
 from acquisition.signals.eligibility import first_valid
 from acquisition.study.collection import Attempt, began
 
 DAY = 86_400 * 1_000_000_000
-WORDS = {
-    "peak_percent_increase": ("porh", "ldf", "laser-doppler", "reactivity"),
-    "tcpo2_rest": ("tcpo2", "oxygen"),
-    "acd_distance": ("treadmill", "walking", "walk"),
-    "ulcer_area": ("ulcer", "wound"),
-    "pain_vas": ("vas", "pain"),
-}
-"""What people call a measurement, by its index."""
 COLUMNS = (
     "subject", "visit", "limb", "index_limb", "protocol", "place", "index", "endpoint", "value", "unit", "status",
     "reason", "baseline", "difference", "percent", "change_status", "change_reason", "meaning", "eligibility",
@@ -205,7 +199,7 @@ class _Person:
             return {"change_reason": "no_baseline" if outcome.fields else ""}
         own = {name: Detectable(r.value, r.percent, r.source) for name, r in self.study.sdc95.items()}
         conditions = (before.conditions, outcome.conditions)
-        found = change(before.result, outcome.result, conditions, outcome.fields, {**SDC95, **own})
+        found = change(before.result, outcome.result, conditions, outcome.fields, {**DETECTABLE, **own})
         return {
             "baseline": before.result.value,
             "difference": found.difference.value,
@@ -300,7 +294,8 @@ def _others(session: Session) -> list[str]:
 
 def _names(endpoint: Endpoint) -> set[str]:
     """The words by which somebody may say that an endpoint was not measured."""
-    return {endpoint.outcome, endpoint.index, endpoint.protocol, *WORDS.get(endpoint.index, ())} - {""}
+    known = INDICES.get(endpoint.index)
+    return {endpoint.outcome, endpoint.index, endpoint.protocol, *(known.synonyms if known else ())} - {""}
 
 
 def _bars(happening: Happening, limb: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -48,6 +48,15 @@ def load_walk(name: str, beside: Path | None = None) -> WalkProtocol:
         known = ", ".join(resources.names(KIND, beside))
         raise ConfigurationError(f"there is no protocol {name!r}", remedy=f"one of {known}")
     return toml.convert(toml.read(path), WalkProtocol, path)
+
+
+def frozen(name: str, beside: Path | None = None) -> dict[str, Any]:
+    """The table of a walking protocol as a session keeps it: its name, and stages of s, km/h and %; none if unknown."""
+    try:
+        stages = [[stage.after, stage.speed, stage.grade] for stage in load_walk(name, beside).stage]
+    except ConfigurationError as error:
+        return {"name": name, "stages": [], "missing": str(error)}
+    return {"name": name, "stages": stages}
 
 
 class WalkProgress:

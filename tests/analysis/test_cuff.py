@@ -123,4 +123,4 @@ def test_an_answer_loads_no_filters_on_the_loop_that_acquires():
     assert done.returncode == 0, done.stderr
     *loaded, answer = done.stdout.splitlines()
     assert answer.startswith("{'done': True")
-    assert loaded == ["acquisition.analysis.cuff False", "scipy.signal False"]
+    assert loaded == ["acquisition.analysis.cuff False"]

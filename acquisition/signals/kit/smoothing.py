@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
 
 from acquisition.model import Floats
 from acquisition.signals.kit.arrays import numbers
@@ -82,6 +81,8 @@ class FirstOrder:
         return result
 
     def _run(self, x: Floats, good: NDArray[np.bool_], rows: slice | NDArray[np.int64]) -> Floats:
+        from scipy.signal import lfilter  # a second to load, which no recorded session needs
+
         b, a = [1 - self._a], [1, -self._a]
         total, self._total[rows] = lfilter(b, a, np.where(good, x, 0.0), zi=self._total[rows])
         weight, self._weight[rows] = lfilter(b, a, good.astype(np.float64), zi=self._weight[rows])
