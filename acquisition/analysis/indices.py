@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from acquisition.analysis.entries import Outcome
 from acquisition.analysis.perfusion_pressure import Reading, conductance
 from acquisition.analysis.provenance import objection
 from acquisition.analysis.session_data import CARBON_DIOXIDE, NEAR, TEMPERATURE, SessionData
+from acquisition.examination import frozen
 from acquisition.examination.binding import UNITS, Address
 from acquisition.examination.protocol import Measures
 from acquisition.signals import drop as drops
@@ -28,8 +29,7 @@ from acquisition.signals.porh import porh
 from acquisition.signals.thermal_dose import ThermalDose
 from acquisition.signals.walking import StopReason, WalkMarks, distances, recovery_time
 from acquisition.signals.walking_cost import UPTAKE, estimated_costs
-from acquisition.signals.walking_protocols import BeltProtocol, adherence
-from acquisition.treadmill.protocol import frozen
+from acquisition.signals.walking_protocols import adherence
 
 ISCHAEMIC_ABI = 0.9
 BESIDES = ("cuff", "heater", "grade", "odometer")
@@ -197,7 +197,7 @@ def _walking(data: SessionData, known: VisitContext) -> list[Outcome]:
     if start is None:
         missing = [Result.missing(f"{n}_{q}", u, "start_not_marked") for n in ("icd", "acd", "fcd")
                    for q, u in (("distance", "m"), ("time", "s"))]  # fmt: skip
-        return _all(data, "belt", missing)
+        return _all(data, "belt", _by_load(data, missing))
     walk = WalkMarks(
         start, data.mark("stop"), reason, data.mark("onset"), data.mark("functional"),
         data.mark("pain_gone"), bool(data.session.marks("handrail")), str(data.session.about["protocol"]),
@@ -208,22 +208,22 @@ def _walking(data: SessionData, known: VisitContext) -> list[Outcome]:
         grade = data.of_role("grade")
         results.append(_followed(data, belt, grade, walk.start, walk.stop))
         results += _costs(belt, grade, walk)
-    outcomes = _all(data, "belt", results, {"handrail": walk.handrail})
+    outcomes = _all(data, "belt", _by_load(data, results), {"handrail": walk.handrail})
     return outcomes + (_drops(data, walk.start, walk.stop) if walk.stop is not None else [])
 
 
 def _followed(data: SessionData, belt: Trace, grade: Trace | None, start: float, stop: float) -> Result:
-    name = data.protocol.belt
-    if name is None:
-        return Result.missing("protocol_adherence", "%", "no_belt_protocol")
-    kept = data.session.about.get("belt")
-    # A session of a version that kept no table was walked by a shipped one.
-    stages = (kept or frozen(name))["stages"]
-    if not stages:
-        return Result.missing("protocol_adherence", "%", "belt_protocol_not_found")
-    table = BeltProtocol(name, tuple((float(after), float(speed), float(grade)) for after, speed, grade in stages))
-    found = adherence(belt, grade, table, start, stop)
-    return replace(found, settings={**found.settings, "stages": stages}) if kept else found
+    asked = frozen.belt(data.session)
+    if asked is None:
+        reason = "no_belt_protocol" if data.protocol.belt is None else "belt_protocol_not_recorded"
+        return Result.missing("protocol_adherence", "%", reason)
+    return adherence(belt, grade, asked.table, start, stop)
+
+
+def _by_load(data: SessionData, results: Iterable[Result]) -> list[Result]:
+    """The results, with what the belt was to do as part of their method: another load is another test."""
+    asked = frozen.belt(data.session)
+    return [replace(r, settings={**r.settings, **asked.settings}) if asked is not None else r for r in results]
 
 
 def _costs(belt: Trace, grade: Trace | None, walk: WalkMarks) -> list[Result]:
@@ -251,11 +251,13 @@ def _drops(data: SessionData, start: float, stop: float) -> list[Outcome]:
     change = str(drops.chest_change(chest, start, stop, settings))
     outcomes = []
     for address in limbs:
-        for result in drops.indices(attached(data.trace(address)), chest, start, stop, settings):
+        found = drops.indices(attached(data.trace(address)), chest, start, stop, settings)
+        for result in _by_load(data, found):
             result = replace(result, settings={**result.settings, "chest": change})
             outcomes.append(_outcome(data, address, result))
     least = [each.result for each in outcomes if each.result.name == "drop_min"]
-    return [*outcomes, Outcome("all sites", drops.sum_of(least), outcomes[0].conditions)]
+    (total,) = _by_load(data, [drops.sum_of(least)])
+    return [*outcomes, Outcome("all sites", total, outcomes[0].conditions)]
 
 
 def _entries(data: SessionData, known: VisitContext) -> list[Outcome]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +83,7 @@ def _outcomes(visit: Visit, session: Session, rule: Rule) -> Outcomes:
 
 
 def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
-    """An index as plain values; `method` is a hash of version and settings: equal ones, equal methods.
+    """An index as plain values; `method` begins the hash of name, version and settings: equal ones, equal methods.
 
     `recorded_unit` is that of the channel from which it was measured; empty for what a person entered.
     """
@@ -99,10 +97,8 @@ def describe(outcome: Outcome, curves: bool = False) -> dict[str, Any]:
 
 
 def method(outcome: Outcome) -> str:
-    """Twelve digits of a hash of how an index was computed."""
-    plain = outcome.result.as_dict()
-    text = json.dumps([plain["name"], plain["version"], plain["settings"]], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """Twelve digits of the hash of how an index was computed."""
+    return outcome.result.fingerprint[:12]
 
 
 def _eligible(visit: Visit, session: Session) -> Eligibility:

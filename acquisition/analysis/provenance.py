@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from acquisition import ucum
 from acquisition.analysis.session_data import SessionData
-from acquisition.config import resources, toml
-from acquisition.driverkit.analog import Profile
+from acquisition.examination import frozen
 from acquisition.examination.binding import Address
 from acquisition.signals.eligibility import Provenance
 
@@ -20,7 +19,7 @@ def provenance(data: SessionData, address: Address, unit: str) -> Provenance:
     if header is None:
         return Provenance(scale_confirmed=False)
     converted = ucum.conversion(data.unit(address), unit)
-    accuracy = _accuracy(header.profile, address.channel)
+    accuracy = frozen.accuracy(data.session, address, header.profile)
     return Provenance(
         scale_confirmed=header.confidence != UNCONFIRMED,
         unit_checked=converted is not None,
@@ -32,13 +31,3 @@ def objection(data: SessionData, address: Address, unit: str) -> str:
     """Why a channel's numbers make no endpoint, "" where they do. Accuracy counts where it is known to matter: mmHg."""
     found = provenance(data, address, unit)
     return (found if unit == "mm[Hg]" else replace(found, accuracy=None)).objection()
-
-
-def _accuracy(profile: str, channel: str) -> float | None:
-    """The accuracy that an analog output's profile states, in the value's unit."""
-    path = resources.find("profiles", profile) if profile else None
-    if path is None:
-        return None
-    signals = toml.convert(toml.read(path), Profile, path).signals
-    own = [signal for signal in signals if channel == signal.signal or channel.startswith(f"{signal.signal}_")]
-    return own[0].accuracy if own else None

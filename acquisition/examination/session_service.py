@@ -10,6 +10,7 @@ from acquisition.errors import Refused
 from acquisition.examination import decisions, fields
 from acquisition.examination.binding import bind, check_units
 from acquisition.examination.description import describe, summarise
+from acquisition.examination.frozen import freeze
 from acquisition.examination.preflight import must_not_start, preflight
 from acquisition.examination.protocol import load
 from acquisition.examination.requests import (
@@ -34,7 +35,6 @@ from acquisition.model import Alarm, Event, Header
 from acquisition.store import moments
 from acquisition.store.runs import ALARM as CLOCK
 from acquisition.store.wall import Wall
-from acquisition.treadmill.protocol import frozen
 
 SECOND = 1_000_000_000
 ENTRIES = "entries"
@@ -180,6 +180,7 @@ class SessionService:
         headers = list(self._headers())
         bindings = bind(protocol, headers, asked.bind)
         check_units(bindings, headers)
+        freeze(protocol, bindings, headers, self._rules.beside)
         checks = preflight(protocol, bindings, asked.checks, self._bench(), self._wall().of(self._now()))
         return {"protocol": asked.protocol, "checks": [check.as_dict() for check in checks]}
 
@@ -199,7 +200,7 @@ class SessionService:
             "conditions": asked.conditions,
             "checks": [check.as_dict() for check in checks],
             "simulated": any(header.simulated for header in headers),
-            **({"belt": frozen(protocol.belt, self._rules.beside)} if protocol.belt else {}),
+            **freeze(protocol, bindings, headers, self._rules.beside),
         }
         return decisions.start(self.session_log, now, asked.protocol, protocol, about, self._rules.pattern)
 

@@ -22,7 +22,7 @@ UNSAID = "not said"
 """A condition that nobody states as a rule: on both sides it leaves a doubt, against a known one it is a difference."""
 TEMPERATURE, CLOSE = "sensor_temperature", 0.2
 """Two readings of a temperature that are closer are one set point, Cel."""
-METHOD = ("search", "smoothing", "bands", "normalised", "detrend", "cutoff", "variant", "drug")
+METHOD = ("search", "smoothing", "bands", "normalised", "detrend", "cutoff", "variant", "drug", "belt")
 """Settings of a method that make two results unlike where they differ."""
 LOW_FLUX = 2.0
 """PU: below it a change has no per cent."""

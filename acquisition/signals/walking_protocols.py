@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike
 
 from acquisition.model import Floats
@@ -14,24 +17,32 @@ from acquisition.signals.kit.plausible import BELT, in_range
 from acquisition.signals.kit.result import Result, Trace
 
 
+class BeltStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From `after` s of walking on: `speed` km/h, `grade` %."""
+
+    after: Annotated[float, Meta(ge=0)]
+    speed: Annotated[float, Meta(gt=0)]
+    grade: Annotated[float, Meta(ge=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class BeltProtocol:
-    """Stages in order of time, the last one lasts: s after the start of the belt, km/h, and per cent of grade."""
+    """BeltStages in order of time; the last one lasts."""
 
     name: str
-    stages: tuple[tuple[float, float, float], ...]
+    stages: tuple[BeltStage, ...]
 
     def __post_init__(self) -> None:
-        starts = [start for start, _, _ in self.stages]
+        starts = [stage.after for stage in self.stages]
         if not starts or starts[0] != 0.0 or any(b <= a for a, b in itertools.pairwise(starts)):
             raise ValueError(f"{self.name}: stages must begin at 0 and follow one another")
 
     def at(self, elapsed: ArrayLike) -> tuple[Floats, Floats]:
         """Return the speed (km/h) and grade (%) asked for at `elapsed` s (any shape)."""
-        k = np.searchsorted([start for start, _, _ in self.stages], numbers(elapsed, "elapsed"), side="right") - 1
+        k = np.searchsorted([stage.after for stage in self.stages], numbers(elapsed, "elapsed"), side="right") - 1
         k = np.maximum(k, 0)
-        speeds = np.array([speed for _, speed, _ in self.stages])
-        grades = np.array([grade for _, _, grade in self.stages])
+        speeds = np.array([stage.speed for stage in self.stages])
+        grades = np.array([stage.grade for stage in self.stages])
         return speeds[k], grades[k]
 
 
@@ -47,7 +58,7 @@ def adherence(
     speed = in_range(speed, BELT)
     part = speed.between(start, stop)
     elapsed = part.time - start
-    changes = np.array([begin for begin, _, _ in protocol.stages])
+    changes = np.array([stage.after for stage in protocol.stages])
     since = elapsed - changes[np.maximum(np.searchsorted(changes, elapsed, side="right") - 1, 0)]
     judged = part.valid & (since >= settle)
     if not judged.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,17 +12,9 @@ from msgspec import Meta
 from acquisition.config import resources, toml
 from acquisition.driverkit.driver import Order
 from acquisition.errors import ConfigurationError
+from acquisition.signals.walking_protocols import BeltStage
 
 KIND = "protocols/belt"
-Seconds = Annotated[float, Meta(ge=0)]
-
-
-class WalkStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From `after` s of walking on: `speed` km/h, `grade` %."""
-
-    after: Seconds
-    speed: Annotated[float, Meta(gt=0)]
-    grade: Annotated[float, Meta(ge=0)]
 
 
 class WalkProtocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +24,7 @@ class WalkProtocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     source: str
     limit: Annotated[float, Meta(gt=0)]
-    stage: Annotated[tuple[WalkStage, ...], Meta(min_length=1)]
+    stage: Annotated[tuple[BeltStage, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         """Refuse stages out of order: the first is at 0 s, each later one after the one before."""
@@ -48,15 +40,6 @@ def load_walk(name: str, beside: Path | None = None) -> WalkProtocol:
         known = ", ".join(resources.names(KIND, beside))
         raise ConfigurationError(f"there is no protocol {name!r}", remedy=f"one of {known}")
     return toml.convert(toml.read(path), WalkProtocol, path)
-
-
-def frozen(name: str, beside: Path | None = None) -> dict[str, Any]:
-    """The table of a walking protocol as a session keeps it: its name, and stages of s, km/h and %; none if unknown."""
-    try:
-        stages = [[stage.after, stage.speed, stage.grade] for stage in load_walk(name, beside).stage]
-    except ConfigurationError as error:
-        return {"name": name, "stages": [], "missing": str(error)}
-    return {"name": name, "stages": stages}
 
 
 class WalkProgress:
@@ -106,7 +89,7 @@ class WalkProgress:
             self._next += 1
         return self._orders(self.protocol.stage[self._next - 1]) if self._next > before else []
 
-    def _orders(self, stage: WalkStage) -> list[Order]:
+    def _orders(self, stage: BeltStage) -> list[Order]:
         grade = stage.grade if self._max_grade is None else min(stage.grade, self._max_grade)
         by = f"stage {self._next} of {self.protocol.title}"
         speed_before, grade_before = self._last

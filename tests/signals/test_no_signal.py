@@ -15,7 +15,7 @@ from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.porh import porh
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
 from acquisition.signals.walking import StopReason, WalkMarks, distances
-from acquisition.signals.walking_protocols import BeltProtocol, adherence
+from acquisition.signals.walking_protocols import BeltProtocol, BeltStage, adherence
 from tests.signals.curves import Hyperaemia
 from tests.signals.oxygen import settling
 
@@ -210,7 +210,7 @@ def test_a_belt_that_stood_still_was_not_walked_on():
 
 
 def test_an_impossible_speed_is_no_speed_that_was_kept():
-    protocol = BeltProtocol("constant", ((0.0, 3.2, 0.0),))
+    protocol = BeltProtocol("constant", (BeltStage(0.0, 3.2, 0.0),))
     grade = Trace.of([0.0, 400.0], [0.0, 0.0])
     assert adherence(belt((200, 230, -3.2)), grade, protocol, 60.0, 360.0).value == pytest.approx(100.0)
 

@@ -19,7 +19,7 @@ from acquisition.signals.walking_cost import (
     oxygen_uptake,
     vertical_work,
 )
-from acquisition.signals.walking_protocols import BeltProtocol, adherence
+from acquisition.signals.walking_protocols import BeltProtocol, BeltStage, adherence
 from tests.signals.oxygen import pieces
 
 
@@ -254,8 +254,8 @@ def test_work_is_weight_times_height():
     assert vertical_work(0.0, 100.0, 10.0).reason == "mass_missing"
 
 
-GRADED = BeltProtocol("walk-gs", tuple((120.0 * k, 3.2, 2.0 * k) for k in range(10)))
-CONSTANT = BeltProtocol("walk-constant", ((0.0, 3.2, 10.0),))
+GRADED = BeltProtocol("walk-gs", tuple(BeltStage(120.0 * k, 3.2, 2.0 * k) for k in range(10)))
+CONSTANT = BeltProtocol("walk-constant", (BeltStage(0.0, 3.2, 10.0),))
 
 
 def test_a_protocol_says_speed_and_grade_at_every_moment():
@@ -263,7 +263,7 @@ def test_a_protocol_says_speed_and_grade_at_every_moment():
     assert np.all(speeds == 3.2)
     assert grades.tolist() == [0.0, 0.0, 0.0, 2.0, 10.0, 18.0]
     with pytest.raises(ValueError, match="follow"):
-        BeltProtocol("odd", ((0.0, 3.0, 0.0), (0.0, 3.0, 2.0)))
+        BeltProtocol("odd", (BeltStage(0.0, 3.0, 0.0), BeltStage(0.0, 3.0, 2.0)))
 
 
 def test_a_graded_belt_is_judged_stage_by_stage():
