@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -257,26 +257,30 @@ def _empty_log(connection: apsw.Connection) -> None:
 
 def _upgrade(connection: apsw.Connection) -> None:
     """Bring the tables to the present schema in one transaction: a power cut leaves the old one whole."""
-    version = connection.pragma("user_version")
-    if version == VERSION:
+    before = connection.pragma("user_version")
+    if before == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if version < 1:
-            connection.execute(FIRST)
-            connection.pragma("application_id", APPLICATION)
-        if version < 2:
-            connection.execute(SECOND)
-            _announce_all(connection)
-        if version < 3:
-            connection.execute(THIRD)
-        connection.execute(FOURTH)
+        for version, step in MIGRATIONS:
+            if version > before:
+                step(connection)
         connection.pragma("user_version", VERSION)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _first(connection: apsw.Connection) -> None:
+    connection.execute(FIRST)
+    connection.pragma("application_id", APPLICATION)
+
+
+def _second(connection: apsw.Connection) -> None:
+    connection.execute(SECOND)
+    _announce_all(connection)
 
 
 def _announce_all(connection: apsw.Connection) -> None:
@@ -288,6 +292,19 @@ def _announce_all(connection: apsw.Connection) -> None:
     time = max((time for (time,) in connection.execute("SELECT max(anchor) FROM run") if time), default=0)
     for stream, run, device, name, header in list(connection.execute(f"{headers} ORDER BY h.run, h.stream")):
         announce_header(events, time, stream, run, device, name, header)
+
+
+MIGRATIONS: tuple[tuple[int, Callable[[apsw.Connection], None]], ...] = (
+    (1, _first),
+    (2, _second),
+    (3, lambda connection: _run(connection, THIRD)),
+    (4, lambda connection: _run(connection, FOURTH)),
+)
+"""Each schema with the step that leads to it from the one before; the last is `VERSION`."""
+
+
+def _run(connection: apsw.Connection, script: str) -> None:
+    connection.execute(script)
 
 
 def announce_run(events: Chain, run: int, utc: int, monotonic: int, anchor: int, about: str) -> None:

@@ -121,3 +121,7 @@ schema.open_writer(Path(sys.argv[1]) / schema.FILE)
     assert check(old).ok
     with Store(old) as store:
         assert len(store.read("ldf")) == 50
+
+
+def test_every_schema_has_its_step_and_the_last_is_the_present_one():
+    assert [number for number, _ in schema.MIGRATIONS] == list(range(1, schema.VERSION + 1))
