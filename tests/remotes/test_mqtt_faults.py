@@ -1,5 +1,6 @@
 """The durable feed through everything that brokers do: killed, replaced, deaf, locked; nothing is lost."""
 
+import asyncio
 import io
 import logging
 import random
@@ -13,12 +14,17 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from acquisition.remotes.mqtt import Account
-from acquisition.remotes.mqtt.durable import Load, SettledCursor
+from acquisition.remotes.mqtt.backfill import Backfill
+from acquisition.remotes.mqtt.backoff import Backoff
+from acquisition.remotes.mqtt.durable import DurableFeed, Load, RecordMessages, SettledCursor
 from acquisition.remotes.mqtt.link import judge
+from acquisition.remotes.mqtt.outgoing import Outgoing
+from acquisition.remotes.mqtt.recordlink import RecordLink
+from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
 from tests.remotes.servers import Broker, binary, until
-from tests.remotes.test_mqtt import RECORD, ROOT, delivered, event, remote
+from tests.remotes.test_mqtt import QUICK, RECORD, ROOT, TOPICS, delivered, event, remote
 from tests.store.records import T0, Recording, Source, header
 
 ACCESS = (Path(__file__).parents[2] / "config/mosquitto/acl").read_text().replace("/hospital/", "/ward/")
@@ -127,6 +133,57 @@ def test_while_nobody_subscribes_the_durable_feed_waits_and_says_so(tmp_path):
             with Subscriber(own.port, *RECORD) as reader:
                 delivered(writer, running, record)
                 until(lambda: len(Rebuilt(reader.on("/record")).rows.get(("ldf", "flux"), ())) == 100, "all samples")
+
+
+class LateSubscriber:
+    """A link to a broker whose only subscriber comes once it has taken, and forgotten, so many messages."""
+
+    def __init__(self, late):
+        self.said, self.got = 0, []
+        self._late = late
+
+    @property
+    async def messages(self):
+        await asyncio.Event().wait()
+        yield
+
+    async def subscribe(self, topic, qos):
+        return (qos,)
+
+    async def publish(self, topic, payload, qos):
+        await asyncio.sleep(0)
+        if self._late > 0:
+            self._late -= 1
+            self.said = 0x10
+        else:
+            self.got.append(Outgoing(topic, payload))
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 7])
+def test_a_subscriber_that_comes_while_messages_are_under_way_gets_them_in_order(tmp_path, late):
+    with Recording(tmp_path) as writer:
+        writer.put(Source().chunk(6000))
+        writer.flush()
+        with Store(tmp_path) as store:
+            messages, link = RecordMessages(store, TOPICS, "json"), LateSubscriber(late)
+            cursor = SettledCursor({}, store.head()[0], lambda *_: None, 0.0)
+            feed, backfill = DurableFeed(messages, TOPICS, cursor), Backfill(messages, TOPICS)
+            standing, backoff = Standing("mqtt", lambda *_: None), Backoff(QUICK, random.Random(1))
+            carrying = RecordLink(link, store, feed, backfill, standing, backoff, 0.0)
+
+            async def serve():
+                ending = asyncio.Event()
+                ending.set()  # so that it returns where it would wait
+                await carrying.serve(ending, lambda: False, "requests")
+
+            for _ in range(late):
+                asyncio.run(serve())
+                assert standing.word == "held"
+            asyncio.run(serve())
+            rebuilt = Rebuilt(link.got)
+            assert rebuilt.rows == recorded(store)
+    assert rebuilt.ordered()
+    assert standing.word == "delivering"
 
 
 def test_what_a_broker_took_counts_only_after_it_lived_on_for_a_while():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from acquisition.remotes.health import Standing
 from acquisition.remotes.mqtt import outgoing
@@ -44,6 +44,7 @@ class RecordLink:
         self._flush = flush
         self._due = 0.0
         self._refusals: list[outgoing.Outgoing] = []
+        self._heard = False
 
     async def serve(self, stopping: asyncio.Event, late: Callable[[], bool], requests: str) -> None:
         """Serve until the service ends and the feed has nothing left, or it is too `late` for that."""
@@ -97,9 +98,9 @@ class RecordLink:
         self._standing.behind(feed.cursor.pending(ends))
         load = feed.load(ends)
         try:
-            if load.messages:
-                await outgoing.publish(self._client, load.messages, heard=True)
+            await self._publish(load.messages)
         except NotTaken as error:
+            self._heard = False
             self._standing.fail("held", str(error))
             self._due = time.monotonic() + self._backoff.next()
             return False
@@ -111,3 +112,13 @@ class RecordLink:
         more = len(load.messages) >= WINDOW
         self._due = 0.0 if more else time.monotonic() + self._flush
         return more
+
+    async def _publish(self, messages: Sequence[outgoing.Outgoing]) -> None:
+        """Publish in order, the first one alone until somebody is known to hear it.
+
+        A subscriber that comes while several are under way would get the later ones before the earlier.
+        """
+        for part in (messages,) if self._heard else (messages[:1], messages[1:]):
+            if part:
+                await outgoing.publish(self._client, part, heard=True)
+                self._heard = True
