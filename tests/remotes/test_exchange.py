@@ -53,8 +53,8 @@ def test_an_answer_that_is_too_long_is_held_and_costs_no_memory(name):
 def test_an_answer_that_never_ends_is_held_when_its_time_is_over(name):
     with HostileServer(slow(PAUSE)[name]) as server:
         begun = time.monotonic()
-        answer = sent(server, SHORT)
-        assert 0.4 < time.monotonic() - begun < 5
+        answer = sent(server, SHORT, timeout=60.0)
+        assert 0.4 < time.monotonic() - begun < 20
     assert answer.verdict is WriteVerdict.HOLD
     assert answer.reason.startswith("the answer had not ended after 0.5 s")
 
@@ -166,8 +166,8 @@ def test_a_strange_answer_is_judged_by_its_status_and_told_in_clean_words(name):
     data, verdict = STRANGE[name]
     with HostileServer(lambda _: [data]) as server:
         begun = time.monotonic()
-        answer = sent(server)
-        assert time.monotonic() - begun < 3
+        answer = sent(server, timeout=60.0)
+        assert time.monotonic() - begun < 20
     assert answer.verdict is verdict, answer
     assert answer.reason
     assert is_clean(answer.reason, 300)

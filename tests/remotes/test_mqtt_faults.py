@@ -13,6 +13,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from acquisition.remotes.health import Standing
 from acquisition.remotes.mqtt import Account
 from acquisition.remotes.mqtt.backfill import Backfill
 from acquisition.remotes.mqtt.backoff import Backoff
@@ -20,7 +21,6 @@ from acquisition.remotes.mqtt.durable import DurableFeed, Load, RecordMessages, 
 from acquisition.remotes.mqtt.link import judge
 from acquisition.remotes.mqtt.outgoing import Outgoing
 from acquisition.remotes.mqtt.recordlink import RecordLink
-from acquisition.remotes.standing import Standing
 from acquisition.store import Store
 from tests.remotes.mqtt_reader import Rebuilt, Subscriber, recorded
 from tests.remotes.servers import Broker, binary, until
@@ -42,7 +42,7 @@ def flow(writer, sources, seconds, rng):
 
 
 def kill_again_and_again(folder, kills, seed):
-    """Kill a broker that saves once a second, while its subscriber is there or away."""
+    """Kill a broker that saves after each one to two seconds, while its subscriber is there or away."""
     rng = random.Random(seed)
     sources = [Source(), Source(header("tcpo2", "po2", ("chest",), 1.0), seed=2)]
     record = folder / "record"
@@ -51,7 +51,7 @@ def kill_again_and_again(folder, kills, seed):
         Broker(folder / "broker", saves, persistent=False) as own,
         Recording(record) as writer,
         Subscriber(own.port, *RECORD) as reader,
-        remote(own.port, writer, record, settle=2.5) as running,
+        remote(own.port, writer, record, settle=4.0) as running,
     ):
         for number in range(kills):
             flow(writer, sources, rng.uniform(0.1, 0.5), rng)

@@ -81,9 +81,9 @@ def test_the_end_of_the_service_ends_a_pause():
     worker = Worker(Standing("influx", lambda *_: None), work, stopping=stopping)
     worker.start()
     for _ in range(4):
-        died.acquire(timeout=10)
+        assert died.acquire(timeout=60)
     stopping.set()
-    worker.join(5)
+    worker.join(20)
     assert not worker.alive
 
 
