@@ -81,6 +81,12 @@ def exposition(live_state: LiveState, now: Instant, key_now: int, speed: float, 
             [({"remote": remote["name"]}, remote["state"] == "delivering") for remote in remotes],
         ),
         _metric(
+            "remote_state",
+            "gauge",
+            "1 for the state of each remote: starting, delivering, unreachable, held, dead, hung or ended.",
+            [({"remote": remote["name"], "state": remote["state"]}, 1) for remote in remotes],
+        ),
+        _metric(
             "remote_quiet_seconds",
             "gauge",
             "Seconds without progress of what carries the record to a remote, apart from its pauses.",

@@ -70,6 +70,10 @@ class Standing:
         """Note how many samples wait."""
         self._counted = samples, self.recorded(), self._monotonic()
 
+    def lose_count(self) -> None:
+        """Note that nobody sees now how many samples wait."""
+        self._counted = None
+
     def describe(self) -> dict[str, Any]:
         """As plain values: `state`, `reason`, `pending` samples (None: unknown), `quiet_s` without progress."""
         word, reason, quiet = self.word, self.reason, self.quiet

@@ -71,6 +71,8 @@ def test_the_metrics_of_a_remote_say_nothing_that_nobody_knows():
         'perfusion_sink_backlog{sink="mqtt"} 3',
         'perfusion_remote_up{remote="influx"} 0',
         'perfusion_remote_up{remote="mqtt"} 0',
+        'perfusion_remote_state{remote="influx",state="dead"} 1',
+        'perfusion_remote_state{remote="mqtt",state="hung"} 1',
         'perfusion_remote_quiet_seconds{remote="influx"} 0',
         'perfusion_remote_quiet_seconds{remote="mqtt"} 20.5',
     ]

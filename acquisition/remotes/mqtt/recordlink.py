@@ -90,6 +90,7 @@ class RecordLink:
         feed = self._feed
         if feed is None:
             self._standing.recover()
+            self._standing.behind(0)
             return False
         feed.cursor.settle()
         if time.monotonic() < self._due and not at_once:

@@ -59,8 +59,6 @@ class MqttRemote:
         self.standing = standing or Standing(NAME, say)
         if station.durable:
             self.standing.recorded = lambda: writer.stats.samples
-        else:
-            self.standing.behind(0)
         self.live = LiveQueue()
         self._account = account
         self._station = station
@@ -170,8 +168,10 @@ class MqttRemote:
         return None
 
     def _look_back(self) -> None:
-        """See how far the feed is behind, while there is no link."""
-        if self._station.durable:
+        """See how far the feed is behind, while there is no link; what is live does not wait for one."""
+        if not self._station.durable:
+            self.standing.lose_count()
+        else:
             with contextlib.suppress(StoreError), Store(self._station.record) as store:
                 self.standing.behind(self._rewound(store).pending(store.ends()))
 
