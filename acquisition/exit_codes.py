@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
 import click
 
 from acquisition.errors import PerfusionError
+from acquisition.text import clean
 
 INTERRUPTED = 130
 
@@ -23,7 +25,9 @@ def run(command: click.Command, name: str, program: str | None = None) -> NoRetu
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        words = io.StringIO()
+        error.show(words)
+        click.echo(clean(words.getvalue().rstrip(), lines=True), err=True)  # they repeat whatever was handed over
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)

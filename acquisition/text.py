@@ -21,13 +21,16 @@ KEY = 200
 DEPTH = 16
 ITEMS = 100_000
 """How deep plain values may be nested, and how many there may be in one whole."""
+MARKS = 30
+"""Combining marks on one letter, as in Unicode's stream-safe text; bringing more of them in order takes n² time."""
 CUT = "…"
 """Stands where something was cut off."""
 
 _END = object()
 _SEQUENCE = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, movements of the cursor
-    "|(?:\x1b[P\\]X^_]|[\x90\x9d\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)"  # OSC, DCS: titles, links, keys
+    # OSC, DCS: titles, links, keys; none holds the begin of another, so that each character is looked at once
+    "|(?:\x1b[P\\]X^_]|[\x90\x9d\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\\\|\x9c)"
     "|\x1b[ -/]*[0-~]"
 )
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029\x0b\x0c]")
@@ -46,7 +49,8 @@ def clean(text: str, limit: int = LIMIT, *, lines: bool = False) -> str:
     """The text in NFC and in UTF-8's reach, at most `limit` characters; with `lines` its line ends stay.
 
     Line ends and tabs become spaces, sequences that steer a terminal and hidden characters go, and what cannot be said
-    in UTF-8 becomes U+FFFD. A text that was cut ends in an ellipsis. What is clean already comes back as it is.
+    in UTF-8 becomes U+FFFD. Marks beyond `MARKS` on one letter go. A text that was cut ends in an ellipsis. What is
+    clean already comes back as it is.
     """
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text
@@ -54,8 +58,17 @@ def clean(text: str, limit: int = LIMIT, *, lines: bool = False) -> str:
     text = _SEQUENCE.sub("", text[: 4 * limit])
     text = _BREAK.sub("\n" if lines else " ", text).replace("\t", " ")
     text = _UNSAYABLE.sub("\ufffd", _HIDDEN.sub("", text))
-    text = unicodedata.normalize("NFC", text)
+    text = text if text.isascii() else _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
     return text if whole and len(text) <= limit else text[: limit - 1] + CUT
+
+
+def _few_marks(text: str) -> str:
+    kept, marks = [], 0
+    for each in text:
+        marks = marks + 1 if unicodedata.combining(each) else 0
+        if marks <= MARKS:
+            kept.append(each)
+    return "".join(kept)
 
 
 def is_safe(text: str) -> bool:

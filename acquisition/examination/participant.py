@@ -10,7 +10,7 @@ from acquisition.errors import Refused
 DEFAULT = r"[A-Z]{0,3}[0-9]{1,4}(-[A-Z]{0,2}[0-9]{1,4}){0,2}"
 """What a code may look like unless the study says otherwise: 03-117, or AB12-7."""
 FIRST_YEAR, LAST_YEAR = 1900, 2015
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_ADDRESS = re.compile(r"[^@\s]@[^@\s]+\.[^@\s]")  # one character where more would do: time is linear in the text
 _DATES = (
     (re.compile(r"(?<!\d)(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?!\d)"), (0, 1, 2)),
     (re.compile(r"(?<!\d)(\d{4})(\d{2})(\d{2})(?!\d)"), (0, 1, 2)),

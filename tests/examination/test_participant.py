@@ -1,5 +1,6 @@
 """A participant code names nobody."""
 
+import time
 from datetime import date
 
 import pytest
@@ -66,3 +67,17 @@ def test_other_numbers_are_no_dates_of_birth(text):
 def test_every_way_to_write_a_date_of_birth_is_found(day):
     for text in (f"{day:%Y-%m-%d}", f"{day:%d.%m.%Y}", f"{day:%m/%d/%Y}", f"{day:%Y%m%d}", f"{day:%d%m%Y}"):
         assert birthday(text) is not None, text
+
+
+@pytest.mark.parametrize("piece", ["x", "x@", "1", "1-", "@.", "1.1.", "x@x"])
+def test_a_long_text_is_looked_through_in_no_time(piece):
+    """The daemon does it on the loop that also reads the instruments."""
+    begun = time.process_time()
+    check_text(piece * (60_000 // len(piece)), "text")
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("text", ["a@b.c", "call anna.k@example.org now", "x@y@z.w", "é@ü.ö"])
+def test_an_address_is_found_wherever_it_stands(text):
+    with pytest.raises(Refused, match="an e-mail address"):
+        check_text(text, "text")

@@ -8,6 +8,7 @@ import pytest
 
 from acquisition import exit_codes
 from acquisition.cli import perfusion
+from acquisition.text import is_clean
 from tests.store.records import Recording, Source
 
 
@@ -70,6 +71,15 @@ def test_a_wrong_input_is_answered_in_words(call, line):
     code, words = WRONG[line]
     assert call(line)[0] == code
     assert words in call(line)[1]
+
+
+@pytest.mark.parametrize(
+    "line", [f"observe vas {'x' * 100_000}", "watch --\x1b[31mred", "session \u202ewohs", "run \udce9 \x9b2J"]
+)
+def test_what_was_typed_is_repeated_in_clean_and_few_words(call, line):
+    code, words = call(line)
+    assert code == 2
+    assert is_clean(words.replace("\n", " "), 2500)
 
 
 @pytest.mark.parametrize("order", ["stop", "emergency"])

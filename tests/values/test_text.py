@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 import unicodedata
 
 import msgspec
@@ -68,6 +69,17 @@ def test_a_text_is_bounded(text, limit):
 )
 def test_examples(text, said):
     assert clean(text) == said
+
+
+@pytest.mark.parametrize(
+    "piece", ["\x90", "\x1bP", "\x9b1", "\x1b[1", "a\u0301\u0323", "\u0301\u0323", "\u0344", "\udce9", "\u0958\u093c"]
+)
+def test_no_text_takes_time_by_its_square(piece):
+    text = piece * (200_000 // len(piece))
+    begun = time.process_time()
+    found = clean(text, len(text))
+    assert time.process_time() - begun < 3
+    assert is_clean(found, len(text))
 
 
 def test_lines_stay_where_they_are_wanted():
