@@ -294,6 +294,8 @@ def _parse(fields: Any) -> Observation:
     except msgspec.ValidationError as error:
         wrong, allowed = explain(toml.misfit(error, fields, kind))
         raise ValueError(f"{wrong}; {allowed}") from None
+    except UnicodeError:  # the converter looks up a word that cannot be encoded
+        raise ValueError("a word of the entry holds characters that cannot be written; type it anew") from None
     texts = {name: getattr(entry, name) for name in entry.__struct_fields__}
     cleaned = {name: clean(value, 4 * len(value)) for name, value in texts.items() if type(value) is str and value}
     made: Any = msgspec.structs.replace(entry, **cleaned)

@@ -84,6 +84,14 @@ def test_an_entry_of_no_kind_is_refused():
         parse({"what": "pulse"})
 
 
+@pytest.mark.parametrize(
+    "fields", [{"what": "event", "kind": "\ud800", "text": "fell"}, {"what": "vas", "mark": "\ud800"}]
+)
+def test_a_word_that_cannot_be_written_is_refused_in_words(fields):
+    with pytest.raises(ValueError, match="characters that cannot be written"):
+        parse(fields)
+
+
 def test_no_text_identifies_a_person():
     with pytest.raises(Refused, match="e-mail"):
         parse({"what": "event", "kind": "adverse", "text": "told a@b.example"})
