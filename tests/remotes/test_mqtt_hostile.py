@@ -10,6 +10,8 @@ import tracemalloc
 
 import paho.mqtt.client
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from acquisition.remotes.mqtt import Account, MqttRemote, Station, link, session
 from acquisition.remotes.mqtt.live import LiveFeed
@@ -74,6 +76,13 @@ class NoBroker:
 ANSWERS = {
     "an answer of 256 MB": lambda: itertools.chain([b"\x20" + HUGE], itertools.repeat(bytes(65536))),
     "a message of 256 MB": lambda: itertools.chain([CONNACK, b"\x30" + HUGE], itertools.repeat(bytes(65536))),
+    "messages of QoS 2 without end": lambda: itertools.chain(
+        [CONNACK],
+        (b"\x34\xe0\xd4\x03\x00\x01a" + number.to_bytes(2, "big") + bytes(59995) for number in range(1, 400)),
+        itertools.repeat(0.1),
+    ),
+    "a subscription without a code": lambda: itertools.chain([CONNACK, 0.2, b"\x90\x03\x00\x01\x00"], [5.0]),
+    "a subscription with two codes": lambda: itertools.chain([CONNACK, 0.2, b"\x90\x05\x00\x01\x00\x01\x01"], [5.0]),
     "another protocol": lambda: [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
     "bytes": lambda: [bytes(range(256)) * 40],
     "a length without end": lambda: [b"\x20\xff\xff\xff\xff\xff\xff"],
@@ -150,6 +159,16 @@ def test_before_its_first_look_nobody_says_that_nothing_waits(tmp_path):
             account = Account("127.0.0.1", 1, tls=False)
             found = MqttRemote(account, station, writer, tuple, lambda *_: None, lambda: 0)
             assert found.standing.describe()["pending"] is None
+
+
+def test_a_link_that_was_given_up_while_it_connected_ends_without_a_word():
+    async def given_up():
+        found = link.Link("127.0.0.1", 1)
+        found._connected.cancel()
+        found._on_disconnect(None, None, None, ReasonCode(PacketTypes.DISCONNECT, identifier=0x8B))
+        return found._disconnected.done()
+
+    assert not asyncio.run(given_up())
 
 
 def test_no_proxy_of_the_environment_is_asked_for_a_way_to_the_broker(monkeypatch):

@@ -61,6 +61,11 @@ class Link(aiomqtt.Client):
         self.said = max(self.said, int(getattr(reason_code, "value", 0)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_disconnect(self, *told: Any) -> None:
+        """As in aiomqtt, but one that was given up while it connected has nothing to note."""
+        if not self._connected.cancelled():
+            super()._on_disconnect(*told)
+
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:  # noqa: ARG002
         """As in aiomqtt, but only while the socket is open: its number may be another link's by then."""
 
@@ -78,15 +83,20 @@ class Link(aiomqtt.Client):
         self._loop.call_soon_threadsafe(begin)
 
     def bound(self) -> None:
-        """Ask no proxy; break the link where the broker announces a packet of more than `LONGEST`."""
+        """Ask no proxy; break the link where the broker sends more than `LONGEST` in a packet, or QoS 2 in number."""
         client: Any = self._client
         receive = client._sock_recv
 
         def bounded(size: int) -> Any:
+            wrong = ""
             if client._in_packet["remaining_length"] > LONGEST:
+                wrong = f"it sends packets of more than {LONGEST // 1024} kB"
+            elif len(client._in_messages) > REQUESTS:  # paho keeps each until the broker releases it
+                wrong = "it sends messages of QoS 2, which nobody asked for"
+            if wrong:
                 if not self._disconnected.done():
-                    self._disconnected.set_exception(Denied(f"it sends packets of more than {LONGEST // 1024} kB"))
-                raise ConnectionError("a packet is too long")
+                    self._disconnected.set_exception(Denied(wrong))
+                raise ConnectionError(wrong)
             return receive(size)
 
         client._sock_recv = bounded

@@ -63,9 +63,10 @@ class RecordLink:
             receiver.cancel()
 
     async def _subscribe(self, requests: str) -> None:
-        (code,) = await self._client.subscribe(requests, qos=1)
-        if (code if isinstance(code, int) else code.value) >= REFUSED:
-            log.error("the broker does not let this station take requests for back-fill (%s)", code)
+        codes = await self._client.subscribe(requests, qos=1)
+        worst = max((code if isinstance(code, int) else code.value for code in codes), default=REFUSED)
+        if worst >= REFUSED:
+            log.error("the broker does not let this station take requests for back-fill (reason code 0x%02x)", worst)
 
     async def _receive(self) -> None:
         async for message in self._client.messages:
