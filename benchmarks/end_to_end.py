@@ -38,7 +38,7 @@ LOADS = ((100, 10, 40.0), (20, 8, 1000.0))
 SECONDS = 20.0
 DEFAULT = (Record().flush, Influx("http://127.0.0.1", "o", "ward").flush)
 """Seconds between two commits, and between two looks for something to send."""
-PERFUSION = [sys.executable, "-c", "from acquisition.cli import main; main()"]
+PERFUSION = [sys.executable, "-P", "-m", "perfusion"]
 Row = dict[str, Any]
 
 

@@ -108,7 +108,7 @@ def _ours(ports: int, channels: int, rate: float, seconds: float) -> dict[str, A
         with senders(links, ports, channels, rate, seconds) as instruments:
             config = bench_toml(folder, links, ports, channels, rate)
             daemon = subprocess.Popen(
-                [sys.executable, "-c", "from acquisition.cli import main; main()", "run", "-c", str(config)],
+                [sys.executable, "-P", "-m", "perfusion", "run", "-c", str(config)],
                 env=entry_point(folder / "meta"),
                 stderr=subprocess.PIPE,
             )

@@ -28,8 +28,9 @@ SCENARIOS = ("rest", "porh", "heating", "walk-constant", "walk-gs", "o2-challeng
 CLASSES = ("healthy", "diabetic", "claudicant", "cli")
 """What `perfusion simulate` knows too; here it is refused before anything is started."""
 
-SIMULATORS = (sys.executable, "-P", "-m", "simulators")
-"""The command of a simulator; what lies in the working directory is not taken for a module of it."""
+PROGRAM = (sys.executable, "-P", "-m", "perfusion.program")
+"""The command of a program of this installation; neither working directory nor PYTHONPATH give modules of it."""
+SIMULATORS = (*PROGRAM, "simulators")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -44,7 +45,7 @@ def simulate(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate_session(arguments: tuple[str, ...]) -> None:
     """Write whole examinations of simulated participants into a record, without a daemon; --help lists the options."""
-    os.execv(sys.executable, [*SIMULATORS[:-1], "simulators.sessions", *arguments])
+    os.execv(sys.executable, [*PROGRAM, "simulators.sessions", *arguments])
 
 
 @click.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 import msgspec
 
 from acquisition.cli import udev
+from acquisition.cli.bench import SIMULATORS
 from acquisition.cli.numbers import Finite
 from acquisition.cli.ports import serial_ports as _ports
 from acquisition.cli.probing import is_port, show_probe
@@ -59,7 +59,7 @@ def devices(
     names_ports: bool,
     configuration: Path | None,
 ) -> None:
-    """Show the drivers, their channels and the standing of their protocols; the analog profiles; the serial ports.
+    """Show the serial ports; the drivers, their channels and the standing of their protocols; the analog profiles.
 
     With one or more DRIVERs those alone. A PORT, for --probe, is a device's path or a VISA resource.
     """
@@ -87,6 +87,8 @@ def devices(
     if asks:
         show_probe([each["id"] for each in _ports()], ports, names, configuration, as_json)
         return
+    if not as_json and not names:
+        _show_ports()
     simulated = _simulators()
     known = [
         _describe(name, driver, simulated.get(name)) for name, driver in drivers().items() if not names or name in names
@@ -102,7 +104,6 @@ def devices(
         _show(several)
     if not names:
         _show_profiles()
-        _show_ports()
 
 
 def _show_rules(as_json: bool) -> None:
@@ -150,11 +151,16 @@ def _channels(name: str, driver: type[Driver], example: Mapping[str, Any]) -> tu
 
 @cache
 def _simulators() -> dict[str, dict[str, Any]]:
-    """What can be simulated, by name; nothing where the simulators are not installed."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "simulators", "--list"], capture_output=True, text=True, check=False, timeout=60
-    )
-    found: dict[str, dict[str, Any]] = json.loads(answer.stdout) if answer.returncode == 0 else {}
+    """What can be simulated, by name; PerfusionError with its last line where the list ends otherwise."""
+    listed = subprocess.run([*SIMULATORS, "--list"], capture_output=True, text=True, check=False, timeout=60)
+    if listed.returncode != 0:
+        said = (listed.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise PerfusionError(
+            f"the simulators cannot be listed: {said}",
+            cause="perfusion is installed in part, or a package of simulators is at fault",
+            remedy="install it again",
+        )
+    found: dict[str, dict[str, Any]] = json.loads(listed.stdout)
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ from acquisition.driverkit.driver import Driver
 from acquisition.errors import ConfigurationError
 
 GROUP = "perfusion.drivers"
+HOME = Path(__file__).resolve().parents[2]
+"""Where the packages of this installation lie, beside each other."""
 T = TypeVar("T")
 
 
@@ -29,8 +33,8 @@ def catalogue(
 ) -> MappingProxyType[str, type[T]]:
     """Every concrete `base` in the modules of a package and in an entry-point group, by each of its names, sorted.
 
-    Modules whose name begins with an underscore are left out. ConfigurationError where two classes
-    use one name, or where an entry point is something else.
+    Modules whose name begins with an underscore are left out. ConfigurationError where two classes use
+    one name, where an entry point is something else, or where another package has the place of this one.
     """
     found: dict[str, type[T]] = {}
     for each in (*_own(package, base), *_foreign(noun, group, base)):
@@ -47,9 +51,22 @@ def catalogue(
 
 
 def _own(package: str, base: type[T]) -> Iterator[type[T]]:
+    _told_if_shadowed(package)
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not module.name.startswith("_"):
             yield from _classes_of(importlib.import_module(f"{package}.{module.name}"), base)
+
+
+def _told_if_shadowed(package: str) -> None:
+    own = HOME / package / "__init__.py"
+    spec = importlib.util.find_spec(package)
+    origin = None if spec is None else spec.origin or next(iter(spec.submodule_search_locations or ()), None)
+    if origin is None or Path(origin).resolve() != own.resolve():
+        raise ConfigurationError(
+            f"{origin or 'nothing'} stands on Python's path in place of this installation's package {package!r}, {own}",
+            cause="a module or folder of this name in the working directory, in PYTHONPATH or of another package",
+            remedy="rename that one, take its folder off PYTHONPATH, or install perfusion in an environment of its own",
+        )
 
 
 def _foreign(noun: str, group: str, base: type[T]) -> Iterator[type[T]]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "add_an_instrument.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 TESTS, BENCH = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-PARTS = ("acquisition", "drivers", "simulators", "config", "tests", "docs")
+PARTS = ("acquisition", "drivers", "perfusion", "simulators", "config", "tests", "docs")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def project(tmp_path_factory):
     for name, python in (
         ("pytest", "-m pytest -q"),
         ("ruff", "-m ruff"),
-        ("perfusion", "-c 'from acquisition.cli import main; main()'"),
+        ("perfusion", "-P -m perfusion"),
     ):
         (commands / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {python} "$@"\n')
         (commands / name).chmod(stat.S_IRWXU)

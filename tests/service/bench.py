@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-PERFUSION = [sys.executable, "-c", "from acquisition.cli import main; main()"]
+PERFUSION = [sys.executable, "-P", "-m", "perfusion"]
 PATIENCE = 60.0
 """Seconds in which anything ends or comes about, on however busy a machine."""
 ENTRIES = {
@@ -82,7 +82,7 @@ class Simulator:
         if link[0] == "--pty":
             link = (*link, "--link", str(folder / name))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "simulators", name, *link, "--ledger", str(self.ledger), *map(str, arguments)],
+            [sys.executable, "-P", "-m", "simulators", name, *link, "--ledger", str(self.ledger), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -125,7 +125,7 @@ def test_a_bench_with_a_real_instrument_is_refused(tmp_path):
     assert not (tmp_path / "rec").exists()
 
 
-PERFUSION = (sys.executable, "-P", "-c", "from acquisition.cli import main; main()")
+PERFUSION = (sys.executable, "-P", "-m", "perfusion")
 
 
 def command(*arguments):
