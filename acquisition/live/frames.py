@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from acquisition.model import Chunk
-from acquisition.store.reader import Columns
+from acquisition.store.views import Columns
 
 SAMPLES, COLUMNS = 1, 2
 GAP = 1

@@ -16,7 +16,7 @@ from acquisition.errors import StoreError
 from acquisition.live import frames
 from acquisition.model import Header
 from acquisition.store import Store
-from acquisition.store.reader import Columns
+from acquisition.store.views import Columns
 
 GRAIN = 1024
 """Column widths are multiples of this many ns: their edges are then exact in float64 too."""

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from acquisition.model import Flags, Nanoseconds
-from acquisition.store.reader import Recorded
 from acquisition.store.rows import Samples
+from acquisition.store.views import Recorded
 
 Rows = np.ndarray[Any, np.dtype[np.intp]]
 Truth = np.ndarray[Any, np.dtype[np.bool_]]

@@ -3,9 +3,10 @@
 from acquisition.store.backup import backup
 from acquisition.store.check import Report, StreamReport, check
 from acquisition.store.overview import Overview
-from acquisition.store.reader import Block, Columns, Cursor, Recorded, Store, StreamInfo
+from acquisition.store.reader import Store
 from acquisition.store.retention import Retention
 from acquisition.store.rows import Samples
+from acquisition.store.views import Block, Columns, Cursor, Recorded, StreamInfo
 from acquisition.store.writer import LastSample, Stats, StoreWriter
 
 __all__ = [

@@ -8,7 +8,7 @@ import pytest
 from acquisition.live import frames
 from acquisition.live.history import Window
 from acquisition.model import Channel, Chunk, Gap, Header, Instant, Stream
-from acquisition.store.reader import Columns
+from acquisition.store.views import Columns
 
 HEADER = Header("ldf", Stream("ldf", (Channel("flux", "[arb'U]"), Channel("temperature", "Cel")), 40.0), "d", "", "")
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquisition.remotes import line_protocol
-from acquisition.store.reader import Recorded
 from acquisition.store.rows import Samples
+from acquisition.store.views import Recorded
 
 LINE = re.compile(r"(?P<key>(?:\\.|[^ ])+) (?P<fields>\S+) (?P<time>-?\d+)")
 

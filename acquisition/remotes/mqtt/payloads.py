@@ -11,8 +11,8 @@ import numpy as np
 
 from acquisition.model import Chunk, Floats, Gap, Header
 from acquisition.remotes.line_protocol import TOLD
-from acquisition.store.reader import Recorded
 from acquisition.store.rows import Samples
+from acquisition.store.views import Recorded
 
 Format = Literal["json", "binary"]
 MAGIC = b"PFB1"
