@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +16,8 @@ from acquisition.errors import PerfusionError
 from acquisition.examination import decisions
 from acquisition.examination.observation import INTERCURRENT
 from acquisition.signals.staging import Symptoms
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Extent(click.ParamType[float]):
@@ -40,6 +43,11 @@ POSITION = click.option(
 )
 
 
+def placed(command: F) -> F:
+    """Add the options that say into which session or visit an entry goes, and who makes it."""
+    return SESSION(SUBJECT(VISIT(options(command))))
+
+
 @click.group()
 def observe() -> None:
     """Enter pain, ulcers, pressures, what was not done and what happened."""
@@ -57,10 +65,7 @@ def observe() -> None:
 @click.option("--recall", metavar="NOW|24h|7d", help="Over how long the participant looked back.")
 @click.option("--scale", type=click.Choice(["paper", "screen", "spoken"]), default="paper", show_default=True)
 @click.option("--side", type=click.Choice(["left", "right"]))
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def vas(which: str | None, **fields: Any) -> int:
     """Enter pain: MARK mm from the left end of the line."""
     return _enter("vas", which, fields)
@@ -83,10 +88,7 @@ def vas(which: str | None, **fields: Any) -> int:
 @click.option("--photograph-sha256", "--photo-sha256", help="The SHA-256 of the picture's file.")
 @click.option("--rater", help="Who measured it.")
 @click.option("--debrided", type=click.Choice(["yes", "no"]), help="Whether it was debrided before.")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def ulcer(which: str | None, outline: Path | None, debrided: str | None, method: str | None, **fields: Any) -> int:
     """Enter an ulcer by length and width, or by a traced outline."""
     if outline is not None and method not in (None, "trace"):
@@ -114,10 +116,7 @@ def ulcer(which: str | None, outline: Path | None, debrided: str | None, method:
 )  # fmt: skip
 @click.option("--moment", type=click.Choice(["rest", "after-exercise"]), default="rest", show_default=True)
 @POSITION
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def abi(which: str | None, **fields: Any) -> int:
     """Enter the systolic pressures of one leg and both arms."""
     return _enter("abi", which, fields)
@@ -129,10 +128,7 @@ def abi(which: str | None, **fields: Any) -> int:
 @click.option("--mean", type=float, help="As the monitor says it, mmHg.")
 @click.option("--arm", type=click.Choice(["left", "right"]), default="left", show_default=True)
 @POSITION
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def pressure(which: str | None, **fields: Any) -> int:
     """Enter the blood pressure of an arm, mmHg."""
     return _enter("pressure", which, fields)
@@ -142,10 +138,7 @@ def pressure(which: str | None, **fields: Any) -> int:
 @click.argument("mean", type=float)
 @click.option("--arm", type=click.Choice(["left", "right"]), default="left", show_default=True)
 @POSITION
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def mean_pressure(which: str | None, **fields: Any) -> int:
     """Enter the mean arterial pressure that a monitor shows, mmHg."""
     return _enter("map", which, fields)
@@ -155,10 +148,7 @@ def mean_pressure(which: str | None, **fields: Any) -> int:
 @click.argument("electrode")
 @click.argument("reading", type=float)
 @click.option("--calibrated", type=float, help="What it read in air when it was calibrated (else by the barometer).")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def recheck(which: str | None, **fields: Any) -> int:
     """Enter what ELECTRODE (such as calf) reads in air after the measurement, mmHg: its drift follows."""
     return _enter("recheck", which, fields)
@@ -169,10 +159,7 @@ def recheck(which: str | None, **fields: Any) -> int:
 @click.option("--wound", type=click.IntRange(0, 3), help="Grade of the wound, 0 to 3.")
 @click.option("--infection", type=click.IntRange(0, 3), help="Grade of the foot infection, 0 to 3.")
 @click.option("--rater", help="Who graded it.")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def wifi(which: str | None, **fields: Any) -> int:
     """Enter the grades of wound and foot infection of WIfI; the ischaemia grade follows from the pressures."""
     return _enter("wifi", which, fields)
@@ -182,10 +169,7 @@ def wifi(which: str | None, **fields: Any) -> int:
 @SIDE
 @click.option("--grade", "infection", type=click.IntRange(0, 3), required=True, help="0 to 3, as WIfI grades it.")
 @click.option("--rater", help="Who graded it.")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def infection(which: str | None, **fields: Any) -> int:
     """Enter the grade of a foot infection alone; an infection as something that happened is an `event`."""
     return _enter("wifi", which, fields)
@@ -197,10 +181,7 @@ def infection(which: str | None, **fields: Any) -> int:
 @click.option("--rutherford", type=click.IntRange(0, 6), help="The same as a category: 0 none to 6 major tissue loss.")
 @click.option("--fontaine", type=click.Choice(["I", "IIa", "IIb", "III", "IV"]), help="Where a clinician says so.")
 @click.option("--rater", help="Who says so.")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def stage(which: str | None, symptoms: str | None, rutherford: int | None, **fields: Any) -> int:
     """Enter the stage of a leg's arterial disease: symptoms or Rutherford category, Fontaine stage, or both."""
     named = None if symptoms is None else Symptoms(symptoms.replace("-", "_"))
@@ -215,10 +196,7 @@ def stage(which: str | None, symptoms: str | None, rutherford: int | None, **fie
 @observe.command("not-done")
 @click.argument("measurement")
 @click.option("--reason", required=True)
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def not_done(which: str | None, **fields: Any) -> int:
     """Enter that a planned MEASUREMENT was not made, and why."""
     return _enter("not-done", which, fields)
@@ -229,10 +207,7 @@ def not_done(which: str | None, **fields: Any) -> int:
 @click.argument("text", default="")
 @click.option("--limb", type=click.Choice(["left", "right"]), help="Of an amputation or a revascularisation.")
 @click.option("--on", metavar="DATE", help="The day on which it happened, such as 2026-02-27.")
-@SESSION
-@SUBJECT
-@VISIT
-@options
+@placed
 def event(which: str | None, **fields: Any) -> int:
     """Enter what happened to the participant, to an instrument, or against the protocol.
 

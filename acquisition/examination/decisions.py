@@ -42,13 +42,7 @@ def start(
     """Begin a session; refused while another goes on."""
     must_be_free(session_log)
     participant.check(str(about["subject"]), pattern)
-    key = session_log.next_id
-    details = {
-        "do": "start",
-        "session": key,
-        "phase": protocol.phase[0].name,
-        "about": {**about, "protocol": name, "version": protocol.version, "content": msgspec.to_builtins(protocol)},
-    }
+    key, details = _opened("start", session_log, name, protocol, about)
     return Event("session", now, "", f"session {key} started: {name}", details)
 
 
@@ -62,14 +56,17 @@ def visit(
 ) -> Event:
     """Open a place for entries of a visit apart from any examination; it is over at once and takes entries for ever."""
     participant.check(str(about["subject"]), pattern)
-    key = session_log.next_id
-    details = {
-        "do": "visit",
-        "session": key,
-        "phase": protocol.phase[0].name,
-        "about": {**about, "protocol": name, "version": protocol.version, "content": msgspec.to_builtins(protocol)},
-    }
+    key, details = _opened("visit", session_log, name, protocol, about)
     return Event("session", now, "", f"session {key} takes the entries of a visit", details)
+
+
+def _opened(
+    do: str, session_log: SessionLog, name: str, protocol: Protocol, about: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The key of a new session and the details of the event that opens it, the whole protocol among them."""
+    content = {"protocol": name, "version": protocol.version, "content": msgspec.to_builtins(protocol)}
+    key = session_log.next_id
+    return key, {"do": do, "session": key, "phase": protocol.phase[0].name, "about": {**about, **content}}
 
 
 def mark(
