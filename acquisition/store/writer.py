@@ -56,11 +56,12 @@ class LastSample:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What the writer has done in this run, and what waits."""
+    """What the writer has done in this run, and what waits; `size` is the record's in bytes as it was left last."""
 
     commits: int = 0
     rows: int = 0
     samples: int = 0
+    size: int = 0
     queued: int = 0
     dropped: int = 0
     last_commit: Instant | None = None
@@ -145,6 +146,7 @@ class StoreWriter:
             self._commits,
             self._rows,
             self._samples,
+            self._place.size,
             len(self._ring),
             self._ring.dropped,
             self._last_commit,
