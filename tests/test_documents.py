@@ -22,6 +22,15 @@ def test_every_decision_has_a_number_of_its_own():
     assert numbers == [f"{n:04}" for n in range(1, len(numbers) + 1)]
 
 
+@pytest.mark.parametrize("decision", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.stem)
+def test_every_decision_says_in_its_third_line_what_became_of_it_and_when(decision):
+    title, _, state, after, *rest = decision.read_text("utf-8").splitlines()
+    assert title.startswith(f"# {int(decision.stem[:4])}. ")
+    assert re.match(r"(Proposed|Accepted|Rejected|Superseded by \[decision \d+\]\(\S+\)), 20\d\d-\d\d-\d\d\.", state)
+    assert after == ""
+    assert [word for word in ("Context", "Decision", "Consequences") if f"**{word}.**" not in "\n".join(rest)] == []
+
+
 def test_every_page_is_named_by_the_readme():
     named = set(LINK.findall((ROOT / "README.md").read_text("utf-8")))
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
