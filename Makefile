@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench validate proof soak lock clean
+.PHONY: help demo test lint bench validate proof soak sbom lock clean
 
 help:
 	@echo "make demo     install and show a simulated bedside with its live page"
@@ -12,6 +12,7 @@ help:
 	@echo "make validate indices against known truths and recordings; writes docs/validation.md"
 	@echo "make proof    the long proofs, within an hour"
 	@echo "make soak     the longest ones, for hours"
+	@echo "make sbom     what is installed, with hashes and licences; writes dist/sbom.json (CycloneDX)"
 
 .venv/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -50,6 +51,10 @@ proof: .venv/test .venv/system validate
 
 soak: .venv/test .venv/system
 	$(BIN)/pytest -m "soak or proof" -n 2 --dist worksteal --timeout 36000
+
+sbom: .venv/test
+	mkdir -p dist
+	$(BIN)/python -m release.sbom > dist/sbom.json
 
 lock: .venv/runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools

@@ -1,0 +1,1 @@
+"""Files that accompany a release, and checks of what it promises of its dependencies."""
