@@ -7,14 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquisition.signals.catalogue.index import FLUX, PAIN, PRESSURE, TCPO2, ULCER, WALKING
 from acquisition.signals.clinical import AbiClass, abi, abi_class, pain, pain_change, post_exercise, tbi
 from acquisition.signals.comparison import (
-    FLUX,
-    PAIN,
-    PRESSURE,
-    TCPO2,
-    ULCER,
-    WALKING,
     Meaning,
     change,
     geometric_mean_ratio,
