@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 
 WIDTH, HEIGHT = 900, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 36

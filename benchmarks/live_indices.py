@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from acquisition.signals.drop import DropMeter
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.kit.streaming import ExponentialMean, TrailingMean
 from acquisition.signals.live.artefacts import SpikeMeter
 from acquisition.signals.live.bands import BandMeter
@@ -17,6 +16,7 @@ from acquisition.signals.live.porh import PorhAssistant
 from acquisition.signals.live.pulse import PulseMeter
 from acquisition.signals.live.tcpo2 import Electrode, live_rpi
 from acquisition.signals.live.walking import WalkMeter
+from acquisition.signals.result import Trace
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import six_tones
 

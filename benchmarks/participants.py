@@ -14,9 +14,9 @@ from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.kit.bands import STEFANOVSKA
-from acquisition.signals.kit.result import Result, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Trace
 from acquisition.signals.stability import Judgement, Steadiness, judge
 from acquisition.signals.wavelet import TONE_ENERGY
 from benchmarks.rows import Row, against_truth, alone, rounded, spread
@@ -213,7 +213,7 @@ def walks(kind: str, n: int) -> list[Row]:
         belt = read(one, "belt_speed", seconds, 4.0)
         pain = truth["stopped_by"] == "claudication"
         reason = walking.StopReason.CLAUDICATION if pain else walking.StopReason.PROTOCOL_END
-        walk = walking.WalkMarks(truth["start"], truth["stop"], reason, onset=truth.get("t_ICD"))
+        walk = walking.Walk(truth["start"], truth["stop"], reason, onset=truth.get("t_ICD"))
         distances.append({r.name: r for r in walking.distances(belt, walk)})
         limb, chest = (read(one, f"tcpo2_{site}", seconds, 2.0) for site in ("calf", "chest"))
         drops.append({r.name: r for r in drop.indices(limb, chest, truth["start"], truth["stop"])}["drop_min"])

@@ -10,9 +10,9 @@ from acquisition.signals.artefacts import Hampel, screened
 from acquisition.signals.flowmotion import band_powers, flowmotion
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.kit.bands import LINKOPING, STEFANOVSKA
-from acquisition.signals.kit.result import Result, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion, inferred
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Trace
 from benchmarks.drawing import Band, plot
 from benchmarks.rows import Row, value
 from tests import recordings

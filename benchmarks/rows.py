@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 
 Row = dict[str, Any]
 

@@ -21,7 +21,7 @@ from acquisition.daemon.gateway import events, session_log
 from acquisition.examination.protocol import load
 from acquisition.examination.session_service import SessionService
 from acquisition.signals.kit.bands import STEFANOVSKA
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from acquisition.store import Store, StoreWriter
 from acquisition.timing.clock import Clock
 from benchmarks.participants import KINDS, put_in

@@ -9,8 +9,8 @@ from acquisition.examination import observation
 from acquisition.examination.binding import Address
 from acquisition.examination.observation import Recheck
 from acquisition.examination.preflight import expected_in_air
-from acquisition.signals.kit.result import Result
 from acquisition.signals.oxygen_calibration import drift
+from acquisition.signals.result import Result
 
 
 def drifts(data: SessionData) -> dict[Address, Result]:

@@ -13,8 +13,8 @@ from acquisition.signals.catalogue import comparable
 from acquisition.signals.clinical import abi, pain, post_exercise, tbi, toe_pressure
 from acquisition.signals.comparison import UNSAID
 from acquisition.signals.eligibility import first_valid
-from acquisition.signals.kit.result import Result
 from acquisition.signals.kit.units import mean_arterial_pressure
+from acquisition.signals.result import Result
 from acquisition.signals.wound import healed
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from acquisition.analysis.entries import Outcome
 from acquisition.signals.catalogue import comparable
 from acquisition.signals.comparison import incomparable
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from acquisition.signals.wound import area_reduction, healing_advance
 
 AREA, PERIMETER = "ulcer_area", "ulcer_perimeter"

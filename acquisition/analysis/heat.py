@@ -9,7 +9,7 @@ from acquisition.analysis.entries import Outcome
 from acquisition.analysis.session_data import TEMPERATURE, SessionData
 from acquisition.examination.binding import Address
 from acquisition.examination.session import Session, SessionLog
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.thermal_dose import Heated, doses
 from acquisition.store import Store
 

@@ -23,11 +23,11 @@ from acquisition.signals.decay import UNITS as DECAY
 from acquisition.signals.decay import fit_decay
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.kit.bands import SETS, STEFANOVSKA
-from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred, nearest
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.thermal_dose import ThermalDose
-from acquisition.signals.walking import StopReason, WalkMarks, distances, recovery_time
+from acquisition.signals.walking import StopReason, Walk, distances, recovery_time
 from acquisition.signals.walking_cost import UPTAKE, estimated_costs
 from acquisition.signals.walking_protocols import adherence
 
@@ -198,7 +198,7 @@ def _walking(data: SessionData, known: VisitContext) -> list[Outcome]:
         missing = [Result.missing(f"{n}_{q}", u, "start_not_marked") for n in ("icd", "acd", "fcd")
                    for q, u in (("distance", "m"), ("time", "s"))]  # fmt: skip
         return _all(data, "belt", _by_load(data, missing))
-    walk = WalkMarks(
+    walk = Walk(
         start, data.mark("stop"), reason, data.mark("onset"), data.mark("functional"),
         data.mark("pain_gone"), bool(data.session.marks("handrail")), str(data.session.about["protocol"]),
     )  # fmt: skip
@@ -226,7 +226,7 @@ def _by_load(data: SessionData, results: Iterable[Result]) -> list[Result]:
     return [replace(r, settings={**r.settings, **asked.settings}) if asked is not None else r for r in results]
 
 
-def _costs(belt: Trace, grade: Trace | None, walk: WalkMarks) -> list[Result]:
+def _costs(belt: Trace, grade: Trace | None, walk: Walk) -> list[Result]:
     """METs and oxygen uptake of the last half minute of the walk."""
     stop = walk.stop or walk.start
     last = (max(walk.start, stop - 30.0), stop)

@@ -15,9 +15,9 @@ from acquisition.examination.binding import MMHG, Address
 from acquisition.signals import drop as drops
 from acquisition.signals.attachment import attached
 from acquisition.signals.drop import DropMeter, DropSettings
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.live.tcpo2 import Electrode, LiveTcpo2, live_rpi
 from acquisition.signals.live.walking import WalkMeter
+from acquisition.signals.result import Trace
 
 
 def provisional(data: SessionData, earlier: Sequence[SessionData] = ()) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import numpy as np
 from acquisition.analysis.session_data import SessionData
 from acquisition.signals.hyperaemia import Settings
 from acquisition.signals.kit.bands import SETS, STEFANOVSKA
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.kit.units import FLUX
 from acquisition.signals.live.bands import WINDOW, BandMeter
 from acquisition.signals.live.porh import PorhAssistant
 from acquisition.signals.live.pulse import SHOWN, PulseMeter
+from acquisition.signals.result import Trace
 
 LEVEL = 5.0
 """Seconds of the mean that is shown."""

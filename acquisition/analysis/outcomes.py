@@ -22,7 +22,7 @@ from acquisition.signals.eligibility import (
     eligibility,
     first_valid,
 )
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
 from acquisition.store.wall import Wall

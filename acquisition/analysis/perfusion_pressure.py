@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from acquisition.analysis.session_data import SessionData
-from acquisition.signals.kit.result import Result
 from acquisition.signals.kit.units import pressure_between, vascular_conductance
+from acquisition.signals.result import Result
 
 HOLD = 600.0
 """Seconds for which a reading of the cuff on the arm holds."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from acquisition.analysis.session_data import SessionData
-from acquisition.signals.kit.result import Result, Trace
 from acquisition.signals.reflexes import postural, veno_arteriolar
+from acquisition.signals.result import Result, Trace
 from acquisition.signals.tcpo2 import dependency, elevation
 
 SUPINE = "supine"

@@ -6,7 +6,7 @@ import numpy as np
 
 from acquisition.model import Quality
 from acquisition.signals.artefacts import flat, lifted
-from acquisition.signals.kit.result import Mask, Trace
+from acquisition.signals.result import Mask, Trace
 
 
 def screened(flux: Trace, backscatter: Trace | None) -> Trace:

@@ -17,7 +17,7 @@ from acquisition.examination.decisions import protocol_of
 from acquisition.examination.protocol import Protocol
 from acquisition.examination.session import Item, Session
 from acquisition.model import Header, Quality
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.walking import belt_start
 from acquisition.store import Store
 

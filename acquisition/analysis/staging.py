@@ -10,7 +10,7 @@ from acquisition.examination import observation
 from acquisition.examination.observation import Abi, StageEntry, Ulcer, Wifi
 from acquisition.examination.session import Session
 from acquisition.signals.eligibility import first_valid
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from acquisition.signals.staging import (
     CLAUDICATION,
     RUTHERFORD,

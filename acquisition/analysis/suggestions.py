@@ -13,9 +13,9 @@ import numpy as np
 from acquisition.analysis.session_data import SECOND, TEMPERATURE, SessionData
 from acquisition.examination.description import iso
 from acquisition.examination.protocol import Measures
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.live.porh import PorhAssistant
 from acquisition.signals.occlusion import MARK_ERROR, MarkSource, from_pressure, inferred, nearest
+from acquisition.signals.result import Trace
 from acquisition.signals.stability import Steadiness, judge
 from acquisition.signals.walking import belt_start, belt_stop
 

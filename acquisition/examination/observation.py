@@ -14,7 +14,7 @@ from acquisition.errors import Refused
 from acquisition.examination.fields import explain, shown
 from acquisition.examination.participant import check_text
 from acquisition.signals.clinical import LINE
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from acquisition.signals.staging import CLAUDICATION, FONTAINE_BY_RUTHERFORD, RUTHERFORD, Symptoms
 from acquisition.signals.wound import area_by_outline, area_by_ruler
 from acquisition.text import clean

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from acquisition.model import Floats, Quality
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.levels import POOR, USELESS
-from acquisition.signals.kit.result import Mask, Status, Trace
 from acquisition.signals.kit.smoothing import samples
+from acquisition.signals.result import Mask, Status, Trace
 
 NO_SIGNAL = "no_signal"
 """The reason of what would be measured on a signal that does not move."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from acquisition.model import Floats, Quality
 from acquisition.signals.kit.plausible import TCPO2, check_settings
-from acquisition.signals.kit.result import Mask, Result, Trace
+from acquisition.signals.result import Mask, Result, Trace
 
 STILL, STILL_FINE, COARSE = 1200.0, 600.0, 0.5
 """Seconds of one number that no electrode keeps: of whole mmHg, and of steps finer than the third."""

@@ -12,10 +12,10 @@ import numpy as np
 from acquisition.model import Floats
 from acquisition.signals.kit.levels import judged, standard_error
 from acquisition.signals.kit.plausible import PERFUSION, in_range
-from acquisition.signals.kit.result import Result, Trace, Window
 from acquisition.signals.kit.spectrum import welch
 from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
+from acquisition.signals.result import Result, Trace, Window
 
 CARDIAC = (0.6, 2.0)
 """Hz: the band of the pulse."""

@@ -15,7 +15,7 @@ from acquisition.signals.kit.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 
 LINE = 100.0
 """Length of the pain scale, mm."""

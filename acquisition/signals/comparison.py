@@ -11,8 +11,8 @@ from typing import Any
 from acquisition.signals.catalogue import DETECTABLE, ORDINAL
 from acquisition.signals.catalogue.index import Detectable
 from acquisition.signals.kit.plausible import impossible_value
-from acquisition.signals.kit.result import Result, Status
 from acquisition.signals.kit.units import FLUX as FLUX_UNIT
+from acquisition.signals.result import Result, Status
 from acquisition.signals.wound import LEAST as LEAST_ULCER
 
 Conditions = Mapping[str, Any]

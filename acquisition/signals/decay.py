@@ -13,7 +13,7 @@ from acquisition.signals.catalogue import units
 from acquisition.signals.catalogue.flux import DECAY
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.plausible import PERFUSION, in_range
-from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.result import Result, Trace
 
 LONGEST, STEEPEST, LARGEST = 600.0, 4.0, 10.0
 """Bounds: b in s, c, and a and d in multiples of the flux at the start (Hultman's code bounds them so)."""

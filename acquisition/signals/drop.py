@@ -14,7 +14,7 @@ from acquisition.model import Floats
 from acquisition.signals.attachment import stuck
 from acquisition.signals.kit.bins import Binner
 from acquisition.signals.kit.plausible import check_settings
-from acquisition.signals.kit.result import Result, Status, Trace, Window
+from acquisition.signals.result import Result, Status, Trace, Window
 
 UNIT = "mm[Hg]"
 SECOND = 1.0

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from acquisition.signals.clinical import STIFF
 from acquisition.signals.kit.plausible import NOT_NEGATIVE, PRESSURE_INDEX, TCPO2, impossible, impossible_value, present
-from acquisition.signals.kit.result import Result, Status
+from acquisition.signals.result import Result, Status
 
 ABI_BELOW = 0.7
 TCPO2_BELOW = 30.0

@@ -16,10 +16,10 @@ from acquisition.signals.artefacts import NO_SIGNAL, Hampel, Screened, judge, sc
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.bands import STEFANOVSKA, Band, BandSet
 from acquisition.signals.kit.plausible import PERFUSION, in_range
-from acquisition.signals.kit.result import Result, Status, Trace, Window
 from acquisition.signals.kit.smoothing import amplitude_left
 from acquisition.signals.kit.spectrum import welch
 from acquisition.signals.kit.units import FLUX, fluctuation
+from acquisition.signals.result import Result, Status, Trace, Window
 from acquisition.signals.wavelet import BATCH_PAD, CONE, NYQUIST_SHARE, Plan, Voices, plan
 
 VERSION = "1"

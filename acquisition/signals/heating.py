@@ -12,9 +12,9 @@ import numpy as np
 from acquisition.signals.artefacts import NO_SIGNAL, still
 from acquisition.signals.kit.levels import judged, window_mean
 from acquisition.signals.kit.plausible import PERFUSION, Range, check_settings, impossible, in_range, present
-from acquisition.signals.kit.result import Result, Status, Trace, Window, table
 from acquisition.signals.kit.smoothing import moving_mean, samples
 from acquisition.signals.kit.units import FLUX, percent_of_maximum
+from acquisition.signals.result import Result, Status, Trace, Window, table
 
 VERSION = "1"
 TARGET = Range(20.0, 60.0, "Cel")

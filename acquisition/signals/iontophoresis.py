@@ -16,8 +16,8 @@ from acquisition.signals.catalogue.flux import IONTOPHORESIS
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.levels import window_mean
 from acquisition.signals.kit.plausible import PERFUSION, POSITIVE, impossible, impossible_value, in_range, present
-from acquisition.signals.kit.result import Result, Status, Trace, table
 from acquisition.signals.kit.units import FLUX, percent_change
+from acquisition.signals.result import Result, Status, Trace, table
 
 VERSION = "1"
 CHARGE = "mC"

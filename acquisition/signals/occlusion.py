@@ -11,8 +11,8 @@ import numpy as np
 
 from acquisition.model import Floats
 from acquisition.signals.kit.plausible import CUFF, PERFUSION, in_range
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.kit.smoothing import moving_mean, samples
+from acquisition.signals.result import Trace
 
 OPEN = 30.0
 """mmHg: a cuff below this pressure is open."""

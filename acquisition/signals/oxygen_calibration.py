@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from acquisition.signals.kit.plausible import AIR, HOURS, impossible, present
-from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.result import Result, Trace
 
 OXYGEN = 0.2095
 """Mole fraction of oxygen in dry air."""

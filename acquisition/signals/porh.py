@@ -18,10 +18,10 @@ from acquisition.signals.catalogue.flux import PORH
 from acquisition.signals.hyperaemia import VERSION, Measures, Settings, measure
 from acquisition.signals.kit.levels import judged, window_mean
 from acquisition.signals.kit.plausible import PERFUSION, PRESSURE_INDEX, impossible, in_range, present
-from acquisition.signals.kit.result import Result, Status, Trace, Window, table
 from acquisition.signals.kit.units import FLUX
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.porh_rules import NEEDS_REST, NEEDS_ZERO, OVER_RANGE, Facts, objections
+from acquisition.signals.result import Result, Status, Trace, Window, table
 
 LEAST_DEBT = 60.0
 """PU s: a smaller occlusion area repays nothing."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from acquisition.signals.artefacts import NO_SIGNAL
 from acquisition.signals.biological_zero import SHORTEST, OcclusionVerdict
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.kit.result import Result, Status
 from acquisition.signals.occlusion import MarkSource, Occlusion
+from acquisition.signals.result import Result, Status
 
 Names = tuple[str, ...]
 Objection = tuple[Names, str, Status]

@@ -9,9 +9,9 @@ import numpy as np
 
 from acquisition.signals.kit.levels import judged, window_mean
 from acquisition.signals.kit.plausible import PERFUSION, impossible, in_range, present
-from acquisition.signals.kit.result import Result, Status, Trace, Window
 from acquisition.signals.kit.smoothing import moving_mean, samples
 from acquisition.signals.kit.units import FLUX
+from acquisition.signals.result import Result, Status, Trace, Window
 
 VERSION = "1"
 PULP = ("toe_pulp", "finger_pulp")

@@ -14,7 +14,7 @@ import numpy as np
 from acquisition.model import Floats
 from acquisition.signals.kit.bins import Binner, Bins
 from acquisition.signals.kit.plausible import check_settings
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 
 
 class Steadiness(StrEnum):

@@ -18,7 +18,7 @@ from acquisition.signals.kit.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.kit.result import Result, Status
+from acquisition.signals.result import Result, Status
 
 
 class Symptoms(StrEnum):

@@ -13,7 +13,7 @@ from acquisition.signals import attachment, stability
 from acquisition.signals.attachment import ON_OXYGEN, attached
 from acquisition.signals.kit.bins import bin_means
 from acquisition.signals.kit.plausible import TCPO2, impossible_value
-from acquisition.signals.kit.result import Result, Trace, Window
+from acquisition.signals.result import Result, Trace, Window
 from acquisition.signals.stability import StabilitySettings, Steadiness, judge
 
 UNIT = "mm[Hg]"

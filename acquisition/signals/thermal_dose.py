@@ -10,7 +10,7 @@ import numpy as np
 
 from acquisition.signals.kit.levels import POOR
 from acquisition.signals.kit.plausible import HEATER, in_range, present
-from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.result import Result, Trace
 
 HOT = 43.0
 """Cel."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from acquisition.model import Floats
 from acquisition.signals.kit.plausible import BELT, check_settings, in_range, present
-from acquisition.signals.kit.result import Result, Trace, Window
+from acquisition.signals.result import Result, Trace, Window
 
 JUMP = 1.0
 """km/h within a second, there and back: no belt under a patient does both (3.2 km/h takes it 3 s and more)."""
@@ -58,7 +58,7 @@ DEFAULT = WalkingSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class WalkMarks:
+class Walk:
     """The marks of one walk, s on the belt's time axis; None where nothing was marked.
 
     `start`: the belt starts. `onset`: first claudication pain. `functional`: where the patient would
@@ -161,7 +161,7 @@ def belt_stop(belt: Trace, after: float) -> float | None:
 
 def distances(
     belt: Trace,
-    walk: WalkMarks,
+    walk: Walk,
     settings: WalkingSettings = DEFAULT,
     odometer: Trace | None = None,
 ) -> list[Result]:
@@ -211,7 +211,7 @@ def distances(
     return found
 
 
-def recovery_time(walk: WalkMarks) -> Result:
+def recovery_time(walk: Walk) -> Result:
     """Return how long the pain lasted after the stop, s; missing where nobody marked its end."""
     name, held = "pain_recovery", _said(walk)
     if walk.stop is None:
@@ -300,13 +300,13 @@ def _by_odometer(
     return [reason for reason in reasons if reason != "speed_missing"], own
 
 
-def _end(belt: Trace, walk: WalkMarks) -> tuple[float | None, str]:
+def _end(belt: Trace, walk: Walk) -> tuple[float | None, str]:
     """Return when the walk ended, and what censors its distance ("" for claudication)."""
     reason = "" if walk.reason is StopReason.CLAUDICATION else f"stopped_for_{walk.reason}"
     return (walk.stop if walk.stop is not None else belt_stop(belt, walk.start)), reason
 
 
-def _said(walk: WalkMarks) -> dict[str, Any]:
+def _said(walk: Walk) -> dict[str, Any]:
     said = asdict(walk)
     said["reason"] = None if walk.reason is None else str(walk.reason)
     return said

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from acquisition.model import Floats
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.plausible import DISTANCE, GRADIENT, MASS, SPEED, impossible, present
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 
 REST = 3.5
 """Oxygen uptake at rest, one MET, ml/kg/min."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from acquisition.model import Floats
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.plausible import BELT, in_range
-from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.result import Result, Trace
 
 
 class BeltStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,7 +22,7 @@ from acquisition.signals.kit.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 
 UNIT = "cm2"
 LEAST = 0.1

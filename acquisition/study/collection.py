@@ -10,7 +10,7 @@ from acquisition.analysis.entries import Outcome
 from acquisition.analysis.outcomes import Outcomes, every, method
 from acquisition.examination.session import Session, SessionLog
 from acquisition.signals.catalogue import DECISIVE
-from acquisition.signals.kit.result import Status
+from acquisition.signals.result import Status
 from acquisition.signals.staging import Rule
 from acquisition.store import Store
 

@@ -8,7 +8,7 @@ from acquisition.errors import Refused
 from acquisition.examination import decisions
 from acquisition.examination.session import replay
 from acquisition.model import Quality
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from simulators.patient.physiology import Participant
 from tests.analysis.test_outcomes import WALK, WALK_MARKS, by_name, compute
 from tests.examination.patients import ABI, PORH, REST, SECOND, Study

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.occlusion import from_pressure
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Trace
 from acquisition.store import check
 from simulators.patient.physiology import Participant
 from tests.service.bench import WITH_CUFF, Bench, demo, perfusion, streaming

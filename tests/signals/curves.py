@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import gamma, gammainc
 
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion
+from acquisition.signals.result import Trace
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 
 
 def settling(

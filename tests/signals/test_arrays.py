@@ -9,9 +9,9 @@ from acquisition.model import Quality
 from acquisition.signals.artefacts import hampel
 from acquisition.signals.flowmotion import band_powers
 from acquisition.signals.hyperaemia import measure
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.kit.smoothing import exponential_mean, moving_mean
 from acquisition.signals.kit.units import conductance, fluctuation, percent_of_maximum
+from acquisition.signals.result import Trace
 
 SECONDS = [0.0, 1.0, 2.0]
 ENTRIES = {

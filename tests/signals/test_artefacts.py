@@ -22,7 +22,7 @@ from acquisition.signals.artefacts import (
     temperature_jump,
     too_steep,
 )
-from acquisition.signals.kit.result import Status, Trace
+from acquisition.signals.result import Status, Trace
 from tests.recordings import forearm
 
 RATE = 20.0

@@ -5,9 +5,9 @@ import pytest
 
 from acquisition.signals.biological_zero import OcclusionVerdict, biological_zero, cardiac_spectrum, verdict
 from acquisition.signals.hyperaemia import measure
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.occlusion import Occlusion
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CUFF, HEALTHY, Hyperaemia
 
 

@@ -7,7 +7,7 @@ from acquisition.analysis.entries import Outcome
 from acquisition.config.tables import Study
 from acquisition.examination.protocol import Measures
 from acquisition.signals.catalogue import DECISIVE, DETECTABLE, ENDPOINTS, FAMILIES, INDICES, comparable
-from acquisition.signals.kit.result import Result
+from acquisition.signals.result import Result
 from benchmarks import catalogue as page
 
 GOLDEN = Path(__file__).parents[1] / "earlier"

@@ -25,7 +25,7 @@ from acquisition.signals.eligibility import (
     eligibility,
     first_valid,
 )
-from acquisition.signals.kit.result import Result, Status, Trace
+from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, rutherford, wifi_code, wifi_stage
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
 from tests.signals.oxygen import pieces

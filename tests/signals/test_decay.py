@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acquisition.signals.decay import fit_decay, level, without_decay
-from acquisition.signals.kit.result import Status, Trace
+from acquisition.signals.result import Status, Trace
 
 TRUE = {"decay_amplitude": 107.4, "decay_time_constant": 23.22, "decay_shape": 1.347, "decay_offset": 11.77}
 

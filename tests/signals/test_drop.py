@@ -15,7 +15,7 @@ from acquisition.signals.drop import (
     indices,
     sites,
 )
-from acquisition.signals.kit.result import Status, Trace, table
+from acquisition.signals.result import Status, Trace, table
 from tests.signals.oxygen import pieces
 
 START, STOP = 300.0, 480.0

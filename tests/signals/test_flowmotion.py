@@ -17,7 +17,7 @@ from acquisition.signals.flowmotion import (
     power_density,
 )
 from acquisition.signals.kit.bands import LINKOPING, OROZCO, SETS, STEFANOVSKA
-from acquisition.signals.kit.result import Status, Trace
+from acquisition.signals.result import Status, Trace
 from acquisition.signals.wavelet import TONE_ENERGY, Plan, Voices
 from tests.recordings import forearm
 from tests.signals.waves import AMPLITUDES, FREQUENCIES, six_tones

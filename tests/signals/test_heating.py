@@ -7,8 +7,8 @@ import pytest
 
 from acquisition.model import Quality
 from acquisition.signals.heating import Settings, Stages, heating, heating_rate, names
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.kit.units import CONDUCTANCE
+from acquisition.signals.result import Status, Trace
 
 STAGES = Stages(600.0, 3000.0, 4200.0)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CLAUDICANT, CUFF, EXACT, HEALTHY, Hyperaemia, value
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from acquisition.signals.iontophoresis import UNITS, Dose, axon_fraction, drug_ratio, iontophoresis, logistic
-from acquisition.signals.kit.result import Result, Status, Trace
+from acquisition.signals.result import Result, Status, Trace
 
 DOSES = [Dose(120.0 + 60 * k, 0.1, 20.0) for k in range(8)]
 STOP = 600.0

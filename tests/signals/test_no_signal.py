@@ -9,12 +9,12 @@ from acquisition.signals.attachment import attached, stuck
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.hyperaemia import measure
-from acquisition.signals.kit.result import Result, Status, Trace, table
 from acquisition.signals.live.tcpo2 import Electrode, Lamp
 from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Status, Trace, table
 from acquisition.signals.thermal_dose import Heated, ThermalDose, doses
-from acquisition.signals.walking import StopReason, WalkMarks, distances
+from acquisition.signals.walking import StopReason, Walk, distances
 from acquisition.signals.walking_protocols import BeltProtocol, BeltStage, adherence
 from tests.signals.curves import Hyperaemia
 from tests.signals.oxygen import settling
@@ -174,7 +174,7 @@ def belt(*glitches):
     return Trace.of(time, speed)
 
 
-WALK = WalkMarks(60.0, 360.0, StopReason.CLAUDICATION, onset=160.0)
+WALK = Walk(60.0, 360.0, StopReason.CLAUDICATION, onset=160.0)
 
 
 @pytest.mark.parametrize(

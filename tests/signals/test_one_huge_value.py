@@ -11,10 +11,10 @@ from acquisition.signals import drop, hyperaemia, stability, tcpo2, wound
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.kit.bins import bin_means
-from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.kit.smoothing import moving_mean
 from acquisition.signals.occlusion import MarkSource, Occlusion, inferred
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Status, Trace
 from tests.signals.curves import Hyperaemia
 
 CURVE = Hyperaemia().trace(noise=0.05)

@@ -5,7 +5,7 @@ import pytest
 
 from acquisition.signals.artefacts import screened
 from acquisition.signals.kit.bands import STEFANOVSKA
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.wavelet import Plan, Voices
 from tests import recordings
 from tests.signals import peers

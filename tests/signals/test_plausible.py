@@ -13,8 +13,8 @@ from acquisition.signals.heating import Stages, heating
 from acquisition.signals.iontophoresis import Dose, drug_ratio, iontophoresis
 from acquisition.signals.kit import units
 from acquisition.signals.kit.plausible import TCPO2, impossible, present
-from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion
+from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.staging import Symptoms, fontaine, ischaemia_grade, wifi_stage
 from acquisition.signals.thermal_dose import ThermalDose
 
@@ -138,11 +138,11 @@ def test_an_ulcer_heals_by_areas_and_days_that_can_be():
 def test_walking_takes_nan_as_no_mark_and_no_infinite_one():
     belt = Trace.of(np.arange(400.0), np.full(400, 3.2))
     reason = walking.StopReason.CLAUDICATION
-    never = walking.distances(belt, walking.WalkMarks(10.0, 300.0, reason, onset=NAN))
-    assert never == walking.distances(belt, walking.WalkMarks(10.0, 300.0, reason))
-    assert not_computable(*walking.distances(belt, walking.WalkMarks(NAN, 300.0, reason)))
-    assert not_computable(*walking.distances(belt, walking.WalkMarks(10.0, INF, reason)))
-    assert not_computable(walking.recovery_time(walking.WalkMarks(10.0, 300.0, reason, onset=200.0, pain_gone=INF)))
+    never = walking.distances(belt, walking.Walk(10.0, 300.0, reason, onset=NAN))
+    assert never == walking.distances(belt, walking.Walk(10.0, 300.0, reason))
+    assert not_computable(*walking.distances(belt, walking.Walk(NAN, 300.0, reason)))
+    assert not_computable(*walking.distances(belt, walking.Walk(10.0, INF, reason)))
+    assert not_computable(walking.recovery_time(walking.Walk(10.0, 300.0, reason, onset=200.0, pain_gone=INF)))
     assert fontaine(Symptoms.MILD_CLAUDICATION, of("acd_distance", -50.0, "m")).stage == "II"
 
 

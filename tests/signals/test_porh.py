@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acquisition.signals.hyperaemia import Measures, Settings, measure
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion, inferred
 from acquisition.signals.porh import UNITS, porh
+from acquisition.signals.result import Status, Trace
 from tests.recordings import finger
 from tests.signals.curves import CUFF, EXACT, HEALTHY, Hyperaemia, value
 

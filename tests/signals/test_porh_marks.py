@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.occlusion import MarkSource, Occlusion, from_pressure, inferred
 from acquisition.signals.porh import UNITS, porh
+from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CLAUDICANT, CUFF, HEALTHY, Hyperaemia, value
 
 

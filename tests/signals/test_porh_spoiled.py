@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from acquisition.model import Quality
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Status, Trace
 from tests.signals.curves import CLAUDICANT, CUFF, HEALTHY, Hyperaemia, value
 
 

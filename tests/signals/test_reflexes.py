@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.reflexes import fall_after, postural, veno_arteriolar
+from acquisition.signals.result import Status, Trace
 
 
 def step(before, after, at=300.0, stop=700.0):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquisition.model import Quality
-from acquisition.signals.kit.result import Result, Status, Trace, table
+from acquisition.signals.result import Result, Status, Trace, table
 
 
 def test_a_missing_value_is_none_with_a_reason():

@@ -6,9 +6,9 @@ import pytest
 from acquisition.signals.flowmotion import flowmotion
 from acquisition.signals.heating import Stages, heating
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.kit.result import Status, Trace
 from acquisition.signals.occlusion import from_pressure
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Status, Trace
 from simulators.patient.physiology import Participant
 
 SEEDS = range(6)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.stability import StabilityDetector, StabilitySettings, Steadiness, judge, slope_of
 from tests.signals.oxygen import pieces, settling
 

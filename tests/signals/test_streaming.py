@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from acquisition.signals.artefacts import runs
 from acquisition.signals.flowmotion import band_powers
 from acquisition.signals.hyperaemia import Settings
-from acquisition.signals.kit.result import Trace
 from acquisition.signals.kit.smoothing import exponential_mean, moving_mean
 from acquisition.signals.kit.streaming import ExponentialMean, Recent, TrailingMean
 from acquisition.signals.live.artefacts import SpikeMeter, causal_hampel
@@ -19,6 +18,7 @@ from acquisition.signals.live.porh import Phase, PorhAssistant
 from acquisition.signals.live.pulse import PulseMeter, held, pulse
 from acquisition.signals.occlusion import MarkSource, Occlusion
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Trace
 from tests.signals.curves import Hyperaemia
 from tests.signals.waves import six_tones
 

@@ -12,8 +12,8 @@ from scipy.stats import linregress
 from acquisition.model import Quality
 from acquisition.signals import oxygen_calibration as calibration
 from acquisition.signals.attachment import attached, detached, detachment, leaking, mmhg
-from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.live.tcpo2 import Electrode, Lamp, live_rpi, slope
+from acquisition.signals.result import Result, Status, Trace
 from acquisition.signals.tcpo2 import dependency, elevation, oxygen_challenge, rest, rpi
 from tests.signals.oxygen import pieces, settling
 

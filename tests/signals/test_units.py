@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from acquisition.signals.kit.levels import block_means, judged, window_mean
-from acquisition.signals.kit.result import Result, Status, Trace
 from acquisition.signals.kit.units import (
     conductance,
     fluctuation,
@@ -17,6 +16,7 @@ from acquisition.signals.kit.units import (
     pressure_between,
     vascular_conductance,
 )
+from acquisition.signals.result import Result, Status, Trace
 
 
 def test_conductance_is_flux_over_pressure():

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
 
-from acquisition.signals.kit.result import Status, Trace, table
 from acquisition.signals.live.walking import WalkMeter
-from acquisition.signals.walking import Course, StopReason, WalkMarks, belt_start, belt_stop, distances, recovery_time
+from acquisition.signals.result import Status, Trace, table
+from acquisition.signals.walking import Course, StopReason, Walk, belt_start, belt_stop, distances, recovery_time
 from acquisition.signals.walking_cost import (
     energy_rate,
     estimated_costs,
@@ -37,7 +37,7 @@ CLAUDICATION = StopReason.CLAUDICATION
 
 
 def test_distance_is_the_integral_of_the_measured_speed_ramp_included():
-    result = walked(WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0))
+    result = walked(Walk(10.0, 310.0, CLAUDICATION, onset=100.0))
     ramp = 0.5 * 4.0 * 3.2 / 3.6
     assert result["icd_distance"].value == pytest.approx(ramp + 86.0 * 3.2 / 3.6, rel=1e-12)
     assert result["acd_distance"].value == pytest.approx(ramp + 296.0 * 3.2 / 3.6, rel=1e-12)
@@ -59,7 +59,7 @@ def test_the_integral_is_scipys():
 
 
 def test_no_pain_censors_the_initial_distance_at_the_end():
-    result = walked(WalkMarks(10.0, 310.0, StopReason.PROTOCOL_END))
+    result = walked(Walk(10.0, 310.0, StopReason.PROTOCOL_END))
     assert (result["icd_distance"].status, result["icd_distance"].reason) == (Status.CENSORED, "pain_not_reached")
     assert result["icd_distance"].value == result["acd_distance"].value
     assert result["acd_distance"].reason == "stopped_for_protocol_end"
@@ -67,37 +67,37 @@ def test_no_pain_censors_the_initial_distance_at_the_end():
 
 @pytest.mark.parametrize("reason", [r for r in StopReason if r is not CLAUDICATION])
 def test_only_claudication_makes_a_distance_absolute(reason):
-    result = walked(WalkMarks(10.0, 310.0, reason, onset=100.0))
+    result = walked(Walk(10.0, 310.0, reason, onset=100.0))
     assert result["acd_distance"].status is Status.CENSORED
     assert result["acd_time"].reason == f"stopped_for_{reason}"
     assert result["icd_distance"].status is Status.OK
 
 
 def test_a_stop_without_a_reason_is_no_absolute_distance():
-    result = walked(WalkMarks(10.0, 310.0, None, onset=100.0))
+    result = walked(Walk(10.0, 310.0, None, onset=100.0))
     assert (result["acd_distance"].value, result["acd_distance"].reason) == (None, "stop_reason_missing")
     assert result["icd_distance"].status is Status.OK
 
 
 def test_a_belt_that_the_operator_stopped_ends_an_unmarked_walk():
-    result = walked(WalkMarks(10.0, None, StopReason.OPERATOR, onset=100.0))
+    result = walked(Walk(10.0, None, StopReason.OPERATOR, onset=100.0))
     assert result["acd_time"].value == pytest.approx(belt_stop(belt(), 10.0) - 10.0)
     assert result["acd_distance"].reason == "stopped_for_operator; stop_from_belt"
 
 
 def test_a_walk_without_any_end_has_no_distance():
     running = belt().between(0.0, 300.0)
-    assert walked(WalkMarks(10.0, None, None), running)["icd_distance"].reason == "stop_not_marked"
+    assert walked(Walk(10.0, None, None), running)["icd_distance"].reason == "stop_not_marked"
 
 
 @pytest.mark.parametrize(
     ("walk", "reason"),
     [
-        (WalkMarks(10.0, 5.0, CLAUDICATION), "stop before start"),
-        (WalkMarks(10.0, 310.0, CLAUDICATION, onset=320.0), "onset after stop"),
-        (WalkMarks(10.0, 310.0, CLAUDICATION, onset=5.0), "onset before start"),
-        (WalkMarks(10.0, 310.0, CLAUDICATION, onset=200.0, functional=150.0), "functional before onset"),
-        (WalkMarks(10.0, 310.0, CLAUDICATION, onset=200.0, pain_gone=300.0), "pain gone before stop"),
+        (Walk(10.0, 5.0, CLAUDICATION), "stop before start"),
+        (Walk(10.0, 310.0, CLAUDICATION, onset=320.0), "onset after stop"),
+        (Walk(10.0, 310.0, CLAUDICATION, onset=5.0), "onset before start"),
+        (Walk(10.0, 310.0, CLAUDICATION, onset=200.0, functional=150.0), "functional before onset"),
+        (Walk(10.0, 310.0, CLAUDICATION, onset=200.0, pain_gone=300.0), "pain gone before stop"),
     ],
 )
 def test_marks_out_of_order_give_no_distance(walk, reason):
@@ -107,7 +107,7 @@ def test_marks_out_of_order_give_no_distance(walk, reason):
 
 
 def test_a_walk_beyond_the_record_has_no_distance():
-    assert walked(WalkMarks(10.0, 900.0, CLAUDICATION))["acd_distance"].reason == "belt_not_recorded"
+    assert walked(Walk(10.0, 900.0, CLAUDICATION))["acd_distance"].reason == "belt_not_recorded"
 
 
 def without(trace, start, stop):
@@ -117,7 +117,7 @@ def without(trace, start, stop):
 
 def test_a_hole_in_the_speed_is_held_and_makes_the_distance_uncertain():
     whole, holed = belt(), without(belt(), 150.0, 180.0)
-    walk = WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0)
+    walk = Walk(10.0, 310.0, CLAUDICATION, onset=100.0)
     result = walked(walk, holed)
     assert result["acd_distance"].value == pytest.approx(walked(walk, whole)["acd_distance"].value, rel=1e-12)
     assert (result["acd_distance"].status, result["acd_distance"].reason) == (Status.LOW_QUALITY, "speed_missing")
@@ -126,7 +126,7 @@ def test_a_hole_in_the_speed_is_held_and_makes_the_distance_uncertain():
 
 
 def test_a_hole_before_the_walk_puts_nothing_of_it_in_doubt():
-    result = walked(WalkMarks(60.0, 310.0, CLAUDICATION, onset=100.0), without(belt(), 20.0, 50.0))
+    result = walked(Walk(60.0, 310.0, CLAUDICATION, onset=100.0), without(belt(), 20.0, 50.0))
     assert {each.status for each in (result["icd_distance"], result["acd_distance"])} == {Status.OK}
     assert result["acd_distance"].uncertainty == pytest.approx(0.5 * 3.2 / 3.6)
 
@@ -142,14 +142,14 @@ def odometer(trace, factor=1.0):
 
 
 def test_the_odometer_is_preferred_and_fills_a_hole():
-    walk = WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0)
+    walk = Walk(10.0, 310.0, CLAUDICATION, onset=100.0)
     result = walked(walk, without(belt(), 150.0, 180.0), odometer=odometer(belt(), 1.005))["acd_distance"]
     assert result.status is Status.OK
     assert result.value == pytest.approx(1.005 * walked(walk)["acd_distance"].value, rel=1e-9)
 
 
 def test_an_odometer_that_differs_by_more_than_one_per_cent_is_reported():
-    walk = WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0)
+    walk = Walk(10.0, 310.0, CLAUDICATION, onset=100.0)
     result = walked(walk, odometer=odometer(belt(), 1.02))["acd_distance"]
     assert result.status is Status.LOW_QUALITY
     assert result.reason.startswith("odometer_differs")
@@ -167,9 +167,9 @@ def test_belt_start_and_stop_are_crossings_of_walking_speed():
 
 
 def test_pain_recovery_is_from_the_stop_on():
-    assert recovery_time(WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0, pain_gone=425.0)).value == 115.0
-    assert recovery_time(WalkMarks(10.0, 310.0, CLAUDICATION, onset=100.0)).reason == "end_of_pain_not_marked"
-    assert recovery_time(WalkMarks(10.0, 310.0, StopReason.PROTOCOL_END)).reason == "pain_not_reached"
+    assert recovery_time(Walk(10.0, 310.0, CLAUDICATION, onset=100.0, pain_gone=425.0)).value == 115.0
+    assert recovery_time(Walk(10.0, 310.0, CLAUDICATION, onset=100.0)).reason == "end_of_pain_not_marked"
+    assert recovery_time(Walk(10.0, 310.0, StopReason.PROTOCOL_END)).reason == "pain_not_reached"
 
 
 @given(st.floats(0.5, 8.0), st.floats(20.0, 380.0), st.integers(-1000, 1000))
@@ -178,10 +178,8 @@ def test_distance_scales_with_speed_and_not_with_the_time_origin(speed, onset, h
     shift = 3600.0 * hours
     trace = belt(speed)
     moved = Trace.of(trace.time + shift, trace.values)
-    base = walked(WalkMarks(10.0, 390.0, CLAUDICATION, onset=onset), belt(1.0))["icd_distance"].value
-    result = walked(WalkMarks(10.0 + shift, 390.0 + shift, CLAUDICATION, onset=onset + shift), moved)[
-        "icd_distance"
-    ].value
+    base = walked(Walk(10.0, 390.0, CLAUDICATION, onset=onset), belt(1.0))["icd_distance"].value
+    result = walked(Walk(10.0 + shift, 390.0 + shift, CLAUDICATION, onset=onset + shift), moved)["icd_distance"].value
     assert result == pytest.approx(speed * base, rel=1e-6)
 
 

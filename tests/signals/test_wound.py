@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.spatial import ConvexHull
 
-from acquisition.signals.kit.result import Result, Status
+from acquisition.signals.result import Result, Status
 from acquisition.signals.wound import (
     area_by_outline,
     area_by_ruler,

@@ -1,1 +1,1 @@
-"""The numerical kit that indices share: results, units, smoothing, bands, bins and streaming."""
+"""The numerical kit that indices share: units, ranges, smoothing, spectra, bands, bins and streaming."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acquisition.model import Floats
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 
 MOST_BINS = 1_000_000
 """In one piece of a record: eleven days of seconds."""

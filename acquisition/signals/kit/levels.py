@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Floats
-from acquisition.signals.kit.result import Result, Trace, Window
+from acquisition.signals.result import Result, Trace, Window
 
 POOR = 5.0
 """Per cent of a window that may be missing before its value is of low quality."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acquisition.model import Quality
-from acquisition.signals.kit.result import Result, Trace
+from acquisition.signals.result import Result, Trace
 
 PU = "[arb'U]"
 """Perfusion units in UCUM."""

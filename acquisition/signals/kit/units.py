@@ -24,7 +24,7 @@ from acquisition.signals.kit.plausible import (
     impossible_value,
     present,
 )
-from acquisition.signals.kit.result import Result, Window
+from acquisition.signals.result import Result, Window
 
 FLUX = PU
 """Perfusion units in UCUM; shown as PU."""

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from acquisition.model import Floats
 from acquisition.signals.artefacts import NORMAL_MAD, Hampel
-from acquisition.signals.kit.result import Mask
+from acquisition.signals.result import Mask
 
 
 def causal_hampel(values: Floats, rate: float, rule: Hampel | None = None, resolution: float = 0.0) -> Mask:

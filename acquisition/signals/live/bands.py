@@ -13,9 +13,9 @@ from acquisition.signals.flowmotion import BandPowers, pooled
 from acquisition.signals.kit.arrays import numbers
 from acquisition.signals.kit.bands import STEFANOVSKA, BandSet
 from acquisition.signals.kit.levels import USELESS
-from acquisition.signals.kit.result import Mask
 from acquisition.signals.kit.streaming import Recent
 from acquisition.signals.live.pulse import held
+from acquisition.signals.result import Mask
 from acquisition.signals.wavelet import CONE, LIVE_PAD, Plan, Voices
 
 WINDOW = 1200.0

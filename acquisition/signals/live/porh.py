@@ -9,11 +9,11 @@ from enum import StrEnum
 import numpy as np
 
 from acquisition.signals.hyperaemia import Settings, follow
-from acquisition.signals.kit.result import Result, Trace
 from acquisition.signals.kit.units import FLUX
 from acquisition.signals.live.pulse import PulseMeter
 from acquisition.signals.occlusion import OPEN, MarkSource, Occlusion, from_pressure
 from acquisition.signals.porh import porh
+from acquisition.signals.result import Result, Trace
 
 BEFORE = 180.0
 """Seconds of rest that are kept while nothing happens."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from acquisition.signals import stability
 from acquisition.signals.attachment import Stillness, attached
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.stability import StabilityDetector, StabilitySettings, Steadiness
 
 SHOWN = 5.0

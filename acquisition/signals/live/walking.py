@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from acquisition.signals.kit.result import Trace
+from acquisition.signals.result import Trace
 from acquisition.signals.walking import DEFAULT, MOVING, Course, WalkingSettings
 from acquisition.signals.walking_cost import mets
 
