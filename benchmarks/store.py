@@ -109,7 +109,7 @@ def _costs() -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             sources = [_Flux(_header(f"d{i}", channels), i) for i in range(streams)]
-            writer = _writer(path, ring=1 << 30)
+            writer = _writer(path, backlog=1 << 30)
             live = [source.chunk(RATE // 10) for _ in range(100) for source in sources]
             spent = 0.0
             for k in range(0, len(live), streams):
@@ -155,7 +155,7 @@ def _sizes() -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             source = _Flux(_header("ldf", 1), 1, filtered)
-            writer = _writer(path, ring=1 << 30)
+            writer = _writer(path, backlog=1 << 30)
             for arrival in range(6 * HOUR * RATE // at_once):
                 writer.put(source.chunk(at_once))
                 if at_once == 400 or arrival % 100 == 99:
@@ -188,7 +188,7 @@ def _reading() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         source = _Flux(_header("ldf", 10), 1)
-        writer = _writer(path, ring=1 << 30)
+        writer = _writer(path, backlog=1 << 30)
         for _ in range(DAY * RATE // 8000):
             writer.put(source.chunk(8000))
             writer.flush(60)
@@ -219,7 +219,7 @@ def _commits() -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             sources = [_Flux(_header(f"d{i}", 10), i) for i in range(100)]
-            writer = _writer(path, ring=1 << 30)
+            writer = _writer(path, backlog=1 << 30)
             for _ in range(60):
                 for source in sources:
                     writer.put(source.chunk(200))

@@ -12,7 +12,7 @@ import click
 from acquisition.cli.desk import directory, instant, operator, options
 from acquisition.cli.tables import show_table
 from acquisition.daemon.timekeeping import send
-from acquisition.store import Store, moments
+from acquisition.store import Store, timestamps
 from acquisition.store.runs import Run, said
 from acquisition.timing.clock import Clock
 
@@ -70,7 +70,7 @@ def mend(
     """Give a run whose clock was wrong its true time: its sessions, days and exports follow, nothing is rewritten."""
     if (begun is None) == (offset is None):
         raise click.UsageError("say one of --utc TIME or --offset")
-    said_so = {"utc": moments.key(instant(begun))} if begun is not None else {"offset": _offset(offset or "")}
+    said_so = {"utc": timestamps.key(instant(begun))} if begun is not None else {"offset": _offset(offset or "")}
     request = {"do": "clock.mend", "run": run, "reason": reason, "by": operator(by), **said_so}
     return _tell(directory(path, data), request, as_json)
 

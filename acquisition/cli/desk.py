@@ -14,7 +14,7 @@ import click
 from acquisition.config import load
 from acquisition.daemon import gateway
 from acquisition.examination.rules import Rules
-from acquisition.store import moments
+from acquisition.store import timestamps
 from acquisition.text import KEY, clean
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -151,7 +151,7 @@ def moment(text: str | None) -> dict[str, Any]:
 def instant(text: str, ago: bool = True) -> str:
     """An ISO 8601 time of the wall clock, as it was said; `ago` says whether -4s would have done too."""
     try:
-        moments.key(text)
+        timestamps.key(text)
     except ValueError:
         such = "-4s or 2026-03-01T09:30:00Z" if ago else "2026-03-01T09:30:00Z (UTC unless it says otherwise)"
         raise click.BadParameter(f"{text!r} is no time, such as {such}", param_hint="--at") from None

@@ -18,8 +18,8 @@ import numpy as np
 
 from acquisition.cli.tables import show_table
 from acquisition.model import Nanoseconds, Quality
-from acquisition.store import Block, Overview, Store, StreamInfo, moments
-from acquisition.store.names import labels
+from acquisition.store import Overview, SampleBlock, Store, StreamInfo, timestamps
+from acquisition.store.channel_names import labels
 from acquisition.store.wall import Wall
 
 ROWS = 4096
@@ -109,7 +109,7 @@ def _parse(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     try:
-        return moments.key(text)
+        return timestamps.key(text)
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is no ISO 8601 time, such as 2026-03-01T09:30:00Z", param_hint=option
@@ -330,7 +330,7 @@ def _rows(
 
 
 def _lines(
-    block: Block, device: str, own: Sequence[str], names: Sequence[str], each: bool, times: _Times
+    block: SampleBlock, device: str, own: Sequence[str], names: Sequence[str], each: bool, times: _Times
 ) -> Iterator[tuple[int, list[str]]]:
     words = {flags: _words(flags) for flags in np.unique(block.quality).tolist()}
     if not each:

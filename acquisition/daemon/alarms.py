@@ -67,7 +67,7 @@ class RecordAlarms:
         remedy = "find out who removed or moved it; keep the one before, if it is somewhere, and a copy of both"
         self._alarms.raise_alarm("record_renewed", text, remedy, blocks=False)
 
-    def upkeep(self, trouble: str | None) -> None:
+    def maintenance(self, trouble: str | None) -> None:
         """Let it stand while the record is not tidied: nothing is lost by that, but its disk fills."""
         if trouble is None:
             self._alarms.clear("record_upkeep", "the record is tidied again")

@@ -232,7 +232,7 @@ class Service:
             stats = store.stats
             if stats.trouble:
                 self._record_alarms.trouble(stats.trouble)
-            self._record_alarms.upkeep(stats.upkeep)
+            self._record_alarms.maintenance(stats.maintenance)
             if (
                 stats.rows != rows
                 or stats.trouble

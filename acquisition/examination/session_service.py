@@ -32,7 +32,7 @@ from acquisition.examination.requests import (
 from acquisition.examination.rules import Rules
 from acquisition.examination.session import SessionLog
 from acquisition.model import Alarm, Event, Header
-from acquisition.store import moments
+from acquisition.store import timestamps
 from acquisition.store.runs import ALARM as CLOCK
 from acquisition.store.wall import Wall
 
@@ -164,7 +164,7 @@ class SessionService:
         if not isinstance(at, str):
             return at
         try:
-            utc = moments.key(at)
+            utc = timestamps.key(at)
         except ValueError:
             raise Refused(
                 f"{fields.shown(at)!r} is no time", "at", remedy="an ISO 8601 time, such as 2026-03-01T09:30:00Z"

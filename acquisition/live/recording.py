@@ -32,5 +32,5 @@ class RecordStatus:
             "dropped": stats.dropped,
             "commit_age_s": None if commit is None else max(now.monotonic - commit.monotonic, 0) / 1e9 / speed,
             "trouble": stats.trouble,
-            "upkeep": stats.upkeep,
+            "upkeep": stats.maintenance,
         }

@@ -18,7 +18,7 @@ from acquisition.remotes.factory import INFLUX
 from acquisition.remotes.mqtt import NAME as MQTT
 from acquisition.store import Store, StoreWriter, runs
 from acquisition.store.journal import Journal
-from acquisition.store.upkeep import Step
+from acquisition.store.maintenance import Step
 from acquisition.timing.clock import Clock
 
 REQUEST = "remote.forget"

@@ -6,11 +6,10 @@ from acquisition.store.overview import Overview
 from acquisition.store.reader import Store
 from acquisition.store.retention import Retention
 from acquisition.store.rows import Samples
-from acquisition.store.views import Block, Columns, Cursor, Recorded, StreamInfo
+from acquisition.store.views import Columns, Cursor, Recorded, SampleBlock, StreamInfo
 from acquisition.store.writer import LastSample, Stats, StoreWriter
 
 __all__ = [
-    "Block",
     "Columns",
     "Cursor",
     "LastSample",
@@ -18,6 +17,7 @@ __all__ = [
     "Recorded",
     "Report",
     "Retention",
+    "SampleBlock",
     "Samples",
     "Stats",
     "Store",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from acquisition.store.moments import FIRST, LAST
+from acquisition.store.timestamps import FIRST, LAST
 
 
 def text(value: Any, name: str) -> str:

@@ -12,9 +12,9 @@ import apsw
 import msgspec
 
 from acquisition.errors import Damaged, StoreError
-from acquisition.store import buckets, chain, schema, tiers, wal
+from acquisition.store import buckets, chain, merged_read, schema, wal
 from acquisition.store.journal import cursor_checksum
-from acquisition.store.tiers import Stored
+from acquisition.store.merged_read import StoredRow
 
 LIMIT = 100
 """Problems that are listed; the rest is counted."""
@@ -174,8 +174,8 @@ class _Check:
         where, samples = f"{self.device}/{self.stream}", 0
         self._read_gaps(where)
         self._read_expired()
-        widths = tiers.widths(tiers.headers(self.connection, self.number))
-        for row in tiers.walk(self.connection, self.number, widths, -tiers.MANY):
+        widths = merged_read.widths(merged_read.headers(self.connection, self.number))
+        for row in merged_read.walk(self.connection, self.number, widths, -merged_read.MANY):
             at = f"{where}, {row.name} (samples from {row.first})"
             if row.run not in widths:
                 self.problems.append(f"{at}: belongs to no known run")
@@ -235,7 +235,7 @@ class _Check:
             if begin <= self.following < following:
                 self.following, self.key = following, None
 
-    def _follow(self, row: Stored) -> Iterator[str]:
+    def _follow(self, row: StoredRow) -> Iterator[str]:
         data = row.samples
         assert data is not None
         first, start, stop = data.first, int(data.time[0]), int(data.time[-1])
@@ -258,7 +258,7 @@ class _Check:
             yield "its arrivals do not account for its samples"
         self.following, self.key = data.following, stop
 
-    def _skip(self, row: Stored) -> None:
+    def _skip(self, row: StoredRow) -> None:
         """Go on behind a damaged row as well as it can be told where it ends."""
         gap = self.gaps.get(self.following - 1)
         if gap is not None and gap.before == row.first:

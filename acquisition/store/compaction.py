@@ -10,11 +10,11 @@ from pathlib import Path
 
 import apsw
 
-from acquisition.store import blocks, buckets, overview, rows, schema, tiers
+from acquisition.store import buckets, compressed_block, merged_read, overview, rows, schema
 from acquisition.store.buckets import OverviewRow
 from acquisition.store.journal import Journal
+from acquisition.store.maintenance import Step
 from acquisition.store.rows import Samples
-from acquisition.store.upkeep import Step
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Compactor:
         low, high = next(iter(span))
         if low is None:
             return None
-        widths = tiers.widths(tiers.headers(connection, stream))
+        widths = merged_read.widths(merged_read.headers(connection, stream))
         enough = _enough(self._samples, BYTES, widths)
         if high - low < enough:
             return None
@@ -98,20 +98,20 @@ class Compactor:
 
     def _small(self, connection: apsw.Connection, stream: int, device: str, name: str) -> list[Samples] | None:
         """The oldest small blocks that fill a large one, or that a gap, a connection or a run has closed."""
-        enough = _enough(self._large, LARGE_BYTES, tiers.widths(tiers.headers(connection, stream)))
+        enough = _enough(self._large, LARGE_BYTES, merged_read.widths(merged_read.headers(connection, stream)))
         if stream not in self._passed:
             newest = "SELECT start FROM block WHERE stream = ? AND n >= ? ORDER BY start DESC LIMIT 1"
             found = connection.execute(newest, (stream, enough))
-            self._passed[stream] = next((start for (start,) in found), -tiers.MANY)
+            self._passed[stream] = next((start for (start,) in found), -merged_read.MANY)
         rest = (stream, self._passed[stream])
         waiting = connection.execute("SELECT coalesce(sum(n), 0) FROM block WHERE stream = ? AND start > ?", rest)
         if next(waiting)[0] < enough:
             return None
         borders = _borders(connection, device, name)
         group: list[Samples] = []
-        query = f"SELECT {blocks.COLUMNS} FROM block WHERE stream = ? AND start > ? ORDER BY start"
+        query = f"SELECT {compressed_block.COLUMNS} FROM block WHERE stream = ? AND start > ? ORDER BY start"
         for row in connection.execute(query, rest):
-            samples = blocks.unpack(row) if row[4] < enough else None
+            samples = compressed_block.unpack(row) if row[4] < enough else None
             if group and (samples is None or samples.first in borders or not rows.continues(group[-1], samples)):
                 if len(group) > 1:
                     return group
@@ -126,9 +126,9 @@ class Compactor:
 
     def _replace(self, stream: int, table: str, group: list[Samples]) -> bool:
         samples = rows.join(group)
-        row = blocks.pack(stream, samples)
-        again = blocks.unpack(row)
-        if again is None or not blocks.same(samples, again):
+        row = compressed_block.pack(stream, samples)
+        again = compressed_block.unpack(row)
+        if again is None or not compressed_block.same(samples, again):
             log.error("block of stream %d from sample %d does not come back bit for bit; not made", *row[:4:3])
             return False
 
@@ -139,17 +139,17 @@ class Compactor:
             )
             if connection.changes() != len(group):
                 raise apsw.AbortError("what is to be compressed has changed")
-            connection.execute(blocks.INSERT, row)
+            connection.execute(compressed_block.INSERT, row)
 
         return self._done(swap)
 
     def _draw(self, connection: apsw.Connection, stream: int, stopped: threading.Event | None) -> None:
         """Add to the overview the blocks that will not be merged any more."""
-        last = self._passed.get(stream, -tiers.MANY)
+        last = self._passed.get(stream, -merged_read.MANY)
         for row in _undrawn(connection, stream, last):
             if stopped is not None and stopped.is_set():
                 return
-            samples = blocks.unpack(row)
+            samples = compressed_block.unpack(row)
             if samples is None:
                 continue
             seen = buckets.summarise(samples)
@@ -179,9 +179,9 @@ def _insert(drawn: list[OverviewRow], connection: apsw.Connection, _: Journal) -
     connection.executemany(buckets.INSERT, drawn)
 
 
-def _undrawn(connection: apsw.Connection, stream: int, last: int) -> Iterator[blocks.BlockRow]:
+def _undrawn(connection: apsw.Connection, stream: int, last: int) -> Iterator[compressed_block.BlockRow]:
     """Blocks that begin by the time key `last` and follow what the overview covers, read one by one."""
-    query = f"""SELECT {blocks.COLUMNS} FROM block WHERE stream = ?1 AND start <= ?2 AND first > ?3
+    query = f"""SELECT {compressed_block.COLUMNS} FROM block WHERE stream = ?1 AND start <= ?2 AND first > ?3
                 AND first >= coalesce((SELECT max(following) FROM overview WHERE stream = ?1 AND level = 1), 0)
                 ORDER BY first LIMIT 1"""
     first = -1

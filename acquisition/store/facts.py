@@ -12,8 +12,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from acquisition.errors import StoreError
 from acquisition.model import Gap, Header
+from acquisition.store import merged_read, schema, wall
 from acquisition.store import runs as run_history
-from acquisition.store import schema, tiers, wall
 from acquisition.store.arguments import optional, whole
 from acquisition.store.journal import EVENTS, cursor_checksum
 from acquisition.store.runs import Doubt, Run, Stepped
@@ -96,7 +96,7 @@ class Facts:
                             (SELECT max(stop) FROM block b WHERE b.stream = s.id))
                    FROM stream s ORDER BY s.device, s.name"""
         for number, device, name, header, samples, first, last in list(self._connection.execute(query)):
-            parsed = tiers.parse_header(header)
+            parsed = merged_read.parse_header(header)
             gaps = tuple(self.gaps(device, name))
             found.append(StreamInfo(device, name, parsed, samples, first, last, gaps, number))
         return found
@@ -104,7 +104,7 @@ class Facts:
     @told
     def ends(self) -> dict[int, int]:
         """The next sequence number of every stream, by its number: what a remote has yet to reach."""
-        return tiers.ends(self._connection)
+        return merged_read.ends(self._connection)
 
     def headers(self, stream: int) -> dict[int, Header]:
         """The header of a stream, given its number, in each run."""
@@ -115,7 +115,7 @@ class Facts:
         newest = next(self._connection.execute("SELECT max(run) FROM header WHERE stream = ?", (stream,)))[0]
         known = self._headers.get(stream)
         if known is None or newest not in known:  # a header is never changed, so those that are known stay right
-            known = self._headers[stream] = tiers.headers(self._connection, stream)
+            known = self._headers[stream] = merged_read.headers(self._connection, stream)
         return known
 
     @told

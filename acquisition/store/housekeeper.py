@@ -31,7 +31,7 @@ class Housekeeper:
         self,
         chores: tuple[Chore, ...],
         every: float = EVERY,
-        name: str = "store upkeep",
+        name: str = "store maintenance",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._chores = chores
@@ -75,15 +75,15 @@ class Housekeeper:
             self._fail(number, error)
         else:
             if self._failing.pop(number, None):
-                log.info("upkeep of the record goes again")
+                log.info("maintenance of the record goes again")
 
     def _fail(self, number: int, error: BaseException) -> None:
         text = clean(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 300)
         since, before = self._failing.get(number, (self._monotonic(), ""))
         self._failing[number] = since, text
         if text == before:
-            log.debug("upkeep of the record failed again: %s", text)
+            log.debug("maintenance of the record failed again: %s", text)
         elif isinstance(error, apsw.Error | PerfusionError | ValueError):
-            log.warning("upkeep of the record failed, to be tried again: %s", text)
+            log.warning("maintenance of the record failed, to be tried again: %s", text)
         else:
-            log.error("upkeep of the record failed in a way that nobody expected, to be tried again", exc_info=error)
+            log.error("maintenance of the record failed by a bug, to be tried again", exc_info=error)

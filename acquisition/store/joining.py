@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acquisition.model import Floats, Nanoseconds, Quality
-from acquisition.store.views import Block
+from acquisition.store.views import SampleBlock
 
 MOST = 1 << 24
 """Samples that memory is made ready for at first, however many a damaged file says there are."""
@@ -50,7 +50,7 @@ def pick(array: Any, columns: Sequence[int], missing: float) -> Any:
     return picked
 
 
-def join(channels: Sequence[str], blocks: Iterable[Block], expected: int) -> Block:
+def join(channels: Sequence[str], blocks: Iterable[SampleBlock], expected: int) -> SampleBlock:
     """All samples in one block; each piece is let go of as soon as it is copied."""
     time, values = np.empty(expected, np.int64), np.empty((expected, len(channels)))
     quality = np.empty(values.shape, np.uint8)
@@ -64,7 +64,7 @@ def join(channels: Sequence[str], blocks: Iterable[Block], expected: int) -> Blo
         times += [] if block.device_time is None else [block.device_time]
         pieces += 1
     device_time = np.concatenate(times) if times and len(times) == pieces else None
-    return Block(tuple(channels), time[:n], values[:n], quality[:n], device_time)
+    return SampleBlock(tuple(channels), time[:n], values[:n], quality[:n], device_time)
 
 
 def _larger(array: Any, n: int) -> Any:
@@ -73,7 +73,7 @@ def _larger(array: Any, n: int) -> Any:
     return larger
 
 
-def merge(parts: Sequence[Block], wanted: Sequence[str]) -> Block:
+def merge(parts: Sequence[SampleBlock], wanted: Sequence[str]) -> SampleBlock:
     """Return the samples of several streams of one device in one order of time, NaN where a stream has no channel."""
     if len(parts) == 1 and list(parts[0].channels) == list(wanted):
         return parts[0]
@@ -89,4 +89,4 @@ def merge(parts: Sequence[Block], wanted: Sequence[str]) -> Block:
                 quality[row : row + len(part), column] = part.quality[:, index]
         row += len(part)
     order = np.argsort(time, kind="stable")
-    return Block(tuple(wanted), time[order], values[order], quality[order])
+    return SampleBlock(tuple(wanted), time[order], values[order], quality[order])

@@ -13,7 +13,7 @@ import msgspec
 from acquisition.model import Chunk, Event, Gap, Header, Instant
 from acquisition.store import rows, schema
 from acquisition.store.chain import Chain
-from acquisition.store.parcel import Item, Parcel
+from acquisition.store.compressed_chunk import CompressedChunk, Item
 
 LONGEST = 8192
 """Samples that are merged into one row at most: what waited through an outage becomes rows of a sane size."""
@@ -160,13 +160,13 @@ class Journal:
 
     def _insert(self, batch: Sequence[Item]) -> list[Stored]:
         groups: dict[tuple[str, str], list[Chunk]] = {}
-        ready: list[list[Chunk] | Parcel] = []
+        ready: list[list[Chunk] | CompressedChunk] = []
         for item in batch:
             if isinstance(item, Event):
                 self.append(item)
                 continue
             key = item.header.key
-            if isinstance(item, Parcel):
+            if isinstance(item, CompressedChunk):
                 ready.append(item)
                 continue
             group = groups.get(key)
@@ -177,7 +177,7 @@ class Journal:
             ready.append(group)
         packed, stored = [], []
         for each in ready:
-            head = each if isinstance(each, Parcel) else each[0]
+            head = each if isinstance(each, CompressedChunk) else each[0]
             elsewhere = self._predecessor is not None and head.first > 0 and head.header.key not in self._streams
             row = self._row(each)
             if elsewhere:
@@ -189,8 +189,8 @@ class Journal:
         self._connection.executemany(rows.INSERT, packed)
         return stored
 
-    def _row(self, group: list[Chunk] | Parcel) -> rows.Row:
-        if isinstance(group, Parcel):
+    def _row(self, group: list[Chunk] | CompressedChunk) -> rows.Row:
+        if isinstance(group, CompressedChunk):
             samples = group.samples
             return rows.pack(self._stream(group.header, samples.run, int(samples.time[0])), samples)
         head = group[0]
@@ -209,7 +209,7 @@ class Journal:
             self._headers.add((stream, run))
         return stream
 
-    def _gap_before(self, chunk: Chunk | Parcel, start: int) -> None:
+    def _gap_before(self, chunk: Chunk | CompressedChunk, start: int) -> None:
         """Account for what is in the predecessor: the run up to `start` (time key, ns) of the first sample here."""
         assert self._begun is not None
         assert self._predecessor is not None
@@ -220,7 +220,7 @@ class Journal:
         )  # fmt: skip
         self._gap(chunk, gap, self._predecessor.details)
 
-    def _gap(self, chunk: Chunk | Parcel, gap: Gap, details: Mapping[str, object] | None = None) -> None:
+    def _gap(self, chunk: Chunk | CompressedChunk, gap: Gap, details: Mapping[str, object] | None = None) -> None:
         body = {
             "text": gap.cause,
             "from": gap.start,

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import apsw
 
 from acquisition.model import Event
-from acquisition.store.parcel import Item
-from acquisition.store.ring import size_of
+from acquisition.store.backlog import size_of
+from acquisition.store.compressed_chunk import Item
 
 SECONDS = 15.0
 ROOM = 64 << 20

@@ -15,7 +15,7 @@ import apsw
 import numpy as np
 
 from acquisition.model import Flags, Floats, Nanoseconds
-from acquisition.store import buckets, rows, tiers
+from acquisition.store import buckets, merged_read, rows
 from acquisition.store.buckets import Buckets, OverviewRow
 from acquisition.store.rows import Samples
 
@@ -77,7 +77,10 @@ def draw(
     """
     begin, end = int(edges[0]), int(edges[-1])
     with connection:  # one snapshot
-        first, following = tiers.row_before(connection, stream, begin), tiers.row_behind(connection, stream, end)
+        first, following = (
+            merged_read.row_before(connection, stream, begin),
+            merged_read.row_behind(connection, stream, end),
+        )
         held = {run: [column for column in pick if column >= 0] for run, pick in columns.items()}
         cover = _Cover(connection, stream, columns, held, widths, edges, exact)
         parts = [part for part in cover.walk(cover.coarsest(), first, following) if len(part)]
@@ -150,10 +153,12 @@ class _Cover:
         return int(self.edges[-1] - self.edges[0]) // (len(self.edges) - 1) // share
 
     def _samples(self, first: int, following: int) -> Iterator[Buckets]:
-        start = tiers.row_at(self.connection, self.stream, first)
+        start = merged_read.row_at(self.connection, self.stream, first)
         parts: list[Samples] = []
         count = 0
-        for row in tiers.walk(self.connection, self.stream, self.widths, start, columns=self.held, before=following):
+        for row in merged_read.walk(
+            self.connection, self.stream, self.widths, start, columns=self.held, before=following
+        ):
             if row.samples is None:
                 continue
             samples = rows.cut(row.samples, first - row.samples.first, following - row.samples.first)

@@ -8,13 +8,13 @@ import numpy as np
 
 from acquisition.errors import StoreError
 from acquisition.model import Nanoseconds, Quality
-from acquisition.store import joining, names, overview, rows, schema, tiers
+from acquisition.store import channel_names, joining, merged_read, overview, rows, schema
 from acquisition.store.arguments import chosen, optional, text, whole
 from acquisition.store.facts import Facts, told
-from acquisition.store.moments import FIRST, LAST, When, key, named
 from acquisition.store.overview import Overview
 from acquisition.store.rows import Samples
-from acquisition.store.views import Block, Columns
+from acquisition.store.timestamps import FIRST, LAST, When, key, named
+from acquisition.store.views import Columns, SampleBlock
 
 Spans = Sequence[tuple[int | None, int | None]]
 """From which key to before which, each; None for an open end."""
@@ -38,10 +38,10 @@ class Store(Facts):
 
     @told
     def _after(self, stream: int, sequence: int, limit: int) -> Samples | None:
-        channels = tiers.widths(self.headers(stream))
+        channels = merged_read.widths(self.headers(stream))
         parts: list[Samples] = []
         count = 0
-        for row in tiers.walk(self._connection, stream, channels, sequence):
+        for row in merged_read.walk(self._connection, stream, channels, sequence):
             if row.samples is None:
                 self.damaged.add(row.name)
                 continue
@@ -64,7 +64,7 @@ class Store(Facts):
         start: When | None = None,
         stop: When | None = None,
         stream: str | None = None,
-    ) -> Block:
+    ) -> SampleBlock:
         """Samples of one device with start <= time < stop, exactly as they were accepted.
 
         Whole numbers are time keys in ns. Python's or numpy's times and ISO 8601 text (UTC where they name no zone) are
@@ -77,16 +77,20 @@ class Store(Facts):
         return self._read(name, chosen(channels), self._spans(start, stop), part)
 
     @told
-    def _read(self, device: str, channels: Sequence[str] | str | None, spans: Spans, stream: str | None) -> Block:
+    def _read(self, device: str, channels: Sequence[str] | str | None, spans: Spans, stream: str | None) -> SampleBlock:
         own = [i for i in self.streams() if i.device == device and (stream is None or i.stream == stream)]
         held = {info.stream: [c.name for c in info.header.stream.channels] for info in own}
         where = f"{self.path}, device {device!r}"
-        wanted = [channels] if isinstance(channels, str) else list(names.labels(held) if channels is None else channels)
-        found = {name: names.find(held, name, where) for name in wanted}
+        wanted = (
+            [channels]
+            if isinstance(channels, str)
+            else list(channel_names.labels(held) if channels is None else channels)
+        )
+        found = {name: channel_names.find(held, name, where) for name in wanted}
         unknown = [name for name, place in found.items() if place is None]
         if not own or unknown:
             what = f"no channel {unknown[0]!r}" if own else "no such device or stream"
-            known = ", ".join(names.labels(held) if own else [f"{i.device}/{i.stream}" for i in self.streams()])
+            known = ", ".join(channel_names.labels(held) if own else [f"{i.device}/{i.stream}" for i in self.streams()])
             raise StoreError(f"the record has {what}", where, remedy=f"it holds: {known or 'nothing'}")
         parts = []
         for info in own:
@@ -100,8 +104,8 @@ class Store(Facts):
         """About how many samples of a stream lie there."""
         total = 0
         for low, high in spans:
-            before = 0 if low is None else tiers.row_before(self._connection, number, low)
-            behind = tiers.row_behind(self._connection, number, tiers.MANY if high is None else high)
+            before = 0 if low is None else merged_read.row_before(self._connection, number, low)
+            behind = merged_read.row_behind(self._connection, number, merged_read.MANY if high is None else high)
             total += max(behind - before, 0)
         return min(total, joining.MOST)
 
@@ -122,21 +126,21 @@ class Store(Facts):
         channels: Sequence[str],
         start: When | None = None,
         stop: When | None = None,
-    ) -> Iterator[Block]:
+    ) -> Iterator[SampleBlock]:
         """Samples of one stream, piece by piece in order of sequence; a long record never stands in memory whole."""
         spans = self._spans(start, stop)
         asked = chosen(channels) or ()
         wanted = [asked] if isinstance(asked, str) else asked
         return self._blocks(text(device, "device"), text(stream, "stream"), wanted, spans)
 
-    def _blocks(self, device: str, stream: str, channels: Sequence[str], spans: Spans) -> Iterator[Block]:
+    def _blocks(self, device: str, stream: str, channels: Sequence[str], spans: Spans) -> Iterator[SampleBlock]:
         self._check_open()
         for low, high in spans:
             yield from self._within(device, stream, channels, low, high)
 
     def _within(
         self, device: str, stream: str, channels: Sequence[str], low: int | None, high: int | None
-    ) -> Iterator[Block]:
+    ) -> Iterator[SampleBlock]:
         pieces = self._samples(device, stream, channels, low, high)
         while True:
             with schema.telling(self.path):
@@ -154,7 +158,7 @@ class Store(Facts):
                     joining.pick(values, places, np.nan),
                     joining.pick(quality, places, int(Quality.INVALID)),
                 )
-            yield Block(tuple(channels), part.time, values, quality, part.device_time)
+            yield SampleBlock(tuple(channels), part.time, values, quality, part.device_time)
 
     def columns(self, device: str, stream: str, channel: str, start: int, stop: int, points: int) -> Columns:
         """The channel's least and greatest value in each of `points` equal bins of [start, stop) ns."""
@@ -209,7 +213,7 @@ class Store(Facts):
         own = [i for i in self.streams() if i.device == device and stream in (None, i.stream) and i.first is not None]
         if not own:
             raise StoreError("the record holds no samples of this device", f"{self.path}, device {device!r}")
-        every = list(names.labels({i.stream: [c.name for c in i.header.stream.channels] for i in own}))
+        every = list(channel_names.labels({i.stream: [c.name for c in i.header.stream.channels] for i in own}))
         first, last = min(i.first for i in own if i.first is not None), max(i.last for i in own if i.last is not None)
         return (
             every if channels is None else channels,
@@ -239,7 +243,7 @@ class Store(Facts):
             for name, number in numbers.items()
         }
         ever = {name: list(dict.fromkeys(c for each in runs.values() for c in each)) for name, runs in held.items()}
-        found = [names.find(ever, channel, f"{self.path}, device {device!r}") for channel in channels]
+        found = [channel_names.find(ever, channel, f"{self.path}, device {device!r}") for channel in channels]
         for name, number in numbers.items():
             own = {i: place[1] for i, place in enumerate(found) if place is not None and place[0] == name}
             if not own:
@@ -252,7 +256,7 @@ class Store(Facts):
                 # The bins that the span has a part in, as keys.
                 inner = edges[(edges > start + shift) & (edges < stop + shift)] - shift
                 parts = np.concatenate([[start], inner, [stop]])
-                drawn = overview.draw(self._connection, number, picks, tiers.widths(headers), parts, exact)
+                drawn = overview.draw(self._connection, number, picks, merged_read.widths(headers), parts, exact)
                 if drawn is None:
                     continue
                 bins = np.ix_(np.searchsorted(edges, drawn.start + shift, side="right") - 1, np.array(list(own)))
@@ -265,15 +269,15 @@ class Store(Facts):
         self, device: str, stream: str, channels: Sequence[str], start: int | None, stop: int | None
     ) -> Iterator[tuple[Samples | None, list[int]]]:
         """Rows with only these channels, and where each channel stands in them; -1 where that run has it not."""
-        number = tiers.number(self._connection, device, stream)
+        number = merged_read.number(self._connection, device, stream)
         if number is None:
             return
         headers = self.headers(number)
         known = {run: [c.name for c in header.stream.channels] for run, header in headers.items()}
         columns = {run: [held.index(name) for name in channels if name in held] for run, held in known.items()}
         places = {run: joining.places([name in held for name in channels]) for run, held in known.items()}
-        first = 0 if start is None else tiers.row_before(self._connection, number, start)
-        for row in tiers.walk(self._connection, number, tiers.widths(headers), first, columns=columns):
+        first = 0 if start is None else merged_read.row_before(self._connection, number, start)
+        for row in merged_read.walk(self._connection, number, merged_read.widths(headers), first, columns=columns):
             if row.samples is None:
                 self.damaged.add(row.name)
                 continue

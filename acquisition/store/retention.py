@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 
 from acquisition.model import Event
-from acquisition.store import runs, schema, tiers
+from acquisition.store import merged_read, runs, schema
 from acquisition.store.journal import EVENTS, Journal, cursor_checksum
-from acquisition.store.upkeep import Step
+from acquisition.store.maintenance import Step
 
 SECOND = 1_000_000_000
 _UNITS = {"h": 3600 * SECOND, "d": 86400 * SECOND, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -51,7 +51,7 @@ def parse(text: str) -> Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _BlockRow:
     id: int
     run: int
     stream: int
@@ -102,7 +102,7 @@ class Expiry:
             try:
                 with connection:
                     record = schema.name(connection)
-                    newest = tiers.last_key(connection)
+                    newest = merged_read.last_key(connection)
                     due = list(self._due(connection, newest))[:AT_ONCE]
             finally:
                 connection.close()
@@ -111,7 +111,7 @@ class Expiry:
             gone += len(due)
         return gone
 
-    def _due(self, connection: apsw.Connection, newest: int) -> Iterable[_Block]:
+    def _due(self, connection: apsw.Connection, newest: int) -> Iterable[_BlockRow]:
         oldest = None if self._retention.age is None else Elapsed(connection, self._retention.age, newest)
         excess = 0
         if self._retention.size is not None:
@@ -123,7 +123,7 @@ class Expiry:
         if self._retention.sessions:
             kept += _sessions(connection)
         query = "SELECT id, run, stream, first, first + n, start, stop, length(body) FROM block ORDER BY stop"
-        for block in (_Block(*row) for row in connection.execute(query)):
+        for block in (_BlockRow(*row) for row in connection.execute(query)):
             if excess <= 0 and (oldest is None or not oldest.passed(block.run, block.stop)):
                 return
             held = any(block.following > each.get(block.stream, 0) for each in acknowledged)
@@ -132,7 +132,7 @@ class Expiry:
             excess -= block.size
             yield block
 
-    def _remove(self, due: list[_Block], now: int, record: str) -> bool:
+    def _remove(self, due: list[_BlockRow], now: int, record: str) -> bool:
         def remove(connection: apsw.Connection, journal: Journal) -> None:
             names = {number: key for key, number in journal.streams.items()}
             ranges: dict[int, list[list[int]]] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from acquisition.model import Alarm, Instant
-from acquisition.store import tiers, wall
+from acquisition.store import merged_read, wall
 from acquisition.store.wall import Wall
 from acquisition.timing.clock import Timeline
 
@@ -172,7 +172,7 @@ def _ends(connection: apsw.Connection, anchors: Sequence[int]) -> list[int]:
     """The last key of each run, given those that they begin with: of its samples and its events."""
     if not anchors:
         return []
-    bounds = [*anchors[1:], tiers.last_key(connection) + 1]
+    bounds = [*anchors[1:], merged_read.last_key(connection) + 1]
     streams = [stream for (stream,) in connection.execute("SELECT id FROM stream")]
     keys = [
         *(stop for (stop,) in connection.execute("SELECT max(stop) FROM chunk GROUP BY run")),

@@ -90,7 +90,7 @@ CREATE TABLE block (
     n INTEGER NOT NULL,
     start INTEGER NOT NULL,
     stop INTEGER NOT NULL,
-    body BLOB NOT NULL,          -- compressed samples, see blocks.py
+    body BLOB NOT NULL,          -- compressed samples, see compressed_block.py
     crc INTEGER NOT NULL         -- CRC-32 over all of the above from stream on
 ) STRICT;
 CREATE UNIQUE INDEX block_sequence ON block (stream, first);

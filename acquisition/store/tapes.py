@@ -12,10 +12,10 @@ from pathlib import Path
 import apsw
 
 from acquisition.model import Event
-from acquisition.store import schema, tiers
+from acquisition.store import merged_read, schema
 from acquisition.store.journal import Journal
+from acquisition.store.maintenance import Step
 from acquisition.store.retention import PATIENCE, Elapsed, Retention
-from acquisition.store.upkeep import Step
 
 FOLDER = "tapes"
 RESTING = 600.0
@@ -67,7 +67,7 @@ class TapeExpiry:
         beside = self._record.with_name(self._record.name + "-wal")
         newest = max(each.stat().st_mtime for each in (self._record, beside) if each.exists())
         age, size = self._retention.age, self._retention.size
-        over = self._over({each.run for each in files}, tiers.MANY if age is None else age)
+        over = self._over({each.run for each in files}, merged_read.MANY if age is None else age)
         excess = 0 if size is None else record.size + sum(each.size for each in files) - size
         due = []
         for each in files:
@@ -83,7 +83,7 @@ class TapeExpiry:
     def _over(self, numbers: set[int], age: int) -> dict[int, bool | None]:
         """Whether each of these runs, unless it is the present one, ended longer ago than the age (ns)."""
         with contextlib.closing(schema.open_reader(self._record)) as connection:
-            elapsed = Elapsed(connection, age, tiers.last_key(connection))
+            elapsed = Elapsed(connection, age, merged_read.last_key(connection))
         return {number: elapsed.over(number) for number in numbers}
 
     def _remove(self, path: Path) -> bool:
@@ -102,4 +102,4 @@ def _file(path: Path) -> _File:
 
 def _note(connection: apsw.Connection, journal: Journal, gone: list[str]) -> None:
     text = f"{len(gone)} tapes were removed, as the retention says"
-    journal.append(Event("tape", tiers.last_key(connection), "", text, {"files": gone}))
+    journal.append(Event("tape", merged_read.last_key(connection), "", text, {"files": gone}))

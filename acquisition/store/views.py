@@ -10,7 +10,7 @@ from acquisition.model import Flags, Floats, Gap, Header, Nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SampleBlock:
     """Samples of a stream: time (n,) int64 ns, values (n, c), quality (n, c), device_time (n,) s or None.
 
     It unpacks as `time, values, quality`.

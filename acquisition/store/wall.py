@@ -12,7 +12,7 @@ import apsw
 import numpy as np
 
 from acquisition.model import Nanoseconds
-from acquisition.store.moments import FIRST, LAST
+from acquisition.store.timestamps import FIRST, LAST
 
 STEP = "clock"
 """The kind of the event that a step of the wall clock within a run leaves; details: `utc`, ns, at the event's time."""

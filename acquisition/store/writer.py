@@ -15,19 +15,19 @@ import apsw
 
 from acquisition.errors import PerfusionError, StoreError
 from acquisition.model import Chunk, Event, Floats, Instant
-from acquisition.store import schema, tiers, wal, wall
+from acquisition.store import merged_read, schema, wal, wall
+from acquisition.store.backlog import Backlog
 from acquisition.store.compaction import Compactor
+from acquisition.store.compressed_chunk import Item, account
 from acquisition.store.housekeeper import EVERY, Housekeeper
 from acquisition.store.journal import Advance, Begun, Journal, Stored
-from acquisition.store.parcel import Item, account
+from acquisition.store.maintenance import Step
 from acquisition.store.place import Fault, Kind, Place
 from acquisition.store.retention import Expiry, Retention
-from acquisition.store.ring import Ring
 from acquisition.store.soundness import is_whole
 from acquisition.store.succession import Succession
 from acquisition.store.tapes import TapeExpiry
 from acquisition.store.trouble import Trouble
-from acquisition.store.upkeep import Step
 from acquisition.store.wall import Wall
 from acquisition.timing.clock import Clock
 
@@ -66,7 +66,7 @@ class Stats:
     dropped: int = 0
     last_commit: Instant | None = None
     trouble: str | None = None
-    upkeep: str | None = None
+    maintenance: str | None = None
 
 
 class StoreWriter:
@@ -74,7 +74,7 @@ class StoreWriter:
 
     `put` never blocks. Samples count as accepted when COMMIT has returned; then `witness` hears of
     them. Where the disk does not take them, the batch is kept, the file is reopened and the batch
-    written again; meanwhile up to `ring` bytes wait, compressed. Beyond that new samples are dropped, counted, and
+    written again; meanwhile up to `backlog` bytes wait, compressed. Beyond that new samples are dropped, counted, and
     the next one stored of their stream carries the gap. `on_trouble` hears what is wrong, that samples begin to be
     dropped, and None when it is over; it may be called on any thread. Every `compact` seconds old rows are
     compressed, and what `retention` lets go is removed. `failed` is why the writer died, or could not commit at the
@@ -93,7 +93,7 @@ class StoreWriter:
         *,
         clock: Clock,
         flush: float = 0.08,
-        ring: int = 256 << 20,
+        backlog: int = 256 << 20,
         witness: Witness | None = None,
         on_trouble: Callable[[str | None], None] | None = None,
         on_renewal: Callable[[str], None] | None = None,
@@ -117,11 +117,11 @@ class StoreWriter:
         self._fault: Fault | None = None
         self._looked = 0.0
         self._succession = Succession()
-        self._ring = Ring(ring)
+        self._backlog = Backlog(backlog)
         self._advances: dict[str, Advance] = {}
         self._advances_lock = threading.Lock()
         self._remotes: set[str] = set()
-        self._upkeep: deque[Step] = deque()
+        self._maintenance: deque[Step] = deque()
         self._housekeeper = self._make_housekeeper(compact, retention)
         self._squeezer = Housekeeper((self._squeeze,), SQUEEZE, name="store memory")
         self._wake = threading.Event()
@@ -147,8 +147,8 @@ class StoreWriter:
             self._rows,
             self._samples,
             self._place.size,
-            len(self._ring),
-            self._ring.dropped,
+            len(self._backlog),
+            self._backlog.dropped,
             self._last_commit,
             self._trouble.told(self._dropped),
             next((each.trouble for each in (self._housekeeper, self._squeezer) if each and each.trouble), None),
@@ -179,7 +179,7 @@ class StoreWriter:
         try:
             with schema.telling(self._file):
                 connection = self._connect(create=True)
-                self.last_key, self.wall = tiers.last_key(connection), wall.read(connection)
+                self.last_key, self.wall = merged_read.last_key(connection), wall.read(connection)
                 self._succession.opened(connection)
         except BaseException:
             self._end()
@@ -210,7 +210,7 @@ class StoreWriter:
         connection = schema.open_reader(self._file, vfs=self._vfs)
         try:
             with schema.telling(self._file):
-                end = tiers.end(connection, device, stream)
+                end = merged_read.end(connection, device, stream)
         finally:
             connection.close()
         if end is None:
@@ -220,8 +220,8 @@ class StoreWriter:
 
     def put(self, item: Chunk | Event) -> None:
         """Queue one item; called on the acquisition loop only."""
-        self._ring.put(item)
-        if self._ring.dropped != self._dropped:
+        self._backlog.put(item)
+        if self._backlog.dropped != self._dropped:
             self._tell_dropped()
         began = self._began
         if began is not None and self._trouble.text is None:
@@ -244,18 +244,18 @@ class StoreWriter:
             self._advance_count += 1
 
     def submit(self, step: Step) -> None:
-        """Queue a step of upkeep; it is done after the samples that wait, or not at all when the record closes."""
+        """Queue a step of maintenance; it is done after the samples that wait, or not at all when the record closes."""
         with contextlib.suppress(IndexError):
-            while self._upkeep[0].cancelled:  # while the disk is away nobody does them
-                self._upkeep.popleft()
-        self._upkeep.append(step)
+            while self._maintenance[0].cancelled:  # while the disk is away nobody does them
+                self._maintenance.popleft()
+        self._maintenance.append(step)
         self._wake.set()
         if self._closing:
-            self._refuse_upkeep()
+            self._refuse_maintenance()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Commit all that was put and advanced so far; False where that takes longer, or the writer died."""
-        target, advances = self._ring.put_count, self._advance_count
+        target, advances = self._backlog.put_count, self._advance_count
 
         def through() -> bool:
             return self._done_count >= target and self._advance_done >= advances
@@ -271,7 +271,7 @@ class StoreWriter:
         if self._housekeeper is not None:
             self._housekeeper.stop()
         if self._thread is not None:
-            self._ring.farewell()
+            self._backlog.farewell()
         self._closing = True
         self._wake.set()
         if self._thread is not None:
@@ -280,7 +280,7 @@ class StoreWriter:
             if self._housekeeper is not None:
                 self._housekeeper.join(timeout)
             if self._thread.is_alive():
-                self._lose(len(self._ring), f"the disk has not answered for {timeout:g} s")
+                self._lose(len(self._backlog), f"the disk has not answered for {timeout:g} s")
                 return
         self._end()
 
@@ -309,13 +309,13 @@ class StoreWriter:
                 while self._write_what_waits():
                     pass
                 self._keep_up()
-            self._refuse_upkeep()
+            self._refuse_maintenance()
         except BaseException as error:
             self.failed = error
             log.critical("the record's writer died", exc_info=error)
             self._trouble.die(error)
             self._closing = True
-            self._refuse_upkeep()
+            self._refuse_maintenance()
             with self._done:
                 self._done.notify_all()
 
@@ -324,10 +324,10 @@ class StoreWriter:
         with self._advances_lock:
             advances, self._advances = self._advances, {}
             advanced = self._advance_count
-        batch = self._ring.take()
+        batch = self._backlog.take()
         if not batch and not advances and self._looks_well():
             return False
-        more, waiting, head = len(self._ring) > 0, batch, None if self._journal is None else self._journal.head
+        more, waiting, head = len(self._backlog) > 0, batch, None if self._journal is None else self._journal.head
         while not self._commit(waiting, advances):
             record, displaced = self._succession.record, self._fault is not None
             if not self._closing:
@@ -335,7 +335,7 @@ class StoreWriter:
                 self._wake.clear()
             if (self._closing and not displaced) or not self._reconnect() or self._journal is None:
                 if self._closing:
-                    self._lose(len(waiting) + len(self._ring), self._trouble.text or "the disk does not take it")
+                    self._lose(len(waiting) + len(self._backlog), self._trouble.text or "the disk does not take it")
                     more = False
                     break
                 continue
@@ -346,7 +346,7 @@ class StoreWriter:
             elif waiting and self._holds(waiting, head):
                 # COMMIT failed after the file had it all; what the reopened file shows has been synced anew.
                 waiting = []
-        puts = self._ring.release(batch)
+        puts = self._backlog.release(batch)
         with self._done:
             self._done_count += puts
             self._advance_done = advanced
@@ -407,10 +407,10 @@ class StoreWriter:
         return stored
 
     def _keep_up(self) -> None:
-        """Do one step of upkeep: after the samples, in a transaction of its own."""
-        if not self._upkeep or self._journal is None or self._connection is None or self._closing or self._fault:
+        """Do one step of maintenance: after the samples, in a transaction of its own."""
+        if not self._maintenance or self._journal is None or self._connection is None or self._closing or self._fault:
             return
-        step = self._upkeep.popleft()
+        step = self._maintenance.popleft()
         if step.cancelled:
             return
         if (step.record and step.record != self._succession.record) or not self._is_as_left():
@@ -422,7 +422,7 @@ class StoreWriter:
             self._connection.execute("COMMIT")
             self._place.written()
         except apsw.Error as error:
-            log.warning("upkeep of the record failed (%s)", error)
+            log.warning("maintenance of the record failed (%s)", error)
             self._doubtful = True
             self._disconnect()
             self._reconnect()
@@ -430,10 +430,10 @@ class StoreWriter:
         else:
             step.finish(True)
 
-    def _refuse_upkeep(self) -> None:
-        while self._upkeep:
+    def _refuse_maintenance(self) -> None:
+        while self._maintenance:
             with contextlib.suppress(IndexError):
-                self._upkeep.popleft().finish(False)
+                self._maintenance.popleft().finish(False)
 
     def _make_housekeeper(self, every: float | None, retention: Retention | None) -> Housekeeper | None:
         if every is None:
@@ -446,11 +446,11 @@ class StoreWriter:
         return Housekeeper(tuple(chores), every)
 
     def _squeeze(self, _: threading.Event) -> None:
-        if self._ring.loose > LOOSE:
-            self._ring.squeeze()
+        if self._backlog.uncompressed > LOOSE:
+            self._backlog.compress()
 
     def _tell_dropped(self) -> None:
-        self._dropped = self._ring.dropped
+        self._dropped = self._backlog.dropped
         if self._trouble.lose():
             log.critical("the record's memory is full: samples are being lost")
 

@@ -51,17 +51,17 @@ def test_what_stands_against_the_record(tmp_path):
     record = RecordAlarms(watch.alarms, tmp_path)
     record.names(1)
     record.trouble(None)
-    record.upkeep(None)
+    record.maintenance(None)
     assert watch.events == []
     record.names(2)
-    record.upkeep("RuntimeError: a bug")
+    record.maintenance("RuntimeError: a bug")
     record.trouble("the disk is full")
     record.renewed("a new record was begun")
     assert [(alarm.kind, alarm.blocks) for alarm in watch.alarms.present] == [
         ("record_links", False), ("record_upkeep", False), ("record", True), ("record_renewed", False),
     ]  # fmt: skip
     record.names(1)
-    record.upkeep(None)
+    record.maintenance(None)
     record.trouble(None)
     assert [alarm.kind for alarm in watch.alarms.present] == ["record_renewed"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from acquisition.store import Store, check, schema
 from acquisition.store.compaction import Compactor
-from acquisition.store.upkeep import Step
+from acquisition.store.maintenance import Step
 from tests.faults.disk import Disk, Replay, failure
 from tests.live_bench import wait_for
 from tests.store.records import Recording, Source, event
@@ -113,7 +113,7 @@ def test_acquisition_goes_on_and_all_is_committed_once_the_disk_is_well(tmp_path
     whole(tmp_path, chunks)
 
 
-def test_what_waits_long_is_squeezed_and_comes_back_bit_for_bit(tmp_path, disk, monkeypatch):
+def test_what_waits_long_is_compressed_and_comes_back_bit_for_bit(tmp_path, disk, monkeypatch):
     monkeypatch.setattr("acquisition.store.writer.LOOSE", 0)
     monkeypatch.setattr("acquisition.store.writer.SQUEEZE", 0.001)
     source, told = Source(), Told()
@@ -128,15 +128,15 @@ def test_what_waits_long_is_squeezed_and_comes_back_bit_for_bit(tmp_path, disk, 
         for _ in range(3000):
             chunks.append(source.chunk(1))
             writer.put(chunks[-1])
-        wait_for(lambda: len(writer._ring) < 100)
-        assert writer._ring.size < 3000 * 100
+        wait_for(lambda: len(writer._backlog) < 100)
+        assert writer._backlog.size < 3000 * 100
         heal(disk)
         assert writer.flush(PATIENCE)
         assert writer.stats.dropped == 0
     whole(tmp_path, chunks)
 
 
-def test_upkeep_that_nobody_does_while_the_disk_is_away_is_not_heaped_up(tmp_path, disk):
+def test_maintenance_that_nobody_does_while_the_disk_is_away_is_not_heaped_up(tmp_path, disk):
     with recording(tmp_path, disk, Told()) as writer:
         FAULTS["gone"](disk)
         writer.put(Source().chunk(8))
@@ -144,13 +144,13 @@ def test_upkeep_that_nobody_does_while_the_disk_is_away_is_not_heaped_up(tmp_pat
             step = Step(lambda connection, journal: None)
             writer.submit(step)
             assert not step.wait(0)
-        assert len(writer._upkeep) == 1
+        assert len(writer._maintenance) == 1
         heal(disk)
 
 
 def test_what_does_not_fit_the_ring_is_a_gap_and_the_rest_is_whole(tmp_path, disk):
     source, told = Source(), Told()
-    with recording(tmp_path, disk, told, ring=20_000) as writer:
+    with recording(tmp_path, disk, told, backlog=20_000) as writer:
         writer.put(source.chunk(8))
         assert writer.flush()
         FAULTS["full"](disk)

@@ -14,11 +14,11 @@ from acquisition.remotes import influx
 from acquisition.remotes.outbox import Outbox
 from acquisition.remotes.shipper import Shipper
 from acquisition.remotes.write_result import WriteVerdict
-from acquisition.store import StoreWriter, chain, journal, parcel, retention, rows, tiers, wal
+from acquisition.store import StoreWriter, chain, compressed_chunk, journal, merged_read, retention, rows, wal
+from acquisition.store.backlog import Backlog
 from acquisition.store.compaction import Compactor
 from acquisition.store.journal import Journal
 from acquisition.store.lock import Lock
-from acquisition.store.ring import Ring
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def around(owner, name, wrapper):
 def acknowledged_before_commit():
     def commit(original, self, batch, advances):
         witness, self._witness = self._witness, None
-        if witness is not None and (stored := parcel.account(batch)):
+        if witness is not None and (stored := compressed_chunk.account(batch)):
             witness(stored)
         try:
             return original(self, batch, advances)
@@ -88,18 +88,18 @@ def written_twice():
     Journal.holds = lambda self, batch, head: False
 
 
-@bug("what waits for the disk has no bound", "tests/store/test_ring.py")
+@bug("what waits for the disk has no bound", "tests/store/test_backlog.py")
 def unbounded_queue():
-    around(Ring, "__init__", lambda original, self, room: original(self, 1 << 62))
+    around(Backlog, "__init__", lambda original, self, room: original(self, 1 << 62))
 
 
-@bug("what the ring drops leaves no gap record", "tests/store/test_ring.py")
+@bug("what the backlog drops leaves no gap record", "tests/store/test_backlog.py")
 def dropped_in_silence():
     def drop(original, self, chunk):
         original(self, chunk)
         self._holes.clear()
 
-    around(Ring, "_drop", drop)
+    around(Backlog, "_drop", drop)
 
 
 @bug("an interruption leaves no gap record", "tests/store/test_check.py")
@@ -113,7 +113,7 @@ def sequence_used_again():
         found = original(connection, device, stream)
         return None if found is None else (found[1].following - 1, found[1])
 
-    around(tiers, "end", end)
+    around(merged_read, "end", end)
 
 
 @bug("time keys follow the wall clock", "tests/faults/test_clock_steps.py")

@@ -8,7 +8,7 @@ import pytest
 
 from acquisition.errors import Damaged, StoreError
 from acquisition.store import Store
-from acquisition.store.moments import FIRST, LAST, key
+from acquisition.store.timestamps import FIRST, LAST, key
 from tests.store.records import T0, Source, event, record
 
 MIDNIGHT = 1_796_083_200 * 10**9 - 86_400 * 10**9

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from acquisition.store import Store, check, compaction
-from acquisition.store import tiers as store_tiers
+from acquisition.store import Store, check, compaction, merged_read
 from acquisition.store.compaction import Compactor
 from tests.store.records import SMALL, T0, Recording, Source, compress, spans, tiers
 from tests.store.test_cursors import deliver
@@ -175,7 +174,7 @@ def test_damaged_rows_stay_for_verify_and_the_rest_is_compressed(tmp_path):
 
 
 def test_a_block_that_would_not_come_back_is_not_made(tmp_path, monkeypatch, caplog):
-    broken = compaction.blocks.encode
+    broken = compaction.compressed_block.encode
 
     def encode(samples):
         values = samples.values.copy()
@@ -185,7 +184,7 @@ def test_a_block_that_would_not_come_back_is_not_made(tmp_path, monkeypatch, cap
     with Recording(tmp_path, compact=None) as writer:
         fill(writer, Source())
         before = everything(tmp_path)
-        monkeypatch.setattr(compaction.blocks, "encode", encode)
+        monkeypatch.setattr(compaction.compressed_block, "encode", encode)
         assert compress(writer) == 0
     assert everything(tmp_path) == before
     assert "does not come back bit for bit" in caplog.text
@@ -212,7 +211,7 @@ def test_a_reader_never_misses_a_sample_while_rows_move(tmp_path):
 
 
 def test_a_walk_through_the_record_is_not_confused_by_blocks_that_merge_between_its_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_tiers.walk, "__defaults__", (0, 3, None, None))
+    monkeypatch.setattr(merged_read.walk, "__defaults__", (0, 3, None, None))
     with Recording(tmp_path, compact=None) as writer:
         fill(writer, Source())
         compress(writer)
@@ -227,7 +226,7 @@ def test_a_walk_through_the_record_is_not_confused_by_blocks_that_merge_between_
 
 
 def test_a_walk_through_the_record_is_not_confused_by_rows_that_move_between_its_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_tiers.walk, "__defaults__", (0, 3, None, None))
+    monkeypatch.setattr(merged_read.walk, "__defaults__", (0, 3, None, None))
     with Recording(tmp_path, compact=None) as writer:
         fill(writer, Source())
         with Store(tmp_path) as store:

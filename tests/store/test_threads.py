@@ -47,7 +47,7 @@ def test_a_reader_waits_while_another_process_has_the_record_for_itself(tmp_path
     released.join()
 
 
-def test_upkeep_goes_on_after_a_bug_in_a_chore_and_says_so(caplog):
+def test_maintenance_goes_on_after_a_bug_in_a_chore_and_says_so(caplog):
     done = threading.Event()
     tries = []
 
@@ -87,4 +87,4 @@ def test_what_fails_for_ever_is_told_once_and_is_a_trouble_after_a_minute(error,
     assert len(caplog.records) == 1
     housekeeper.do(0, chore)
     assert housekeeper.trouble is None
-    assert caplog.records[-1].message == "upkeep of the record goes again"
+    assert caplog.records[-1].message == "maintenance of the record goes again"

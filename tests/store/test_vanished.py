@@ -12,7 +12,7 @@ from acquisition.errors import StoreError
 from acquisition.store import Store, check, place, schema
 from acquisition.store.kept import Kept
 from acquisition.store.lock import Lock, held
-from acquisition.store.upkeep import Step
+from acquisition.store.maintenance import Step
 from tests.store.records import T0, Recording, Source, event, header
 
 SESSION = {"session": "s1"}

@@ -1,4 +1,4 @@
-"""Steps that tidy a record: prepared elsewhere, carried out by the writing thread between two batches."""
+"""Steps of maintenance of a record: prepared elsewhere, carried out by the writing thread between two batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from acquisition.store.journal import Journal
 
 
 class Step:
-    """One transaction of upkeep; `wait` answers whether it was committed.
+    """One transaction of maintenance; `wait` answers whether it was committed.
 
     What was prepared from what one record holds names that `record`, and is not done to another in its place.
     """

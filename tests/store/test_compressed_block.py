@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from acquisition.store import blocks
+from acquisition.store import compressed_block
 from acquisition.store.rows import Samples
 
 N = 4096
@@ -25,9 +25,9 @@ def samples(values, quality=None, time=None, device_time=None, arrived=None):
 
 
 def comes_back(given):
-    row = blocks.pack(5, given)
-    again = blocks.unpack(row)
-    assert blocks.same(given, again)
+    row = compressed_block.pack(5, given)
+    again = compressed_block.unpack(row)
+    assert compressed_block.same(given, again)
     return len(row[7]) / given.values.size
 
 
@@ -70,8 +70,8 @@ def test_values_off_every_decimal_grid_come_back(values):
 def test_values_that_are_mostly_off_the_grid_are_not_forced_on_it():
     values = grid()
     values[::2] += 1e-9
-    body = blocks.msgspec.msgpack.decode(blocks.encode(samples(values)), type=blocks.Body)
-    assert isinstance(body.values[0], blocks.Plain)
+    body = compressed_block.msgspec.msgpack.decode(compressed_block.encode(samples(values)), type=compressed_block.Body)
+    assert isinstance(body.values[0], compressed_block.Plain)
     comes_back(samples(values))
 
 
@@ -80,8 +80,8 @@ def test_times_that_are_the_arrivals_take_next_to_nothing():
     monotonic = np.cumsum(rng.integers(20_000_000, 30_000_000, N))
     arrived = np.stack([np.ones(N, np.int64), monotonic, monotonic + 10**18], axis=1)
     given = samples(grid(), time=monotonic + 5 * 10**17, arrived=arrived)
-    body = blocks.msgspec.msgpack.decode(blocks.encode(given), type=blocks.Body)
-    assert isinstance(body.time, blocks.Residual)
+    body = compressed_block.msgspec.msgpack.decode(compressed_block.encode(given), type=compressed_block.Body)
+    assert isinstance(body.time, compressed_block.Residual)
     assert len(body.time.packed) < 100
     comes_back(given)
 
@@ -94,7 +94,7 @@ def test_arrivals_that_bring_several_samples_come_back():
 
 
 def kept(given):
-    return blocks.msgspec.msgpack.decode(blocks.encode(given), type=blocks.Body)
+    return compressed_block.msgspec.msgpack.decode(compressed_block.encode(given), type=compressed_block.Body)
 
 
 def steady(counts, seed=6):
@@ -112,8 +112,8 @@ def steady(counts, seed=6):
 def test_a_steady_source_costs_what_its_arrivals_are_late():
     given = steady(np.random.default_rng(7).integers(2, 7, N // 4))
     body = kept(given)
-    assert isinstance(body.time, blocks.Leading)
-    assert isinstance(body.time.time, blocks.Stepped)
+    assert isinstance(body.time, compressed_block.Leading)
+    assert isinstance(body.time.time, compressed_block.Stepped)
     late = np.log2(2000 * np.e) / 8  # bytes: the entropy of the delays
     assert len(body.time.delays) < (late + 0.15) * len(given.arrived)
     assert len(body.time.time.within) < 100
@@ -124,15 +124,15 @@ def test_a_steady_source_costs_what_its_arrivals_are_late():
 def test_the_arrivals_of_a_steady_source_that_come_one_by_one_are_told_from_its_times():
     given = steady(np.ones(N, np.int64))
     body = kept(given)
-    assert isinstance(body.time, blocks.Leading)
-    assert isinstance(body.time.time, blocks.Plain)
+    assert isinstance(body.time, compressed_block.Leading)
+    assert isinstance(body.time.time, compressed_block.Plain)
     comes_back(given)
 
 
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_few_channels_of_a_steady_source_have_its_times_and_no_arrivals(n):
     given = steady(np.full(N // n, n))
-    some = blocks.decode(blocks.encode(given), 3, 2, 77, [0])
+    some = compressed_block.decode(compressed_block.encode(given), 3, 2, 77, [0])
     assert (some.time == given.time).all()
     assert some.arrived.shape == (0, 3)
 
@@ -180,11 +180,11 @@ def test_the_first_blocks_are_read_bit_for_bit():
         for n, i, late, more in ((4, 3, 1_234_567, 32), (2, 5, 7_654_321, 79))
     ]
     given = samples(values, quality, time, arrived=np.array(two, np.int64))
-    assert blocks.same(given, blocks.decode(PLAIN, 3, 2, 77))
+    assert compressed_block.same(given, compressed_block.decode(PLAIN, 3, 2, 77))
     time = time + np.array([1, 7_654_321, -999, 123_456, 77, -5_555_555])
     each = np.stack([np.ones(6, np.int64), time - 10**18, time + np.arange(6)], axis=1)
     given = samples(values, quality, time, arrived=each)
-    assert blocks.same(given, blocks.decode(RESIDUAL, 3, 2, 77))
+    assert compressed_block.same(given, compressed_block.decode(RESIDUAL, 3, 2, 77))
 
 
 @settings(max_examples=60, deadline=None)
@@ -205,9 +205,9 @@ def test_any_bits_come_back(values, data):
 
 
 def test_a_changed_byte_is_found():
-    row = blocks.pack(5, samples(grid()))
+    row = compressed_block.pack(5, samples(grid()))
     body = bytearray(row[7])
     body[len(body) // 2] ^= 1
-    assert blocks.unpack((*row[:7], bytes(body), row[8])) is None
-    assert blocks.unpack((*row[:3], row[3] + 1, *row[4:])) is None
-    assert blocks.unpack((*row[:3], None, *row[4:])) is None
+    assert compressed_block.unpack((*row[:7], bytes(body), row[8])) is None
+    assert compressed_block.unpack((*row[:3], row[3] + 1, *row[4:])) is None
+    assert compressed_block.unpack((*row[:3], None, *row[4:])) is None

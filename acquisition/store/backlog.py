@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from acquisition.model import Chunk, Event, Gap, Nanoseconds
 from acquisition.store import rows
-from acquisition.store.parcel import FULL, Item, Parcel
+from acquisition.store.compressed_chunk import FULL, CompressedChunk, Item
 
 OVERHEAD = 600
 """Bytes of memory that a queued item takes beside its arrays and text (measured)."""
@@ -27,10 +27,10 @@ class _Hole:
     counted: bool
 
 
-class Ring:
+class Backlog:
     """At most `room` bytes of items; `put` belongs to the acquisition loop, the rest to any thread.
 
-    What waits long is squeezed into parcels. A chunk that finds no room is dropped and counted, and the next
+    What waits long is merged and compressed. A chunk that finds no room is dropped and counted, and the next
     one of its stream that fits carries the gap. Events may use an eighth more, so that what happens while the
     disk is away is still told.
     """
@@ -40,16 +40,16 @@ class Ring:
         self.put_count = 0
         self._room = room
         self._items: deque[Chunk | Event] = deque()
-        self._squeezed: deque[Parcel | Event] = deque()
-        self._open: dict[tuple[str, str], Parcel] = {}
+        self._compressed: deque[CompressedChunk | Event] = deque()
+        self._open: dict[tuple[str, str], CompressedChunk] = {}
         self._lock = threading.Lock()
-        self._entered = self._left = self._tight = 0
+        self._entered = self._left = self._packed = 0
         self._times: dict[tuple[str, str], Nanoseconds] = {}
         self._holes: dict[tuple[str, str], _Hole] = {}
         self._lost_events = 0
 
     def __len__(self) -> int:
-        return len(self._squeezed) + len(self._items)
+        return len(self._compressed) + len(self._items)
 
     @property
     def size(self) -> int:
@@ -57,9 +57,9 @@ class Ring:
         return self._entered - self._left
 
     @property
-    def loose(self) -> int:
-        """Bytes held that are not squeezed."""
-        return self.size - self._tight
+    def uncompressed(self) -> int:
+        """Bytes held that are not compressed."""
+        return self.size - self._packed
 
     def put(self, item: Chunk | Event) -> None:
         """Queue one item, or drop it where there is no room."""
@@ -85,15 +85,15 @@ class Ring:
         """The oldest of what waits, in order, some `most` bytes of samples; its room is free again after `release`."""
         batch: list[Item] = []
         with self._lock:
-            while most > 0 and self._squeezed:
-                item = self._squeezed.popleft()
-                self._tight -= size_of(item)
-                if isinstance(item, Parcel):
+            while most > 0 and self._compressed:
+                item = self._compressed.popleft()
+                self._packed -= size_of(item)
+                if isinstance(item, CompressedChunk):
                     most -= item.raw
                     if self._open.get(item.header.key) is item:
                         del self._open[item.header.key]
                 batch.append(item)
-            if self.loose <= most:
+            if self.uncompressed <= most:
                 return batch + [self._items.popleft() for _ in range(len(self._items))]
             while most > 0 and self._items:
                 batch.append(self._items.popleft())
@@ -104,9 +104,9 @@ class Ring:
         """Free the room of a batch that is written; answers how many items were put for it."""
         with self._lock:
             self._left += sum(size_of(item) for item in batch)
-        return sum(item.puts if isinstance(item, Parcel) else 1 for item in batch)
+        return sum(item.puts if isinstance(item, CompressedChunk) else 1 for item in batch)
 
-    def squeeze(self) -> None:
+    def compress(self) -> None:
         """Merge and compress the samples that wait: each stream keeps its order, and so do the events."""
         with self._lock:
             before = after = 0
@@ -115,7 +115,7 @@ class Ring:
                 item = self._items.popleft()
                 before += size_of(item)
                 if isinstance(item, Event):
-                    self._squeezed.append(item)
+                    self._compressed.append(item)
                     after += size_of(item)
                     continue
                 group = fresh.get(item.header.key)
@@ -123,24 +123,24 @@ class Ring:
                     group.append(item)
                     continue
                 if group is not None:
-                    after += self._parcel(group)
+                    after += self._compress_group(group)
                 fresh[item.header.key] = [item]
-            after += sum(self._parcel(group) for group in fresh.values())
+            after += sum(self._compress_group(group) for group in fresh.values())
             self._left += before - after
-            self._tight += after
+            self._packed += after
 
-    def _parcel(self, group: list[Chunk]) -> int:
-        """Put chunks that follow one another into a parcel; answers how much more room the parcels take."""
+    def _compress_group(self, group: list[Chunk]) -> int:
+        """Put chunks that follow one another into a compressed one; returns how much more room those take."""
         key = group[0].header.key
-        parcel = self._open.get(key)
+        chunk = self._open.get(key)
         before = 0
-        if parcel is not None and parcel.continues(group[0]):
-            before = size_of(parcel)
-            parcel.add(group)
+        if chunk is not None and chunk.continues(group[0]):
+            before = size_of(chunk)
+            chunk.add(group)
         else:
-            parcel = self._open[key] = Parcel(group)
-            self._squeezed.append(parcel)
-        return size_of(parcel) - before
+            chunk = self._open[key] = CompressedChunk(group)
+            self._compressed.append(chunk)
+        return size_of(chunk) - before
 
     def farewell(self) -> None:
         """Tell of the holes that no later chunk can carry; called once, at the end."""
@@ -180,4 +180,4 @@ def size_of(item: Item) -> int:
     if isinstance(item, Chunk):
         device_time = 0 if item.device_time is None else item.device_time.nbytes
         return item.values.nbytes + item.time.nbytes + item.quality.nbytes + device_time + OVERHEAD
-    return (item.size if isinstance(item, Parcel) else len(item.text)) + OVERHEAD
+    return (item.size if isinstance(item, CompressedChunk) else len(item.text)) + OVERHEAD

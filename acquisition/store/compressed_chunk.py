@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from acquisition.model import Chunk, Event, Gap, Header
-from acquisition.store import blocks, rows
+from acquisition.store import compressed_block, rows
 from acquisition.store.rows import Samples
 
 FULL = 1024
-"""Samples after which a parcel is compressed and the next one begins."""
+"""Samples after which a chunk is compressed and the next one begins."""
 
 
-class Parcel:
+class CompressedChunk:
     """Chunks of one stream that follow one another, in place of themselves in what waits.
 
     `puts` is how many chunks they were, `raw` the bytes of their arrays, `size` the bytes held. Once `full` they are
@@ -27,7 +27,7 @@ class Parcel:
         self.first = chunks[0].first
         self.full = False
         self.puts = self.raw = self.size = 0
-        self._packed: blocks.BlockRow | None = None
+        self._packed: compressed_block.BlockRow | None = None
         self._take(chunks, rows.gather(chunks))
 
     def __len__(self) -> int:
@@ -36,7 +36,7 @@ class Parcel:
     @property
     def samples(self) -> Samples:
         """The samples, as they came."""
-        samples = self._samples if self._packed is None else blocks.unpack(self._packed)
+        samples = self._samples if self._packed is None else compressed_block.unpack(self._packed)
         assert samples is not None
         return samples
 
@@ -55,13 +55,13 @@ class Parcel:
         self.raw = self.size = rows.nbytes(samples)
         self.full = len(samples) >= FULL
         if self.full:
-            packed = blocks.pack(0, samples)
-            again = blocks.unpack(packed)
-            if again is not None and blocks.same(samples, again):
+            packed = compressed_block.pack(0, samples)
+            again = compressed_block.unpack(packed)
+            if again is not None and compressed_block.same(samples, again):
                 self._samples, self._packed, self.size = None, packed, len(packed[7])
 
 
-Item = Chunk | Parcel | Event
+Item = Chunk | CompressedChunk | Event
 """What waits for the disk."""
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from acquisition.errors import StoreError
 from acquisition.model import Header
-from acquisition.store import blocks, rows
+from acquisition.store import compressed_block, rows
 from acquisition.store.rows import Samples
 
 PAGE, LONGEST, BYTES = 8, 64, 1 << 20
@@ -37,7 +37,7 @@ _ENDS = f"SELECT id, {_END.format('chunk')}, {_END.format('block')} FROM stream 
 _BEGUN = "SELECT first, n FROM {} WHERE stream = ? AND start <= ? ORDER BY {} DESC LIMIT 1"
 
 
-class Stored(msgspec.Struct, frozen=True, gc=False):
+class StoredRow(msgspec.Struct, frozen=True, gc=False):
     """A row of either tier: where it says it stands, and its samples, None where it is damaged."""
 
     tier: int
@@ -63,7 +63,7 @@ def walk(
     page: int = PAGE,
     columns: dict[int, list[int]] | None = None,
     before: int | None = None,
-) -> Iterator[Stored]:
+) -> Iterator[StoredRow]:
     """The stream's rows from the one that holds sample `first` on; `channels` is how many there are in each run.
 
     With `before` only those that begin before that sample: a page then reads no more than is wanted.
@@ -78,7 +78,7 @@ def walk(
         following = first
         for tier, identifier, *row in found:
             samples = _unpack(tier, row, channels, columns)
-            yield Stored(tier, identifier, row[1], row[3], row[4], row[5], row[6], samples)
+            yield StoredRow(tier, identifier, row[1], row[3], row[4], row[5], row[6], samples)
             following = row[3] + 1 if frozen or samples is None else samples.following
         if len(found) < page:
             return
@@ -192,7 +192,7 @@ def _unpack(
         return None
     pick = None if columns is None else columns[run]
     if tier:
-        samples = blocks.unpack((*row[:8], row[12]), pick)
+        samples = compressed_block.unpack((*row[:8], row[12]), pick)
         fits = samples is None or pick is not None or samples.values.shape[1] == channels[run]
         return samples if fits else None
     samples = rows.unpack(tuple(row), channels[run])
