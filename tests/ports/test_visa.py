@@ -95,12 +95,16 @@ def test_each_question_has_its_whole_answer_in_order(kind):
         port.write(b"INIT\n")
         port.write(b"R? 399\n")
         answers = [await host.next() for _ in range(4)]
-        assert [data for data, _ in answers] == [
+        *first, block = [data for data, _ in answers]
+        assert first == [
             b"Keysight Technologies,DAQ970A,SIM00001,A.02.02\n",
             b'+0,"No error"\n',
             b"#214(@101,102,103)\n",
-            b"#10\n",
         ]
+        # On a slow computer readings of the sweep may be there already: a block, and whole.
+        digits = int(block[1:2])
+        assert len(block) == 2 + digits + int(block[2 : 2 + digits]) + 1
+        assert block.endswith(b"\n")
         arrivals = [arrived.monotonic for _, arrived in answers]
         assert arrivals == sorted(arrivals)
         assert 0 <= time.monotonic_ns() - arrivals[-1] < 1e9
